@@ -1,0 +1,154 @@
+"""The movies' series, and the windows over them, looked up by slot and movie and never copied whole."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from popularity import tables
+
+Ints = npt.NDArray[np.integer]
+
+
+class Series:
+    """Every movie's requests by slot, sparse: one element for each slot and movie with a request.
+
+    Movies are numbered 0 … M-1 in the order of their ids, elements 0 … K-1 by movie, then slot.
+
+    Attributes
+    ----------
+    movie_ids
+        int32 [M]
+    starts
+        int64 [M + 1], movie ``m`` has the elements ``starts[m]`` to ``starts[m + 1]``.
+    slot, label
+        int32 [K]
+    label_n
+        float64 [K]
+    avg_rating
+        float32 [K], NaN where nobody rated.
+    first_slot, last_slot
+        The log's first and last slot with a request.
+    totals
+        float64 [last_slot - first_slot + 1], all requests of each slot.
+    """
+
+    def __init__(
+        self, movie_ids: Ints, starts: Ints, slot: Ints, label: Ints, avg_rating: npt.NDArray
+    ) -> None:
+        self.movie_ids = movie_ids
+        self.starts = starts.astype(np.int64)
+        self.slot = slot
+        self.label = label
+        self.avg_rating = avg_rating
+        self.first_slot = int(slot.min())
+        self.last_slot = int(slot.max())
+        self.totals = np.bincount(slot - self.first_slot, weights=label)
+        self.label_n = label / self.totals[slot - self.first_slot]
+        self.movie = np.repeat(np.arange(len(movie_ids)), np.diff(self.starts))
+        self._stride = self.last_slot - self.first_slot + 2
+        self._keys = self.movie * self._stride + (slot - self.first_slot)
+        first_request = slot[self.starts[:-1]]
+        self._by_first_request = np.argsort(first_request, kind="stable")
+        self._first_requests = first_request[self._by_first_request]
+
+    def requests(self, slots: Ints) -> npt.NDArray[np.float64]:
+        """All requests of each of these slots (0 outside the log)."""
+        at = slots - self.first_slot
+        inside = (at >= 0) & (at < len(self.totals))
+        return np.where(inside, self.totals[np.clip(at, 0, len(self.totals) - 1)], 0.0)
+
+    def requested_slots(self, slots: range) -> Ints:
+        """Those of the slots that have a request."""
+        numbers = np.arange(slots.start, slots.stop)
+        return numbers[self.requests(numbers) > 0]
+
+    def candidates(self, slot: int) -> Ints:
+        """Movies requested in some slot before this one, in their order."""
+        known = np.searchsorted(self._first_requests, slot)
+        return np.sort(self._by_first_request[:known])
+
+    def elements_before(self, movies: Ints, slots: Ints | int) -> Ints:
+        """Position of each movie's first element at or after the slot: all before it is the past."""
+        at = np.clip(slots - np.int64(self.first_slot), 0, self._stride - 1)
+        return np.searchsorted(self._keys, movies * self._stride + at)
+
+    def labels(self, movies: Ints, slots: Ints | int) -> npt.NDArray[np.float64]:
+        """Requests of each movie in its slot (0 where there is none)."""
+        at = np.minimum(self.elements_before(movies, slots), len(self.slot) - 1)
+        found = (self.movie[at] == movies) & (self.slot[at] == slots)
+        return np.where(found, self.label[at], 0).astype(np.float64)
+
+    def windows(
+        self, movies: Ints, slots: Ints | int, length: int, gaps: str
+    ) -> tuple[npt.NDArray[np.float64], Ints]:
+        """Look up the window before each target.
+
+        Parameters
+        ----------
+        movies, slots
+            int [n] movies and target slots.
+        length
+            Slots in a window.
+        gaps
+            ``calendar`` or ``observed``: see ``build_sequences``.
+
+        Returns
+        -------
+        float64 [n, length] requests, the latest slot last, and int [n, length] the slot of each (one
+        before the log's first where an observed window is not full).
+        """
+        slots = np.broadcast_to(slots, len(movies)).astype(np.int64)
+        ends = self.elements_before(movies, slots)
+        if gaps == "observed":
+            at = ends[:, None] + np.arange(-length, 0)
+            inside = at >= self.starts[movies][:, None]
+            at = np.maximum(at, 0)
+            labels = np.where(inside, self.label[at], 0).astype(np.float64)
+            return labels, np.where(inside, self.slot[at], self.first_slot - 1)
+        begins = self.elements_before(movies, slots - length)
+        counts = ends - begins
+        row = np.repeat(np.arange(len(movies)), counts)
+        element = np.arange(counts.sum()) + np.repeat(begins - np.cumsum(counts) + counts, counts)
+        labels = np.zeros((len(movies), length))
+        labels[row, self.slot[element] - slots[row] + length] = self.label[element]
+        return labels, slots[:, None] + np.arange(-length, 0)
+
+
+def read_series(sequences: Path) -> Series:
+    """Read the series of a table that ``build_sequences`` wrote."""
+    table = tables.read(
+        sequences, tables.SEQUENCES, ["movieId", "slot", "label", "avg_rating"]
+    ).combine_chunks()
+    slots = table["slot"].chunk(0)
+
+    def values(name: str) -> npt.NDArray:
+        return table[name].chunk(0).values.to_numpy(zero_copy_only=False)
+
+    return Series(
+        table["movieId"].to_numpy(),
+        slots.offsets.to_numpy(),
+        values("slot"),
+        values("label"),
+        values("avg_rating"),
+    )
+
+
+def split_slots(series: Series, split: dict[str, float]) -> dict[str, range]:
+    """Divide the log's slots by time: see :func:`split_range`."""
+    return split_range(series.first_slot, series.last_slot, split)
+
+
+def split_range(first: int, last: int, split: dict[str, float]) -> dict[str, range]:
+    """Divide the slots from ``first`` to ``last`` by time into ``training``, ``validation``, ``test``.
+
+    ``split`` gives the shares of the last two; the test slots come last.
+    """
+    end = last + 1
+    test = round(split["test"] * (end - first))
+    validation = round(split["validation"] * (end - first))
+    return {
+        "training": range(first, end - test - validation),
+        "validation": range(end - test - validation, end - test),
+        "test": range(end - test, end),
+    }
