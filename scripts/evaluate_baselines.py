@@ -1,0 +1,45 @@
+"""Tune every baseline on the validation slots and score it on the validation and the test slots."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from popularity.baselines import build_baseline, forecast_slots
+from popularity.program import run, whole
+from popularity.scores import score_forecasts, summarise
+from popularity.windows import read_series, split_slots
+
+
+def main() -> None:
+    """Read the command line, and do it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
+    parser.add_argument(
+        "--baselines", type=json.loads, required=True, help="baselines of config.yaml, as JSON"
+    )
+    parser.add_argument("--split", type=json.loads, required=True, help="split, as JSON")
+    parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
+    args = parser.parse_args()
+
+    series = read_series(args.sequences)
+    parts = split_slots(series, args.split)
+    rows, metrics = [], {}
+    for name, spec in sorted(args.baselines.items()):
+        forecaster, chosen = build_baseline(series, spec, parts["validation"])
+        kind = "reference" if spec["method"] == "oracle" else "naive"
+        metrics[name] = {"kind": kind, **chosen}
+        for part in ("validation", "test"):
+            slots = series.requested_slots(parts[part])
+            scored = score_forecasts(series, forecast_slots(forecaster, series, slots))
+            rows.append(scored.assign(name=name, kind=kind, seed=0, split=part))
+            metrics[name][part] = summarise(scored)
+    with whole(args.scores) as scores_path, whole(args.metrics) as metrics_path:
+        pd.concat(rows).to_parquet(scores_path, index=False)
+        metrics_path.write_text(json.dumps(metrics, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)
