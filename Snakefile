@@ -1,0 +1,34 @@
+"""From a log of requests to forecasts of popularity: see README.md, and rules/ for each step."""
+
+from snakemake.utils import min_version
+
+min_version("9.21")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/models.smk"
+include: "rules/results.smk"
+
+
+report: "report/workflow.rst"
+
+
+rule all:
+    """Everything for the dataset of the settings: tables, models, leaderboard, forecast, report."""
+    default_target: True
+    input:
+        f"results/{settings['dataset']}/report.html",
+
+
+rule forecast:
+    """Just the forecast."""
+    input:
+        f"results/{settings['dataset']}/forecast.csv",
+
+
+onsuccess:
+    print(summary(f"results/{settings['dataset']}"))

@@ -1,0 +1,175 @@
+"""What the rules share: the settings, checked, and which files of ours a script is made of."""
+
+import ast
+import csv
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from snakemake.exceptions import WorkflowError
+
+SCRIPTS = Path(workflow.basedir) / "scripts"
+SCHEMA = Path(workflow.basedir) / "schemas" / "config.schema.yaml"
+
+sys.path.insert(0, str(SCRIPTS))
+
+from popularity.settings import SettingsError, canonical, half_lives, resolve_settings
+
+try:
+    settings = resolve_settings(config, yaml.safe_load(SCHEMA.read_text()))
+except SettingsError as error:
+    raise WorkflowError(
+        f"The settings (config.yaml, --configfile, --config) are wrong:\n{error}"
+    )
+
+DATASETS = settings["datasets"]
+MODELS = settings["models"]
+
+
+wildcard_constraints:
+    dataset="|".join(map(re.escape, DATASETS)),
+    model="|".join(map(re.escape, MODELS)),
+    seed=r"\d+",
+    gaps="calendar|observed",
+    window=r"\d+",
+
+
+def code(script):
+    """The script and every module of ours that it imports, directly or not.
+
+    As inputs they start a job again when they change, and only then: Snakemake compares the
+    contents of small inputs, so a touch or a fresh checkout changes nothing.
+    """
+    found, todo = [], [SCRIPTS / f"{script}.py"]
+    while todo:
+        path = todo.pop()
+        if path in found:
+            continue
+        found.append(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [
+                    node.module,
+                    *(f"{node.module}.{alias.name}" for alias in node.names),
+                ]
+            modules = [SCRIPTS / f"{name.replace('.', '/')}.py" for name in names]
+            todo += [module for module in modules if module.exists()]
+    return [str(path) for path in [found[0], *sorted(found[1:])]]
+
+
+def memory(mb):
+    """Memory in MB of a first attempt; each further one asks for as much again."""
+    return lambda wildcards, attempt: mb * attempt
+
+
+def sequences(wildcards):
+    """The table of sequences that a model reads."""
+    model = MODELS[wildcards.model]
+    return f"results/{wildcards.dataset}/sequences/{model['gaps']}-{model['window']}.parquet"
+
+
+def trained(name):
+    """A function to this file of every model and seed, in one order."""
+    return lambda wildcards: [
+        f"results/{wildcards.dataset}/models/{model}/seed-{seed}/{name}"
+        for model in sorted(MODELS)
+        for seed in sorted(settings["seeds"])
+    ]
+
+
+def summary(results):
+    """The leaderboard's first columns and where the results are, for the end of a run."""
+    shown = ["name", "kind", "cross_entropy", "rmse", "ndcg_20", "hit_ratio_5"]
+    lines = []
+    if Path(results, "leaderboard.csv").exists():
+        with Path(results, "leaderboard.csv").open(newline="") as file:
+            for row in [dict(zip(shown, shown)), *csv.DictReader(file)]:
+                cells = [
+                    f"{row[key]:.7}" if key in shown[2:] else row[key] for key in shown
+                ]
+                lines.append(
+                    "  ".join(f"{cell:<16}"[: max(16, len(cell))] for cell in cells)
+                )
+    existing = [
+        name for name in ("report.html", "leaderboard.csv", "forecast.csv", "plots")
+    ]
+    lines += [f"{results}/{name}" for name in existing if Path(results, name).exists()]
+    return "\n".join(["", *lines])
+
+
+def archive_source(wildcards):
+    """The dataset's local archive, or all files of its local folder; nothing for an address."""
+    url = DATASETS[wildcards.dataset]["url"]
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
+        return []
+    path = Path(url).expanduser()
+    files = sorted(str(file) for file in path.rglob("*") if file.is_file())
+    return files if path.is_dir() else [str(path)]
+
+
+def names_with(key):
+    """The datasets whose entries have this key, as a regular expression."""
+    return (
+        "|".join(re.escape(name) for name, entry in DATASETS.items() if key in entry)
+        or "none"
+    )
+
+
+def given(wildcards, option, key):
+    """A command-line option for an entry of the dataset, if it is given."""
+    value = DATASETS[wildcards.dataset].get(key)
+    return (
+        []
+        if value is None
+        else [option, value if isinstance(value, str) else canonical(value)]
+    )
+
+
+def model_settings(wildcards):
+    """All that the training of a model depends on, as canonical JSON."""
+    model = {
+        **MODELS[wildcards.model],
+        "slot": settings["slot"],
+        "split": settings["split"],
+    }
+    if model["offset"] == "ewma":
+        model["half_lives"] = half_lives(settings)
+    return canonical(model)
+
+
+def pictures(names, category):
+    """The PNG files (shown in the report, under a category) and the SVG files of these pictures."""
+    for name, label in names.items():
+        yield report(
+            f"results/{{dataset}}/plots/{name}.png",
+            caption=f"../report/{name}.rst",
+            category=category,
+            labels={"picture": label},
+        )
+        yield f"results/{{dataset}}/plots/{name}.svg"
+
+
+def report_items(wildcards):
+    """What a whole run makes, and the report shows."""
+    results = f"results/{wildcards.dataset}"
+    return [
+        f"{results}/leaderboard.csv",
+        f"{results}/forecast.csv",
+        f"{results}/plots/eda_histograms.png",
+        f"{results}/plots/requests_per_slot.png",
+        f"{results}/plots/loss.png",
+        f"{results}/plots/leaderboard.png",
+    ]
+
+
+def report_config(wildcards):
+    """The settings as given, of this dataset alone, for Snakemake to read once more."""
+    entry = config["datasets"][wildcards.dataset]
+    return canonical(
+        {**config, "dataset": wildcards.dataset, "datasets": {wildcards.dataset: entry}}
+    )

@@ -1,0 +1,165 @@
+"""From an archive to the series of every movie."""
+
+
+rule download_archive:
+    """Bring a dataset's archive from its address, or copy it from its local path."""
+    input:
+        code=code("download_archive"),
+        source=archive_source,
+    output:
+        archive="resources/{dataset}.zip",
+    log:
+        "results/{dataset}/logs/download_archive.log",
+    benchmark:
+        "results/{dataset}/benchmarks/download_archive.tsv"
+    wildcard_constraints:
+        dataset=names_with("url"),
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=240,
+    params:
+        url=lambda wildcards: DATASETS[wildcards.dataset]["url"],
+        checks=lambda wildcards: [
+            *given(wildcards, "--size", "size"),
+            *given(wildcards, "--checksum", "checksum"),
+            *given(wildcards, "--licence", "licence"),
+        ],
+    shell:
+        "python {input.code[0]:q} --url {params.url:q} {params.checks:q}"
+        " --output {output.archive:q} > {log:q} 2>&1"
+
+
+rule simulate_archive:
+    """Make up an archive of ml-latest's form."""
+    input:
+        code=code("simulate_archive"),
+    output:
+        archive="resources/{dataset}.zip",
+    log:
+        "results/{dataset}/logs/simulate_archive.log",
+    benchmark:
+        "results/{dataset}/benchmarks/simulate_archive.tsv"
+    wildcard_constraints:
+        dataset=names_with("simulate"),
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=30,
+    params:
+        ratings=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["ratings"],
+        users=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["users"],
+        movies=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["movies"],
+        first_date=lambda wildcards: DATASETS[wildcards.dataset]["simulate"][
+            "first_date"
+        ],
+        last_date=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["last_date"],
+        seed=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["seed"],
+    shell:
+        "python {input.code[0]:q} --ratings {params.ratings} --users {params.users}"
+        " --movies {params.movies} --first-date {params.first_date:q}"
+        " --last-date {params.last_date:q} --seed {params.seed}"
+        " --output {output.archive:q} > {log:q} 2>&1"
+
+
+rule join_ratings:
+    """Join the ratings with the movies' genres and years of release."""
+    input:
+        code=code("join_ratings"),
+        archive="resources/{dataset}.zip",
+    output:
+        joined="results/{dataset}/joined.parquet",
+        movies="results/{dataset}/movies.parquet",
+    log:
+        "results/{dataset}/logs/join_ratings.log",
+    benchmark:
+        "results/{dataset}/benchmarks/join_ratings.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(3000),
+        runtime=30,
+    params:
+        format=lambda wildcards: DATASETS[wildcards.dataset]["format"],
+        names=lambda wildcards: [
+            *given(wildcards, "--columns", "columns"),
+            *given(wildcards, "--requests", "requests"),
+            *given(wildcards, "--catalogue", "catalogue"),
+        ],
+    shell:
+        "python {input.code[0]:q} --archive {input.archive:q} --format {params.format:q}"
+        " {params.names:q} --joined {output.joined:q} --movies {output.movies:q} > {log:q} 2>&1"
+
+
+rule label_popularity:
+    """Count each movie's requests in each slot, and their share of the slot's."""
+    input:
+        code=code("label_popularity"),
+        joined="results/{dataset}/joined.parquet",
+        movies="results/{dataset}/movies.parquet",
+    output:
+        labelled="results/{dataset}/labelled.parquet",
+    log:
+        "results/{dataset}/logs/label_popularity.log",
+    benchmark:
+        "results/{dataset}/benchmarks/label_popularity.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(3000),
+        runtime=30,
+    params:
+        slot=settings["slot"],
+    shell:
+        "python {input.code[0]:q} --joined {input.joined:q} --movies {input.movies:q}"
+        " --slot {params.slot:q} --labelled {output.labelled:q} > {log:q} 2>&1"
+
+
+rule sort_by_time:
+    """Sort the labelled table by slot, then movie."""
+    input:
+        code=code("sort_by_time"),
+        labelled="results/{dataset}/labelled.parquet",
+    output:
+        sorted="results/{dataset}/sorted.parquet",
+    log:
+        "results/{dataset}/logs/sort_by_time.log",
+    benchmark:
+        "results/{dataset}/benchmarks/sort_by_time.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=30,
+    shell:
+        "python {input.code[0]:q} --labelled {input.labelled:q} --sorted {output.sorted:q}"
+        " > {log:q} 2>&1"
+
+
+rule build_sequences:
+    """Build each movie's series and the windows over it."""
+    input:
+        code=code("build_sequences"),
+        sorted="results/{dataset}/sorted.parquet",
+    output:
+        sequences="results/{dataset}/sequences/{gaps}-{window}.parquet",
+    log:
+        "results/{dataset}/logs/build_sequences/{gaps}-{window}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/build_sequences/{gaps}-{window}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=30,
+    shell:
+        "python {input.code[0]:q} --sorted {input.sorted:q} --gaps {wildcards.gaps:q}"
+        " --window {wildcards.window} --sequences {output.sequences:q} > {log:q} 2>&1"

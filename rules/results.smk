@@ -1,0 +1,229 @@
+"""From scores to the leaderboard, the forecast, the pictures and the report."""
+
+
+localrules:
+    write_report,
+
+
+EDA_PICTURES = {
+    "eda_histograms": "Histograms",
+    "eda_densities": "Densities",
+    "eda_correlations": "Correlation matrix",
+    "eda_box_plots": "Box plots",
+    "eda_scatter_matrix": "Scatter matrix",
+}
+LOG_PICTURES = {
+    "requests_per_slot": "Requests per slot",
+    "rank_frequency": "Requests by rank",
+}
+TRAINING_PICTURES = {
+    "loss": "Loss by epoch",
+    "rmse_by_epoch": "RMSE and cross entropy by epoch",
+}
+MODEL_PICTURES = {
+    "leaderboard": "Leaderboard",
+    "predicted_and_true": "Predicted and true shares",
+}
+
+
+rule compare_models:
+    """Put all models and baselines side by side."""
+    input:
+        code=code("compare_models"),
+        models=trained("scores.parquet"),
+        baselines="results/{dataset}/baselines/scores.parquet",
+    output:
+        leaderboard=report(
+            "results/{dataset}/leaderboard.csv",
+            caption="../report/leaderboard_table.rst",
+            category="3 Comparison",
+            labels={"picture": "Leaderboard as a table"},
+        ),
+    log:
+        "results/{dataset}/logs/compare_models.log",
+    benchmark:
+        "results/{dataset}/benchmarks/compare_models.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+    shell:
+        "python {input.code[0]:q} --scores {input.models:q} {input.baselines:q}"
+        " --leaderboard {output.leaderboard:q} > {log:q} 2>&1"
+
+
+rule forecast_next_slot:
+    """Forecast the first slot after the log with the best model."""
+    input:
+        code=code("forecast_next_slot"),
+        sequences=lambda wildcards: [
+            f"results/{wildcards.dataset}/sequences/{MODELS[model]['gaps']}-{MODELS[model]['window']}.parquet"
+            for model in sorted(MODELS)
+            for _ in settings["seeds"]
+        ],
+        movies="results/{dataset}/movies.parquet",
+        models=trained("model.keras"),
+        resolved=trained("settings.json"),
+        scores=trained("scores.parquet"),
+    output:
+        forecast=report(
+            "results/{dataset}/forecast.csv",
+            caption="../report/forecast.rst",
+            category="4 Forecast",
+            labels={"picture": "Forecast of the next slot"},
+        ),
+    log:
+        "results/{dataset}/logs/forecast_next_slot.log",
+    benchmark:
+        "results/{dataset}/benchmarks/forecast_next_slot.tsv"
+    conda:
+        "../envs/model.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=30,
+    params:
+        model=settings["forecast"]["model"],
+    shell:
+        "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
+        " --models {input.models:q} --resolved {input.resolved:q} --scores {input.scores:q}"
+        " --model {params.model:q} --threads {threads} --forecast {output.forecast:q}"
+        " > {log:q} 2>&1"
+
+
+rule plot_eda:
+    """Explore the labelled table in five pictures."""
+    input:
+        code=code("plot_eda"),
+        style="scripts/popularity/plots.mplstyle",
+        labelled="results/{dataset}/labelled.parquet",
+    output:
+        pictures(EDA_PICTURES, "1 Data"),
+    log:
+        "results/{dataset}/logs/plot_eda.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_eda.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=30,
+    params:
+        slot=settings["slot"],
+        seed=settings["seeds"][0],
+    shell:
+        "python {input.code[0]:q} --labelled {input.labelled:q} --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q} --seed {params.seed} --folder results/{wildcards.dataset:q}/plots"
+        " > {log:q} 2>&1"
+
+
+rule plot_log:
+    """Show the log: requests over time, and by rank of movie."""
+    input:
+        code=code("plot_log"),
+        style="scripts/popularity/plots.mplstyle",
+        labelled="results/{dataset}/labelled.parquet",
+    output:
+        pictures(LOG_PICTURES, "1 Data"),
+    log:
+        "results/{dataset}/logs/plot_log.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_log.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=10,
+    params:
+        slot=settings["slot"],
+        split=canonical(settings["split"]),
+    shell:
+        "python {input.code[0]:q} --labelled {input.labelled:q} --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q} --split {params.split:q}"
+        " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
+
+
+rule plot_training:
+    """Show how training went, epoch by epoch."""
+    input:
+        code=code("plot_training"),
+        style="scripts/popularity/plots.mplstyle",
+        histories=trained("history.csv"),
+        resolved=trained("settings.json"),
+    output:
+        pictures(TRAINING_PICTURES, "2 Models"),
+    log:
+        "results/{dataset}/logs/plot_training.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_training.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+    shell:
+        "python {input.code[0]:q} --histories {input.histories:q} --resolved {input.resolved:q}"
+        " --dataset {wildcards.dataset:q} --folder results/{wildcards.dataset:q}/plots"
+        " > {log:q} 2>&1"
+
+
+rule plot_models:
+    """Compare the models: the leaderboard, and predicted beside true shares."""
+    input:
+        code=code("plot_models"),
+        style="scripts/popularity/plots.mplstyle",
+        leaderboard="results/{dataset}/leaderboard.csv",
+        predictions=trained("predictions.parquet"),
+        resolved=trained("settings.json"),
+        movies="results/{dataset}/movies.parquet",
+    output:
+        pictures(MODEL_PICTURES, "3 Comparison"),
+    log:
+        "results/{dataset}/logs/plot_models.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_models.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=10,
+    params:
+        slot=settings["slot"],
+    shell:
+        "python {input.code[0]:q} --leaderboard {input.leaderboard:q}"
+        " --predictions {input.predictions:q} --resolved {input.resolved:q}"
+        " --movies {input.movies:q} --dataset {wildcards.dataset:q} --slot {params.slot:q}"
+        " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
+
+
+rule write_report:
+    """Put the pictures and tables into one HTML file that needs nothing else."""
+    input:
+        code=code("write_report"),
+        results=report_items,
+        captions=sorted(
+            str(path) for path in Path(workflow.basedir, "report").glob("*.rst")
+        ),
+    output:
+        report="results/{dataset}/report.html",
+    log:
+        "results/{dataset}/logs/write_report.log",
+    benchmark:
+        "results/{dataset}/benchmarks/write_report.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+    params:
+        config=report_config,
+    shell:
+        "python {input.code[0]:q} --config {params.config:q} --items {input.results:q}"
+        " --report {output.report:q} > {log:q} 2>&1"
