@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock clean
+.PHONY: help demo test lint format docs lock clean
 
 # The newest Python that the locked packages are for.
 PYTHON ?= $(shell for version in 3.12 3.11; do \
@@ -13,22 +13,25 @@ help: ## List these targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: .venv/installed ## Run everything on the simulated archive; results in results/demo.
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --config dataset=demo
+	$(BIN)/snakemake --cores all --config dataset=demo
 
 test: .venv/installed ## Run all checks and tests.
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+	$(BIN)/python -m pytest
 
 lint: .venv/installed ## Check style, types and rules.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint --config dataset=demo
+	$(BIN)/snakemake --lint --config dataset=demo
 
 format: .venv/installed ## Bring the code into shape.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
+
+docs: .venv/installed ## Write docs/settings.md and docs/features.md anew.
+	$(BIN)/python docs/generate.py
 
 lock: ## Resolve requirements.in to requirements.txt (needs uv).
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

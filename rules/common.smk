@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,10 +11,16 @@ import yaml
 
 from snakemake.exceptions import WorkflowError
 
-SCRIPTS = Path(workflow.basedir) / "scripts"
-SCHEMA = Path(workflow.basedir) / "schemas" / "config.schema.yaml"
+# Relative to the working directory, so that a moved checkout finds its results up to date.
+HOME = Path(os.path.relpath(workflow.basedir))
+SCRIPTS = HOME / "scripts"
+SCHEMA = HOME / "schemas" / "config.schema.yaml"
 
-sys.path.insert(0, str(SCRIPTS))
+sys.path.insert(0, str(SCRIPTS.resolve()))
+
+# Without conda a rule's `python` is the one that Snakemake runs in, activated or not; with conda
+# its environment comes first.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 from popularity.settings import SettingsError, canonical, half_lives, resolve_settings
 
@@ -23,6 +30,9 @@ except SettingsError as error:
     raise WorkflowError(
         f"The settings (config.yaml, --configfile, --config) are wrong:\n{error}"
     )
+
+# At the start of a line `report` would be Snakemake's keyword.
+in_report = report
 
 DATASETS = settings["datasets"]
 MODELS = settings["models"]
@@ -83,22 +93,17 @@ def trained(name):
 
 
 def summary(results):
-    """The leaderboard's first columns and where the results are, for the end of a run."""
+    """The leaderboard's main columns and where the results are, for the end of a run."""
     shown = ["name", "kind", "cross_entropy", "rmse", "ndcg_20", "hit_ratio_5"]
     lines = []
     if Path(results, "leaderboard.csv").exists():
         with Path(results, "leaderboard.csv").open(newline="") as file:
-            for row in [dict(zip(shown, shown)), *csv.DictReader(file)]:
-                cells = [
-                    f"{row[key]:.7}" if key in shown[2:] else row[key] for key in shown
-                ]
-                lines.append(
-                    "  ".join(f"{cell:<16}"[: max(16, len(cell))] for cell in cells)
-                )
-    existing = [
-        name for name in ("report.html", "leaderboard.csv", "forecast.csv", "plots")
-    ]
-    lines += [f"{results}/{name}" for name in existing if Path(results, name).exists()]
+            rows = [[row[key] for key in shown] for row in csv.DictReader(file)]
+        for name, kind, *scores in [shown, *rows]:
+            short = [score if name == "name" else f"{score:.7}" for score in scores]
+            lines.append("".join(cell.ljust(15) for cell in [name, kind, *short]))
+    files = ("report.html", "leaderboard.csv", "forecast.csv", "plots")
+    lines += [f"{results}/{name}" for name in files if Path(results, name).exists()]
     return "\n".join(["", *lines])
 
 
@@ -108,8 +113,10 @@ def archive_source(wildcards):
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
         return []
     path = Path(url).expanduser()
-    files = sorted(str(file) for file in path.rglob("*") if file.is_file())
-    return files if path.is_dir() else [str(path)]
+    if path.is_dir():
+        return sorted(str(file) for file in path.rglob("*") if file.is_file())
+    # A missing one is for the script to tell of.
+    return [str(path)] if path.exists() else []
 
 
 def names_with(key):
@@ -144,14 +151,16 @@ def model_settings(wildcards):
 
 def pictures(names, category):
     """The PNG files (shown in the report, under a category) and the SVG files of these pictures."""
-    for name, label in names.items():
-        yield report(
+    shown = [
+        in_report(
             f"results/{{dataset}}/plots/{name}.png",
             caption=f"../report/{name}.rst",
             category=category,
             labels={"picture": label},
         )
-        yield f"results/{{dataset}}/plots/{name}.svg"
+        for name, label in names.items()
+    ]
+    return [*shown, *(f"results/{{dataset}}/plots/{name}.svg" for name in names)]
 
 
 def report_items(wildcards):

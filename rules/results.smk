@@ -97,8 +97,9 @@ rule plot_eda:
     """Explore the labelled table in five pictures."""
     input:
         code=code("plot_eda"),
-        style="scripts/popularity/plots.mplstyle",
+        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         labelled="results/{dataset}/labelled.parquet",
+        movies="results/{dataset}/movies.parquet",
     output:
         pictures(EDA_PICTURES, "1 Data"),
     log:
@@ -115,16 +116,16 @@ rule plot_eda:
         slot=settings["slot"],
         seed=settings["seeds"][0],
     shell:
-        "python {input.code[0]:q} --labelled {input.labelled:q} --dataset {wildcards.dataset:q}"
-        " --slot {params.slot:q} --seed {params.seed} --folder results/{wildcards.dataset:q}/plots"
-        " > {log:q} 2>&1"
+        "python {input.code[0]:q} --labelled {input.labelled:q} --movies {input.movies:q}"
+        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --seed {params.seed}"
+        " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
 
 
 rule plot_log:
     """Show the log: requests over time, and by rank of movie."""
     input:
         code=code("plot_log"),
-        style="scripts/popularity/plots.mplstyle",
+        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         labelled="results/{dataset}/labelled.parquet",
     output:
         pictures(LOG_PICTURES, "1 Data"),
@@ -151,7 +152,7 @@ rule plot_training:
     """Show how training went, epoch by epoch."""
     input:
         code=code("plot_training"),
-        style="scripts/popularity/plots.mplstyle",
+        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         histories=trained("history.csv"),
         resolved=trained("settings.json"),
     output:
@@ -176,7 +177,7 @@ rule plot_models:
     """Compare the models: the leaderboard, and predicted beside true shares."""
     input:
         code=code("plot_models"),
-        style="scripts/popularity/plots.mplstyle",
+        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         leaderboard="results/{dataset}/leaderboard.csv",
         predictions=trained("predictions.parquet"),
         resolved=trained("settings.json"),
@@ -207,9 +208,7 @@ rule write_report:
     input:
         code=code("write_report"),
         results=report_items,
-        captions=sorted(
-            str(path) for path in Path(workflow.basedir, "report").glob("*.rst")
-        ),
+        captions=sorted(str(path) for path in (HOME / "report").glob("*.rst")),
     output:
         report="results/{dataset}/report.html",
     log:

@@ -75,6 +75,8 @@ def main() -> None:
     parser.add_argument("--gaps", choices=GAPS, required=True, help="what a window is made of")
     parser.add_argument("--sequences", type=Path, required=True, help="the table to write")
     args = parser.parse_args()
+    if args.window < 1:
+        parser.error(f"--window is {args.window}: it must be at least 1")
 
     columns = ["slot", "movieId", "label", "label_n", "avg_rating"]
     by_time = tables.read(args.sorted, tables.LABELLED, columns)

@@ -30,10 +30,10 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
     summaries = pd.DataFrame({key: summarise(rows) for key, rows in runs}).T
     summaries.index.names = ["split", "name", "kind", "seed"]
     by_name = summaries[list(SCORES)].groupby(["split", "name", "kind"])
-    mean, deviation, count = by_name.mean(), by_name.std(ddof=1), by_name.count()
+    mean, deviation, count = by_name.mean(), by_name.std(ddof=1), by_name.size()
 
     board = mean.xs("test").reset_index()
-    board.insert(2, "seeds", count.xs("test")["rmse"].to_numpy())
+    board.insert(2, "seeds", count.xs("test").to_numpy())
     for score in SCORES:
         board[f"{score}_std"] = deviation.xs("test")[score].to_numpy()
     validation = mean.xs("validation")["cross_entropy"]

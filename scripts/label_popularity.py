@@ -34,6 +34,7 @@ def label_popularity(joined: pa.Table, movies: pa.Table, slot: str) -> pa.Table:
     rating_codes, rating_values = _coded_ratings(joined["rating"])
 
     # One sort of one packed integer groups the rows: (slot, movie, rating), most significant first.
+    # If another log's ratings are too many to fit in, slot and movie alone are the key.
     first = int(numbers.min())
     movie_bits = int(movie_ids.max()).bit_length()
     rating_bits = (len(rating_values) - 1).bit_length()
@@ -41,12 +42,16 @@ def label_popularity(joined: pa.Table, movies: pa.Table, slot: str) -> pa.Table:
     keys -= first
     keys <<= movie_bits
     keys |= movie_ids
-    keys <<= rating_bits
-    keys |= rating_codes
-    keys.sort()
+    if int(keys.max()).bit_length() + rating_bits < 64:
+        keys <<= rating_bits
+        keys |= rating_codes
+        keys.sort()
+        codes = keys & ((1 << rating_bits) - 1)
+        keys >>= rating_bits
+    else:
+        order = np.argsort(keys, kind="stable")
+        keys, codes = keys[order], rating_codes[order]
 
-    codes = keys & ((1 << rating_bits) - 1)
-    keys >>= rating_bits
     starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
     label = np.diff(starts, append=len(keys)).astype(np.int32)
     groups = keys[starts]

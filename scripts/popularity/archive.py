@@ -165,7 +165,7 @@ class Archive:
 
     def _lacks(self, pattern: str) -> Fault:
         return self._fault(
-            f"lacks {pattern} (it holds {_listed(self._members)}): use a whole release of"
+            f"lacks {pattern.replace('*.', '.')} (it holds {_listed(self._members)}): use a whole release of"
             " MovieLens, or set the dataset's `format`, or `columns`, `requests` and `catalogue`"
         )
 

@@ -13,6 +13,9 @@ from popularity.windows import Ints, Series
 #: Predicts the shares [candidates] of a slot from slots before it.
 Forecaster = Callable[[int, Ints], npt.NDArray[np.float64]]
 
+#: 1 as a fixed-point number, of which 64 bits hold half a million.
+_FIXED_POINT = 2**44
+
 
 def build_baseline(
     series: Series, spec: dict[str, Any], tuning_slots: range
@@ -62,12 +65,15 @@ def moving_average(series: Series, slots: int) -> Forecaster:
 
 def all_time_share(series: Series) -> Forecaster:
     """Mean of a movie's shares over all earlier slots with a request."""
-    sums = np.concatenate([[0.0], np.cumsum(series.label_n)])
+    # Fixed-point numbers add up exactly, so that movies with equal shares stay equal.
+    fixed = np.rint(series.label_n * _FIXED_POINT).astype(np.int64)
+    sums = np.concatenate([[0], np.cumsum(fixed)])
     requested = np.concatenate([[0], np.cumsum(series.totals > 0)])
 
     def forecast(slot: int, movies: Ints) -> npt.NDArray[np.float64]:
         ends = series.elements_before(movies, slot)
-        return (sums[ends] - sums[series.starts[movies]]) / requested[slot - series.first_slot]
+        earlier = (sums[ends] - sums[series.starts[movies]]) / _FIXED_POINT
+        return earlier / requested[slot - series.first_slot]
 
     return forecast
 

@@ -46,7 +46,7 @@ class DecayedShares:
 
     The average of half-life H before slot t is the sum over slots s < t of
     ``0.5 ** ((t - 1 - s) / H) * count(s)``, divided by the same sum over all movies (simple
-    exponential smoothing of counts, with a slot without requests left out of the shares). Then
+    exponential smoothing of counts). Then
     :data:`UNIFORM_SHARE` of it is spread evenly over the slot's candidates.
     """
 
@@ -54,6 +54,7 @@ class DecayedShares:
         self._series = series
         self._decay = 0.5 ** (1 / np.asarray(half_lives, dtype=np.float64))
         self._states = self._element_states()
+        self._requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
         self._totals = self._slot_totals()
 
     def _element_states(self) -> npt.NDArray[np.float64]:
@@ -74,10 +75,13 @@ class DecayedShares:
         return states
 
     def _slot_totals(self) -> npt.NDArray[np.float64]:
-        """Decayed sum of all requests before each slot from the first to one after the last."""
-        totals = np.zeros((len(self._series.totals) + 1, len(self._decay)))
-        for at, requests in enumerate(self._series.totals):
-            totals[at + 1] = totals[at] * self._decay + requests
+        """Decayed sum of all requests up to and with each slot that has some."""
+        totals = np.zeros((len(self._requested), len(self._decay)))
+        current = np.zeros(len(self._decay))
+        gaps = np.diff(self._requested, prepend=self._series.first_slot)
+        for at, requests in enumerate(self._series.requests(self._requested)):
+            current = current * self._decay ** gaps[at] + requests
+            totals[at] = current
         return totals
 
     def __call__(
@@ -97,9 +101,10 @@ class DecayedShares:
         float64 [n, half-lives]
         """
         last = self._series.elements_before(movies, slots) - 1
-        gap = slots - 1 - self._series.slot[last]
-        sums = self._states[last] * self._decay ** gap[:, None]
-        shares = sums / self._totals[slots - self._series.first_slot]
+        # As of the latest slot with requests: after a long silence both sums would vanish.
+        latest = np.searchsorted(self._requested, slots) - 1
+        gap = self._requested[latest] - self._series.slot[last]
+        shares = self._states[last] * self._decay ** gap[:, None] / self._totals[latest]
         return (1 - UNIFORM_SHARE) * shares + UNIFORM_SHARE / candidates[:, None]
 
 
@@ -208,7 +213,8 @@ class Features:
     def _static_feature(self, name: str, movies: Ints, slots: Ints) -> npt.NDArray[np.float64]:
         last = self.series.elements_before(movies, slots) - 1
         if name == "calendar":
-            phase = 2 * np.pi * slots / _CYCLES[self._slot]
+            cycle = _CYCLES[self._slot]
+            phase = 2 * np.pi * (slots % cycle) / cycle
             return np.stack([np.sin(phase), np.cos(phase)], axis=1)
         if name == "log_requests":
             value = np.log1p(self._requests_so_far[last])

@@ -99,7 +99,9 @@ def build_network(settings: dict[str, Any], example: Arrays, scale: float) -> ke
 def _normalised(inputs: Any, example: npt.NDArray[np.float32]) -> Any:
     axes = tuple(range(example.ndim - 1))
     mean, variance = example.mean(axis=axes), example.var(axis=axes)
-    return keras.layers.Normalization(mean=mean, variance=variance + 1e-12)(inputs)
+    # What is the same in all examples but for rounding is not blown up where it differs later.
+    varies = variance > 1e-12 * np.square(mean)
+    return keras.layers.Normalization(mean=mean, variance=np.where(varies, variance, 1.0))(inputs)
 
 
 def make_loss(name: str, scale: float, groups: int) -> Any:
@@ -150,7 +152,11 @@ def _targets(taken: Samples, positions: Ints, padding: int) -> npt.NDArray[np.fl
 
 
 class _Batches(keras.utils.PyDataset):
-    """Training batches of one size, of whole slots for the softmax, in a new order each epoch."""
+    """Training batches of one size, of whole slots for the softmax, in a new order each pass.
+
+    Keras takes the same number of batches in every epoch. Whole slots fill now more, now fewer, so
+    an epoch goes on where the last one ended rather than with the next pass's first batch.
+    """
 
     def __init__(
         self,
@@ -168,16 +174,23 @@ class _Batches(keras.utils.PyDataset):
         self._groups = np.arange(len(taken.slot))
         if whole_slots:
             self._groups = np.unique(taken.slot, return_inverse=True)[1]
-        self.on_epoch_end()
+        self._positions: list[Ints] = []
+        self._draw_pass()
+        self._length = len(self._positions)
+
+    def _draw_pass(self) -> None:
+        order = self._generator.permutation(self._groups[-1] + 1)
+        self._positions += samples.batches(self._groups, self._batch_size, order)
 
     def on_epoch_end(self) -> None:
-        """Draw the next epoch's order."""
-        order = self._generator.permutation(self._groups[-1] + 1)
-        self._positions = list(samples.batches(self._groups, self._batch_size, order))
+        """Leave the epoch's batches behind."""
+        del self._positions[: self._length]
+        while len(self._positions) < self._length:
+            self._draw_pass()
 
     def __len__(self) -> int:
-        """Batches of the epoch."""
-        return len(self._positions)
+        """Batches of each epoch."""
+        return self._length
 
     def __getitem__(self, index: int) -> tuple[Arrays, npt.NDArray[np.float32]]:
         """One batch, padded to a multiple of the batch size so that few shapes are compiled."""
@@ -265,7 +278,8 @@ def train_network(
     """
     some = generator.permutation(len(training.slot))[:50_000]
     example = features(training.movie[some], training.slot[some])
-    scale = float(np.sqrt(np.mean(training.label_n**2)))
+    # Drawn windows may all have the label 0; then the mean share of a movie is the scale.
+    scale = max(float(np.sqrt(np.mean(training.label_n**2))), 1 / len(features.series.movie_ids))
     model = build_network(settings, example, scale)
     batch_size = settings["batch_size"]
     whole_slots = settings["loss"] == "softmax_cross_entropy"

@@ -36,7 +36,8 @@ def sample_slots(series: Series, slots: range, others: int, generator: np.random
     softmax's denominator (Bengio and Senécal 2008, "Adaptive importance sampling to accelerate
     training of a neural probabilistic language model").
     """
-    parts: list[tuple[npt.NDArray, ...]] = []
+    none = np.zeros(0, dtype=np.int64)
+    parts: list[tuple[npt.NDArray, ...]] = [(none, none, np.zeros(0), np.zeros(0))]
     for slot in series.requested_slots(slots):
         movies = series.candidates(slot)
         labels = series.labels(movies, slot)
@@ -65,9 +66,9 @@ def draw_windows(
     """Draw ``count`` of the windows (all for None) whose targets are in these slots, unweighted.
 
     The targets are those of ``build_sequences``: with the gaps ``calendar`` each slot after a movie's
-    first request, with ``observed`` the slots with a request after ``window`` others.
+    first request, with ``observed`` the slots with a request after ``window`` others. Slots in which
+    no movie is requested have no shares to learn, and are left out.
     """
-    first_request = series.slot[series.starts[:-1]]
     if gaps == "observed":
         position = np.arange(len(series.slot)) - series.starts[series.movie]
         inside = (series.slot >= slots.start) & (series.slot < slots.stop) & (position >= window)
@@ -75,14 +76,12 @@ def draw_windows(
         chosen = _draw(len(elements), count, generator)
         movie, slot = series.movie[elements[chosen]], series.slot[elements[chosen]]
     else:
-        begins = np.maximum(first_request + 1, slots.start)
-        ends = np.cumsum(np.maximum(slots.stop - begins, 0))
+        requested = series.requested_slots(slots)
+        first_request = series.slot[series.starts[:-1]]
+        ends = np.cumsum(len(requested) - np.searchsorted(requested, first_request, side="right"))
         chosen = _draw(int(ends[-1]), count, generator)
         movie = np.searchsorted(ends, chosen, side="right")
-        slot = slots.stop - (ends[movie] - chosen)
-    # A slot without a request has no shares to learn.
-    some = series.requests(slot) > 0
-    movie, slot = movie[some], slot[some].astype(np.int64)
+        slot = requested[chosen - ends[movie]]
     order = np.argsort(slot, kind="stable")
     movie, slot = movie[order], slot[order]
     labels = series.labels(movie, slot)

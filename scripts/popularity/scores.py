@@ -109,7 +109,8 @@ def score_forecasts(series: Series, forecasts: Iterable[Forecast]) -> pd.DataFra
 
 def summarise(slots: pd.DataFrame) -> dict[str, float]:
     """Add up the rows of :func:`score_slot` to the scores, ``requests`` and ``unseen_share``."""
-    sums, means = slots.sum(numeric_only=True), slots.mean(numeric_only=True)
+    # A forecast that is no number has no score; a slot without an order to judge has no ndcg_20.
+    sums, means = slots.sum(numeric_only=True, skipna=False), slots.mean(numeric_only=True)
     summary = {
         "slots": len(slots),
         "requests": sums["requests"],

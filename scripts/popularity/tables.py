@@ -82,7 +82,8 @@ _LARGEST_LOOKUP = 50_000_000
 def read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a table (or some of its columns), its columns' names and types checked.
 
-    Raises :class:`Fault` where the file is no Parquet file or a column is missing or of another type.
+    Raises :class:`Fault` where the file is no Parquet file or has no rows, or a column is missing or of
+    another type.
     """
     try:
         file = pq.ParquetFile(path)
@@ -97,6 +98,8 @@ def read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) ->
             if file.schema_arrow.field(at).type != field.type:
                 found = file.schema_arrow.field(at).type
                 raise Fault(f"{path}: column {field.name} is {found}, {field.type} is needed")
+        if not file.metadata.num_rows:
+            raise Fault(f"{path}: has no rows; delete it and run again")
         return file.read(columns=columns or schema.names)
 
 

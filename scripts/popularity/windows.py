@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from popularity import tables
+from popularity.program import Fault
 
 Ints = npt.NDArray[np.integer]
 
@@ -46,7 +47,8 @@ class Series:
         self.totals = np.bincount(slot - self.first_slot, weights=label)
         self.label_n = label / self.totals[slot - self.first_slot]
         self.movie = np.repeat(np.arange(len(movie_ids)), np.diff(self.starts))
-        self._stride = self.last_slot - self.first_slot + 2
+        # As int64, it keeps keys of narrower movie numbers from overflowing.
+        self._stride = np.int64(self.last_slot - self.first_slot + 2)
         self._keys = self.movie * self._stride + (slot - self.first_slot)
         first_request = slot[self.starts[:-1]]
         self._by_first_request = np.argsort(first_request, kind="stable")
@@ -135,14 +137,23 @@ def read_series(sequences: Path) -> Series:
 
 
 def split_slots(series: Series, split: dict[str, float]) -> dict[str, range]:
-    """Divide the log's slots by time: see :func:`split_range`."""
-    return split_range(series.first_slot, series.last_slot, split)
+    """Divide the log's slots by time: see :func:`split_range`. Each part has to have requests."""
+    parts = split_range(series.first_slot, series.last_slot, split)
+    for part, slots in parts.items():
+        if not len(series.requested_slots(slots)):
+            raise Fault(
+                f"the log has {len(series.totals)} slots, and no request in the {len(slots)} of them "
+                f"that are {part} slots; use shorter slots or another split (slot and split in "
+                "config.yaml)"
+            )
+    return parts
 
 
 def split_range(first: int, last: int, split: dict[str, float]) -> dict[str, range]:
-    """Divide the slots from ``first`` to ``last`` by time into ``training``, ``validation``, ``test``.
+    """Divide the slots from ``first`` to ``last`` by time.
 
-    ``split`` gives the shares of the last two; the test slots come last.
+    ``split`` gives the shares of ``validation`` and ``test``, which comes last; the rest is
+    ``training``.
     """
     end = last + 1
     test = round(split["test"] * (end - first))

@@ -1,0 +1,180 @@
+"""Draw how the models trained: their losses, and their RMSE and cross entropy in validation."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from popularity import style
+from popularity.program import Fault, run
+
+SEEDS_NOTE = "line: mean over the seeds that train so long, band: least to greatest"
+#: Models whose best value is within this share of the best model's are shown in a close-up.
+CLOSE = 0.05
+
+#: What is drawn of the validation samples.
+SCORES = {
+    "val_rmse": "RMSE of the share",
+    "val_cross_entropy": "cross entropy (nats per request)",
+}
+
+#: A model's runs, one a seed: its resolved settings and its history by epoch.
+Runs = list[tuple[dict[str, Any], pd.DataFrame]]
+
+
+def read_runs(histories: Sequence[Path], resolved: Sequence[Path]) -> dict[str, Runs]:
+    """Read histories and the settings beside them, by the models' names and in the seeds' order."""
+    if len(histories) != len(resolved):
+        raise Fault(f"{len(histories)} --histories but {len(resolved)} --resolved: give as many")
+    runs: dict[str, Runs] = {}
+    for history, settings in zip(histories, resolved, strict=True):
+        text = json.loads(settings.read_text())
+        runs.setdefault(text["name"], []).append((text, pd.read_csv(history)))
+    return {name: sorted(taken, key=lambda one: one[0]["seed"]) for name, taken in runs.items()}
+
+
+def by_epoch(runs: Runs, column: str) -> pd.DataFrame:
+    """Mean, least and greatest of a column over those seeds that trained as long, by epoch."""
+    values = pd.concat([history.set_index("epoch")[column] for _, history in runs], axis=1)
+    values = values.replace([np.inf, -np.inf], np.nan)
+    return pd.DataFrame(
+        {"mean": values.mean(axis=1), "min": values.min(axis=1), "max": values.max(axis=1)}
+    ).sort_index()
+
+
+def draw_band(panel: Axes, runs: Runs, column: str, label: str, **look: Any) -> None:
+    """Draw the mean over seeds as a line, from the least to the greatest as a band."""
+    table = by_epoch(runs, column)
+    epochs = table.index.to_numpy()
+    # One epoch, or one with no number before and after it, would be a line without length.
+    marker = "o" if table["mean"].count() < 2 else None
+    panel.plot(epochs, table["mean"], label=label, marker=marker, **look)
+    if len(runs) > 1:
+        band = {"color": look["color"], "alpha": 0.2, "linewidth": 0}
+        panel.fill_between(epochs, table["min"], table["max"], **band)
+
+
+def plot_loss(models: dict[str, Runs], source: str) -> Figure:
+    """Draw loss and validation loss by epoch, a panel for each model: their losses differ."""
+    epochs = [s["best_epoch"] for runs in models.values() for s, _ in runs if s.get("best_epoch")]
+    columns = min(3, len(models))
+    title = "Training and validation loss by epoch"
+    if epochs:
+        span = f"{min(epochs)}" if min(epochs) == max(epochs) else f"{min(epochs)} to {max(epochs)}"
+        title = f"The validation loss is lowest at epoch {span}"
+    figure, panels = style.new_figure(
+        title,
+        f"{source}; {SEEDS_NOTE}",
+        len(models),
+        columns=columns,
+        height=1.2 + 2.6 * -(-len(models) // columns) + (0.6 if len(models) <= columns else 0),
+    )
+    for at, (panel, (name, runs)) in enumerate(zip(panels, models.items(), strict=True)):
+        draw_band(panel, runs, "loss", "training", color=style.BLUE)
+        draw_band(panel, runs, "val_loss", "validation", color=style.VERMILION)
+        best = [
+            (s["best_epoch"], loss)
+            for s, history in runs
+            for loss in history.loc[history["epoch"] == s.get("best_epoch"), "val_loss"]
+        ]
+        look: dict[str, Any] = {
+            "color": style.VERMILION,
+            "markersize": 11,
+            "markeredgecolor": "white",
+        }
+        panel.plot(*np.array(best).reshape(-1, 2).T, "*", label="best epoch", **look)
+        values = style.finite(pd.concat([h[["loss", "val_loss"]] for _, h in runs]))
+        if not len(values):
+            panel.text(0.5, 0.5, "not a number", ha="center", transform=panel.transAxes)
+            panel.set_yticks([])
+        elif values.min() > 0 and values.max() > 10 * values.min():
+            panel.set_yscale("log")
+        loss = runs[0][0].get("loss", "unknown")
+        panel.set_title(f"{name}\n{loss}", parse_math=False, fontsize=9)
+        if at % columns == 0:
+            panel.set_ylabel("loss")
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if at >= len(models) - columns:
+            panel.set_xlabel("epoch")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+    return figure
+
+
+def plot_rmse_by_epoch(models: dict[str, Runs], source: str) -> Figure:
+    """Draw RMSE and cross entropy of the validation samples by epoch, all models together."""
+    means = {
+        column: pd.DataFrame({name: by_epoch(runs, column)["mean"] for name, runs in models.items()})
+        for column in SCORES
+    }
+    lowest = means["val_rmse"].min().dropna()
+    title = "RMSE and cross entropy in validation, by epoch"
+    if len(lowest):
+        title = f"{lowest.idxmin()} comes to the lowest RMSE in validation: {lowest.min():.3g}"
+    spread = [table.max().max() > (1 + 2 * CLOSE) * table.min().min() for table in means.values()]
+    rows = 2 if any(spread) else 1
+    figure, panels = style.new_figure(
+        title, f"{source}; {SEEDS_NOTE}", 2 * rows, columns=2, height=1.6 + 2.7 * rows
+    )
+    looks = style.looks(models)
+    for at, panel in enumerate(panels):
+        column = list(SCORES)[at % 2]
+        table = means[column]
+        if at >= 2:
+            table = table.loc[:, table.min() <= (1 + CLOSE) * table.min().min()]
+        for name in map(str, table):
+            draw_band(panel, models[name], column, name, **looks[name])
+        values = style.finite(table)
+        if at >= 2 and len(values):
+            # A first epoch far above is no part of the close-up.
+            low, high = values.min(), np.quantile(values, 0.95)
+            margin = 0.1 * (high - low) or 0.01 * abs(low) or 1.0
+            panel.set_ylim(low - margin, high + margin)
+        elif len(values) and values.min() > 0 and values.max() > 10 * values.min():
+            panel.set_yscale("log")
+        close_up = f"close-up: within {style.percent(CLOSE)} of the best"
+        panel.set_title(SCORES[column] if at < 2 else close_up)
+        panel.set_xlabel("epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+    return figure
+
+
+def main() -> None:
+    """Read the command line, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--histories", type=Path, nargs="+", required=True, help="history.csv of each trained model"
+    )
+    parser.add_argument(
+        "--resolved", type=Path, nargs="+", required=True, help="settings.json, in the same order"
+    )
+    parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        required=True,
+        help="where loss and rmse_by_epoch are written, as .png and .svg",
+    )
+    args = parser.parse_args()
+
+    models = read_runs(args.histories, args.resolved)
+    seeds = sorted({len(runs) for runs in models.values()})
+    source = (
+        f"history.csv of {len(models)} models trained on {args.dataset}, "
+        f"seeds of each: {' or '.join(map(str, seeds))}"
+    )
+    style.save(plot_loss(models, source), args.folder, "loss")
+    style.save(plot_rmse_by_epoch(models, source), args.folder, "rmse_by_epoch")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,140 @@
+"""The look of every picture: one palette, a title that says what is seen, the source below."""
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from popularity.program import whole
+
+matplotlib.use("Agg")
+matplotlib.style.use(Path(__file__).with_name("plots.mplstyle"))
+
+COLOURS: list[str] = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = COLOURS
+GREY = "#808080"
+
+WIDTH = 8.0
+
+
+def new_figure(
+    title: str, source: str, panels: int = 1, columns: int = 1, height: float = 4.8, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with a title above and its source below.
+
+    Parameters
+    ----------
+    title
+        What is to be seen.
+    source
+        Where the data are from, and what a reader must know of how they were drawn.
+    panels, columns
+        How many panels, in how many columns.
+    height, options
+        Inches, and what ``Figure.subplots`` takes.
+
+    Returns
+    -------
+    The figure and its panels, row by row.
+    """
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.subplots(-(-panels // columns), columns, squeeze=False, **options).ravel()
+    for empty in axes[panels:]:
+        empty.remove()
+    # As titles of the figure both have their room kept free, however many lines they take.
+    # Texts hold names of movies and models, in which a $ is a dollar.
+    for draw, text, width, look in (
+        (figure.suptitle, title, 78, {}),
+        (figure.supxlabel, f"source: {source}", 120, {"fontsize": 8, "color": "#666666"}),
+    ):
+        draw(fill(text, width), x=0.01, ha="left", parse_math=False, **look)
+    return figure, list(axes[:panels])
+
+
+def fill(text: str, width: int) -> str:
+    """Break a text into lines of at most ``width`` characters, as few and as even as can be."""
+    lines = len(textwrap.wrap(text, width))
+    while width > 1 and len(textwrap.wrap(text, width - 1)) == lines:
+        width -= 1
+    return textwrap.fill(text, width)
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write a figure as ``{folder}/{name}.png`` and ``.svg``, the same one to the same bytes."""
+    # Both files have one layout, which takes as long to find as a file to draw.
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        # The layout's last digits vary from run to run, and an SVG names its clips by them.
+        x, y, width, height = axes.get_position().bounds
+        axes.set_position((round(x, 6), round(y, 6), round(width, 6), round(height, 6)))
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+        with whole(folder / f"{name}{suffix}") as path:
+            figure.savefig(path, metadata=metadata)
+
+
+def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Give each name a colour, and another dash where the colours are used up."""
+    dashes = ("-", "--", ":", "-.")
+    return {
+        name: {
+            "color": COLOURS[i % len(COLOURS)],
+            "linestyle": dashes[i // len(COLOURS) % len(dashes)],
+        }
+        for i, name in enumerate(dict.fromkeys(names))
+    }
+
+
+def percent(share: float, _: Any = None) -> str:
+    """Write a share as a percentage: 0.25 %, 2.5 %, 25 %."""
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def label_values(axis: Axis, kind: str, most: int = 5) -> None:
+    """Choose the ticks of an axis that has its scale and its data, and how they are written.
+
+    Parameters
+    ----------
+    kind
+        ``count`` (1,000), ``share`` (1 %) or ``date``.
+    most
+        How many ticks there is room for, of dates or on a log scale.
+    """
+    if kind == "date":
+        locator = AutoDateLocator(minticks=2, maxticks=most)
+        axis.set_major_locator(locator)
+        axis.set_major_formatter(ConciseDateFormatter(locator))
+        return
+    if axis.get_scale() == "log":
+        low, high = axis.get_view_interval()
+        # Powers of ten, and between them where there are too few to read a value off.
+        steps = (1, 2, 5) if high / low < 50 else (1,)
+        few = high / low < 5
+        axis.set_major_locator(MaxNLocator(3) if few else LogLocator(subs=steps, numticks=most))
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(percent if kind == "share" else _count)
+
+
+def _count(value: float, _: Any = None) -> str:
+    """Write a count with commas; a log axis may go below 1, where there is none."""
+    if 0 < value < 1:
+        return ""
+    return f"{value:,.10g}" if value < 1e6 else f"{value / 1e6:,.10g} M"
+
+
+def finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Keep the finite ones of some values."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    return array[np.isfinite(array)]

@@ -1,0 +1,62 @@
+"""Small request logs, and the series and tables of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from build_sequences import build_sequences
+from popularity import tables
+from popularity.windows import Series
+
+FIRST_SLOT = 17_000
+
+
+def random_log(slots: int = 40, movies: int = 12, seed: int = 1) -> pd.DataFrame:
+    """Draw requests by slot and movie: movies arrive over time, some slots are empty."""
+    draw = np.random.default_rng(seed)
+    arrival = np.append(np.zeros(movies // 2, int), draw.integers(1, slots, movies - movies // 2))
+    counts = draw.poisson(draw.gamma(0.5, 3, movies), (slots, movies))
+    counts *= np.arange(slots)[:, None] >= arrival
+    counts[draw.random(slots) < 0.1] = 0
+    counts[0, 0] = counts[-1, 0] = 1
+    slot, movie = counts.nonzero()
+    rating = draw.integers(1, 11, len(slot)) / 2
+    return pd.DataFrame(
+        {
+            "slot": slot + FIRST_SLOT,
+            "movieId": 10 * movie + 7,
+            "label": counts[slot, movie],
+            "avg_rating": np.where(draw.random(len(slot)) < 0.2, np.nan, rating),
+        }
+    )
+
+
+def log_of(*rows: tuple[int, int, int]) -> pd.DataFrame:
+    """Make a log without ratings of rows of slot, movie and requests."""
+    return pd.DataFrame(rows, columns=["slot", "movieId", "label"]).assign(avg_rating=np.nan)
+
+
+def series_of(log: pd.DataFrame) -> Series:
+    log = log.sort_values(["movieId", "slot"])
+    ids, starts = np.unique(log["movieId"].to_numpy(np.int32), return_index=True)
+    columns = (log[name].to_numpy(np.int32) for name in ("slot", "label"))
+    return Series(ids, np.append(starts, len(log)), *columns, log["avg_rating"].to_numpy(np.float32))
+
+
+def write_sequences(path: Path, log: pd.DataFrame, window: int, gaps: str = "calendar") -> None:
+    log = log.sort_values(["slot", "movieId"])
+    shares = log["label"] / log.groupby("slot")["label"].transform("sum")
+    columns = log.assign(label_n=shares, genres=1, releaseDate=2000)
+    table = pa.Table.from_pandas(columns[tables.LABELLED.names], tables.LABELLED, preserve_index=False)
+    tables.write(path, build_sequences(table, window, gaps))
+
+
+def catalogue_of(log: pd.DataFrame) -> pa.Table:
+    """Make a catalogue of the log's movies; the first one's year is unknown."""
+    ids = sorted(set(log["movieId"]))
+    years = [None, *(1990 + movie % 20 for movie in ids[1:])]
+    columns = [ids, [f"Movie {movie}" for movie in ids], ["Drama"] * len(ids), [1] * len(ids), years]
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, tables.MOVIES, strict=True)]
+    return pa.table(arrays, schema=tables.MOVIES)

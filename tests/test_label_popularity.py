@@ -1,0 +1,235 @@
+"""Labelling: each slot and movie's requests, shares and mean rating, against their definition."""
+
+import math
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import label_popularity
+from popularity import tables
+from popularity.slots import SLOTS
+
+SCRIPT = Path(label_popularity.__file__)
+LARGEST = 2**31 - 1
+LENGTHS = {"hour": 3600, "day": 86400, "week": 604800, "year": 31536000}
+
+#: A request: movie, rating (or none), timestamp.
+Request = tuple[int, float | None, int]
+Row = tuple[int, int, int, float, float | None]
+
+MOVIES = [(0, 1, 1990), (7, 2, None), (8, None, 2001), (LARGEST, 3, 2015)]
+
+
+def number(time: int, slot: str) -> int:
+    if slot == "month":
+        date = datetime.fromtimestamp(time, UTC)
+        return (date.year - 1970) * 12 + date.month
+    return -(-time // LENGTHS[slot])
+
+
+def joined(log: list[Request]) -> pa.Table:
+    """Table of `tables.JOINED`; what labelling leaves unused is 0 or null."""
+    rows = [
+        (0, movie, rating, time, *(number(time, slot) for slot in ("hour", "day", "year")), None, None)
+        for movie, rating, time in log
+    ]
+    return table(rows, tables.JOINED)
+
+
+def catalogue() -> pa.Table:
+    rows = [(movie, "A", "B", genres, year) for movie, genres, year in MOVIES]
+    return table(rows, tables.MOVIES)
+
+
+def table(rows: list[tuple], schema: pa.Schema) -> pa.Table:
+    columns = zip(*rows, strict=True)
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+
+
+def label(log: list[Request], slot: str) -> pa.Table:
+    # In two chunks (the first of a single row is empty), as a table of two row groups is read.
+    whole, half = joined(log), len(log) // 2
+    chunked = pa.concat_tables([whole.slice(0, half), whole.slice(half)])
+    return label_popularity.label_popularity(chunked, catalogue(), slot)
+
+
+def defined(log: list[Request], slot: str) -> list[Row]:
+    """Slot, movie, label, label_n and avg_rating, as design has them."""
+    requests: dict[tuple[int, int], list[float | None]] = defaultdict(list)
+    for movie, rating, time in log:
+        requests[number(time, slot), movie].append(rating)
+    totals = Counter(number(time, slot) for _, _, time in log)
+    rows = []
+    for (slot_number, movie), ratings in sorted(requests.items()):
+        given = [rating for rating in ratings if rating is not None]
+        mean = float(np.float32(sum(given) / len(given))) if given else None
+        rows.append((slot_number, movie, len(ratings), len(ratings) / totals[slot_number], mean))
+    return rows
+
+
+def values(labelled: pa.Table) -> list[Row]:
+    return [tuple(row.values())[:5] for row in labelled.to_pylist()]
+
+
+#: Timestamps that logs share slots by, at both sides of the slots' ends.
+TIMES = st.one_of(
+    st.sampled_from(
+        [n * length + d for length in LENGTHS.values() for n in (1, 2, 52) for d in (-1, 0, 1)]
+    ),
+    st.sampled_from([0, 951_782_399, 951_782_400, 951_868_799, 951_868_800, 7_258_118_399]),
+    st.integers(0, 7_258_118_399),
+)
+MOVIE_IDS = st.one_of(st.sampled_from([0, 1, 7, 8, LARGEST - 1, LARGEST]), st.integers(0, LARGEST))
+HALF_STARS = st.integers(1, 10).map(lambda n: n / 2)
+LOGS = st.one_of(
+    st.lists(st.tuples(MOVIE_IDS, ratings, TIMES), min_size=1, max_size=40)
+    for ratings in (HALF_STARS, st.none(), st.one_of(st.none(), HALF_STARS))
+)
+
+
+def test_by_hand() -> None:
+    log = [
+        (7, 4.0, 86401),
+        (0, 0.5, 86400),
+        (7, 5.0, 172800),
+        (7, None, 1),
+        (5, 3.0, 100000),
+        (7, 3.5, 100000),
+        (7, 3.5, 100000),
+        (LARGEST, 5.0, 864000),
+        (8, None, 864000),
+    ]
+    labelled = label(log, "day")
+    assert labelled.schema.equals(tables.LABELLED)
+    assert [tuple(row.values()) for row in labelled.to_pylist()] == [
+        (1, 0, 1, 0.5, 0.5, 1, 1990),
+        (1, 7, 1, 0.5, None, 2, None),
+        (2, 5, 1, 0.2, 3.0, None, None),
+        (2, 7, 4, 0.8, 4.0, 2, None),
+        (10, 8, 1, 0.5, None, None, 2001),
+        (10, LARGEST, 1, 0.5, 5.0, 3, 2015),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("slot", "rows"),
+    [
+        (
+            "hour",
+            [(24, 7, 1, 1.0, 1.0), (25, 7, 1, 1.0, 2.0), (721, 7, 1, 0.5, 4.0), (721, 8, 1, 0.5, 5.0)],
+        ),
+        ("day", [(1, 7, 1, 1.0, 1.0), (2, 7, 1, 1.0, 2.0), (31, 7, 1, 0.5, 4.0), (31, 8, 1, 0.5, 5.0)]),
+        ("week", [(1, 7, 2, 1.0, 1.5), (5, 7, 1, 0.5, 4.0), (5, 8, 1, 0.5, 5.0)]),
+        ("month", [(1, 7, 3, 0.75, float(np.float32(7 / 3))), (1, 8, 1, 0.25, 5.0)]),
+        ("year", [(1, 7, 3, 0.75, float(np.float32(7 / 3))), (1, 8, 1, 0.25, 5.0)]),
+    ],
+)
+def test_every_slot_by_hand(slot: str, rows: list[Row]) -> None:
+    log = [(7, 1.0, 86400), (7, 2.0, 86401), (8, 5.0, 30 * 86400 + 1), (7, 4.0, 30 * 86400 + 3600)]
+    assert values(label(log, slot)) == rows
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+@pytest.mark.parametrize("request_", [(0, 0.5, 0), (LARGEST, 5.0, 7_258_118_399), (7, None, 86400)])
+def test_a_single_request_is_all_of_its_slot(slot: str, request_: Request) -> None:
+    movie, rating, time = request_
+    assert values(label([request_], slot)) == [(number(time, slot), movie, 1, 1.0, rating)]
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+@settings(max_examples=60, deadline=None)
+@given(log=LOGS)
+@example(log=[(7, 2.5, 3600 * k) for k in (1, 1, 2, 9000)])
+@example(log=[(movie, None, 5) for movie in (3, LARGEST, 0, 3)])
+def test_labels_are_as_defined(slot: str, log: list[Request]) -> None:
+    labelled = label(log, slot)
+    assert labelled.schema.equals(tables.LABELLED)
+    assert values(labelled) == defined(log, slot)
+
+    shares = defaultdict(list)
+    for row in labelled.to_pylist():
+        shares[row["slot"]].append(row["label_n"])
+    assert all(abs(math.fsum(parts) - 1) <= 1e-12 for parts in shares.values())
+
+    known = {movie: (genres, year) for movie, genres, year in MOVIES}
+    for row in labelled.to_pylist():
+        assert (row["genres"], row["releaseDate"]) == known.get(row["movieId"], (None, None))
+
+
+@settings(max_examples=60, deadline=None)
+@given(LOGS, st.randoms(use_true_random=False), st.sampled_from(SLOTS))
+def test_the_order_of_the_log_does_not_matter(log: list[Request], random, slot: str) -> None:
+    shuffled = random.sample(log, len(log))
+    assert label(shuffled, slot).equals(label(log, slot))
+
+
+def test_many_requests_of_a_slot_add_up_to_one() -> None:
+    log = [(movie * movie % 997, None, 1) for movie in range(20_000)]
+    labelled = label(log, "year")
+    assert sum(labelled["label"].to_pylist()) == 20_000
+    assert abs(math.fsum(labelled["label_n"].to_pylist()) - 1) <= 1e-12
+
+
+def test_more_different_ratings_than_fit_beside_slot_and_movie() -> None:
+    random = np.random.default_rng(1)
+    ratings = random.normal(size=3000).astype(np.float32).tolist()
+    times = random.choice([3600, 3601, 7_258_118_399], 3000).tolist()
+    movies = random.choice([0, LARGEST - 1, LARGEST], 3000).tolist()
+    log = list(zip(movies, ratings, times, strict=True))
+    found, expected = values(label(log, "hour")), defined(log, "hour")
+    assert [row[:4] for row in found] == [row[:4] for row in expected]
+    assert [row[4] for row in found] == pytest.approx([row[4] for row in expected], rel=1e-5)
+
+
+def program(folder: Path, slot: str = "day") -> subprocess.CompletedProcess[str]:
+    paths = {name: str(folder / f"{name}.parquet") for name in ("joined", "movies", "labelled")}
+    options = [word for name, path in paths.items() for word in (f"--{name}", path)]
+    command = [sys.executable, str(SCRIPT), *options, "--slot", slot]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tables.write(tmp_path / "joined.parquet", joined([(7, 4.0, 86401), (0, None, 86400)]))
+    tables.write(tmp_path / "movies.parquet", catalogue())
+    return tmp_path
+
+
+@pytest.mark.parametrize(("slot", "slots"), [("day", [1, 2]), ("week", [1, 1]), ("month", [1, 1])])
+def test_as_a_command(folder: Path, slot: str, slots: list[int]) -> None:
+    done = program(folder, slot)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    labelled = pq.read_table(folder / "labelled.parquet")
+    assert labelled.schema.equals(tables.LABELLED)
+    assert labelled["slot"].to_pylist() == slots
+    assert labelled["movieId"].to_pylist() == [0, 7]
+    assert len(list(folder.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "reason"),
+    [
+        ("joined", joined([(7, 4.0, 1)]).drop_columns("rating"), "column rating is missing"),
+        ("joined", joined([(7, 4.0, 1)]).slice(0, 0), "has no rows"),
+        ("movies", joined([(7, 4.0, 1)]), "column title is missing"),
+    ],
+)
+def test_a_wrong_table_is_one_line_and_leaves_nothing(
+    folder: Path, name: str, wrong: pa.Table, reason: str
+) -> None:
+    path = folder / f"{name}.parquet"
+    pq.write_table(wrong, path)
+    done = program(folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {path}: {reason}")
+    assert done.stderr.count("\n") == 1
+    assert sorted(file.name for file in folder.iterdir()) == ["joined.parquet", "movies.parquet"]
