@@ -1,9 +1,11 @@
 """Build each movie's series and the windows over it, from the table sorted by time."""
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
@@ -11,14 +13,29 @@ from popularity.program import run
 
 GAPS = ("calendar", "observed")
 
+#: The columns of the series.
+SERIES = ("slot", "label", "label_n", "avg_rating")
+#: Bytes that a row takes in memory: its key, and the series twice, by time and by movie.
+ROW_BYTES = 48
+#: Movies of a row group.
+GROUP = 1 << 13
+EVERY_MOVIE = (0, 1 << 31)
 
-def build_sequences(by_time: pa.Table, window: int, gaps: str) -> pa.Table:
+Rows = Callable[[], Iterable[pa.Table]]
+
+
+def build_sequences(
+    by_time: Rows, rows: int, window: int, gaps: str, memory_mb: int = 4000
+) -> Iterator[pa.RecordBatch]:
     """Group the rows by movie and place the windows, without copying one.
 
     Parameters
     ----------
     by_time
-        A table of :data:`tables.LABELLED`, sorted by slot.
+        Gives the rows part by part, from the start each time: ``movieId`` and :data:`SERIES` of
+        :data:`tables.LABELLED`, sorted by slot.
+    rows
+        How many there are.
     window
         How many slots the value to predict follows.
     gaps
@@ -26,45 +43,76 @@ def build_sequences(by_time: pa.Table, window: int, gaps: str) -> pa.Table:
         counting 0; each slot after a movie's first request is a target, up to the log's last slot.
         ``observed``: a window is ``window`` slots with a request and its target the next such slot,
         so a movie's first ``window`` requested slots are no targets.
+    memory_mb
+        Megabytes that the rows in memory may take; if all don't fit, ranges of movies follow one
+        another, each from a new reading.
 
-    Returns
-    -------
-    A table of :data:`tables.SEQUENCES`, sorted by movie.
+    Yields
+    ------
+    Batches of :data:`tables.SEQUENCES`, sorted by movie.
     """
-    movie_id = tables.numbers(by_time["movieId"])
-    slot = tables.numbers(by_time["slot"])
+    most = max(memory_mb * 1_000_000 // ROW_BYTES, 1)
+    for low, high, count in _ranges(by_time, rows, most):
+        yield _sequences(by_time, low, high, count, window, gaps)
+
+
+def _ranges(by_time: Rows, rows: int, most: int) -> Iterator[tuple[int, int, int]]:
+    """Divide the movies' ids into ranges of at most ``most`` rows (or one movie), with their counts."""
+    if rows <= most:
+        yield *EVERY_MOVIE, rows
+        return
+    counted: tuple[npt.NDArray, npt.NDArray] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    for part in by_time():
+        found = np.unique(tables.numbers(part["movieId"]), return_counts=True)
+        movies, at = np.unique(np.concatenate([counted[0], found[0]]), return_inverse=True)
+        weights = np.concatenate([counted[1], found[1]])
+        counted = movies, np.bincount(at, weights=weights).astype(np.int64)
+    movies, counts = counted
+    before = np.concatenate([[0], np.cumsum(counts)])
+    first = 0
+    while first < len(movies):
+        last = max(int(np.searchsorted(before, before[first] + most, side="right")) - 1, first + 1)
+        yield int(movies[first]), int(movies[last - 1]) + 1, int(before[last] - before[first])
+        first = last
+
+
+def _sequences(by_time: Rows, low: int, high: int, count: int, window: int, gaps: str) -> pa.RecordBatch:
+    """Build the sequences of the movies with ids from ``low`` to below ``high``."""
+    keys = np.empty(count, np.int64)
+    parts: dict[str, list[pa.Array]] = {name: [] for name in SERIES}
+    at = 0
+    for part in by_time():
+        movies = tables.numbers(part["movieId"])
+        last_slot = int(tables.numbers(part["slot"])[-1])
+        if (low, high) != EVERY_MOVIE:
+            part = part.take(tables.array(np.flatnonzero((movies >= low) & (movies < high))))
+            movies = tables.numbers(part["movieId"])
+        keys[at : at + len(movies)] = movies
+        at += len(movies)
+        for name in SERIES:
+            parts[name] += part[name].chunks
     # Rows come by time, so one sort by (movie, row) leaves every movie's rows in time's order.
-    keys = movie_id.astype(np.int64)
     keys <<= 32
-    keys |= np.arange(len(keys))
+    keys |= np.arange(count)
     keys.sort()
-    order = keys & 0xFFFFFFFF
-    rows = tables.array(order)
-    movies = keys >> 32
-    starts = np.flatnonzero(np.diff(movies, prepend=-1))
-    offsets = tables.array(np.append(starts, len(keys)).astype(np.int32))
+    order = tables.array(keys & 0xFFFFFFFF)
+    keys >>= 32
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    movies = keys[starts].astype(np.int32)
+    offsets = tables.array(np.append(starts, count).astype(np.int32))
 
+    lists = {}
+    for name in SERIES:
+        values = pa.concat_arrays(parts.pop(name)).take(order)
+        lists[name] = pa.ListArray.from_arrays(offsets, values)
     if gaps == "calendar":
-        first_target = slot[order[starts]] + np.int32(1)
-        windows = slot[-1] - first_target + 1
+        first_target = tables.numbers(lists["slot"].values)[starts] + 1
+        windows = last_slot - first_target + 1
     else:
-        lengths = np.diff(starts, append=len(keys))
-        first_target = np.full(len(starts), window, dtype=np.int32)
-        windows = np.maximum(lengths - window, 0)
-
-    def series(name: str) -> pa.Array:
-        values = by_time[name].combine_chunks().take(rows)
-        return pa.ListArray.from_arrays(offsets, values)
-
-    return pa.table(
-        [
-            tables.array(movies[starts].astype(np.int32)),
-            *(series(name) for name in ("slot", "label", "label_n", "avg_rating")),
-            tables.array(first_target.astype(np.int32)),
-            tables.array(windows.astype(np.int32)),
-        ],
-        schema=tables.SEQUENCES,
-    )
+        first_target = np.full(len(starts), window)
+        windows = np.maximum(np.diff(starts, append=count) - window, 0)
+    targets = (tables.array(values.astype(np.int32)) for values in (first_target, windows))
+    return pa.record_batch([tables.array(movies), *lists.values(), *targets], schema=tables.SEQUENCES)
 
 
 def main() -> None:
@@ -73,14 +121,22 @@ def main() -> None:
     parser.add_argument("--sorted", type=Path, required=True, help="sorted.parquet")
     parser.add_argument("--window", type=int, required=True, help="slots that a window holds")
     parser.add_argument("--gaps", choices=GAPS, required=True, help="what a window is made of")
+    parser.add_argument(
+        "--memory-mb", type=int, default=4000, help="memory that the rows may take (%(default)s)"
+    )
     parser.add_argument("--sequences", type=Path, required=True, help="the table to write")
     args = parser.parse_args()
     if args.window < 1:
         parser.error(f"--window is {args.window}: it must be at least 1")
 
-    columns = ["slot", "movieId", "label", "label_n", "avg_rating"]
-    by_time = tables.read(args.sorted, tables.LABELLED, columns)
-    tables.write(args.sequences, build_sequences(by_time, args.window, args.gaps))
+    sequences = build_sequences(
+        lambda: tables.batches(args.sorted, tables.LABELLED, ["movieId", *SERIES]),
+        tables.count(args.sorted, tables.LABELLED),
+        args.window,
+        args.gaps,
+        args.memory_mb,
+    )
+    tables.write_batches(args.sequences, tables.SEQUENCES, sequences, GROUP)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from popularity.archive import BLOCK_BYTES, FORMS, Archive, ahead
+from popularity.archive import BLOCK_BYTES, FORMS, Archive
 from popularity.program import Fault, run, whole
 from popularity.slots import slot_of
-from popularity.tables import JOINED, MOVIES, array, genres_and_release, numbers, open_writer, write
+from popularity.tables import JOINED, MOVIES, ahead, array, genres_and_release, numbers, open_writer, write
 
 #: A year in parentheses, or a range of years, whose first counts: (1995), (2006–2007), (2007- ).
 YEAR = re.compile(r"\(\s*((?:1[89]|2[01])\d\d)\s*(?:[-–]\s*(?:\d{4})?\s*)?\)", re.ASCII)

@@ -1,81 +1,73 @@
 """Label every slot and movie with its number of requests and its share of the slot's requests."""
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import slots, tables
 from popularity.program import run
 
+#: Bits of a request's key: its slot's number (21 bits for the hours up to the year 2200) is above its
+#: movie's id, and below that is its rating.
+MOVIE_BITS, RATING_BITS = 31, 11
+#: Requests that are labelled at a time.
+BLOCK = 1 << 20
+#: Bytes that a request's key takes.
+REQUEST_BYTES = 8
 
-def label_popularity(joined: pa.Table, movies: pa.Table, slot: str) -> pa.Table:
-    """Count the requests of each slot and movie, sorted by slot and movie.
+Keys = npt.NDArray[np.int64]
+Requests = Callable[[], Iterable[pa.Table]]
+
+
+def label_popularity(
+    requests: Requests,
+    rows: int,
+    movies: pa.Table,
+    slot: str,
+    memory_mb: int = 4000,
+) -> Iterator[pa.RecordBatch]:
+    """Count the requests of each slot and movie.
+
+    Sorting one packed integer a request, (slot, movie, rating), brings together what is counted. If
+    all of them don't fit in memory, ranges of slots are labelled one after another, each from a new
+    reading of the requests.
 
     Parameters
     ----------
-    joined
-        Columns ``movieId``, ``rating`` and the slot's own: see :func:`slot_column`.
+    requests
+        Gives the requests part by part, from the start each time: columns ``movieId``, ``rating``
+        and the slot's own (:func:`slot_column`), in any order of rows.
+    rows
+        How many there are.
     movies
         The catalogue (:data:`tables.MOVIES`), which gives ``genres`` and ``releaseDate``.
     slot
         A name of :data:`slots.SLOTS`.
+    memory_mb
+        Megabytes that the keys in memory may take.
 
-    Returns
-    -------
-    A table of :data:`tables.LABELLED`: ``label`` is the number of requests, ``label_n`` the label
-    divided by all requests of the slot, ``avg_rating`` the mean of the ratings given (null without
-    one).
+    Yields
+    ------
+    Batches of :data:`tables.LABELLED`, sorted by slot, then movie: ``label`` is the number of
+    requests, ``label_n`` the label divided by all requests of the slot, ``avg_rating`` the mean of
+    the ratings given (null without one).
     """
-    column = tables.numbers(joined[slot_column(slot)])
-    numbers = column if slot in ("hour", "day", "year") else slots.slot_of(column, slot)
-    movie_ids = tables.numbers(joined["movieId"])
-    rating_codes, rating_values = _coded_ratings(joined["rating"])
-
-    # One sort of one packed integer groups the rows: (slot, movie, rating), most significant first.
-    # If another log's ratings are too many to fit in, slot and movie alone are the key.
-    first = int(numbers.min())
-    movie_bits = int(movie_ids.max()).bit_length()
-    rating_bits = (len(rating_values) - 1).bit_length()
-    keys = numbers.astype(np.int64)
-    keys -= first
-    keys <<= movie_bits
-    keys |= movie_ids
-    if int(keys.max()).bit_length() + rating_bits < 64:
-        keys <<= rating_bits
-        keys |= rating_codes
-        keys.sort()
-        codes = keys & ((1 << rating_bits) - 1)
-        keys >>= rating_bits
-    else:
-        order = np.argsort(keys, kind="stable")
-        keys, codes = keys[order], rating_codes[order]
-
-    starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
-    label = np.diff(starts, append=len(keys)).astype(np.int32)
-    groups = keys[starts]
-    number = (groups >> movie_bits).astype(np.int32) + np.int32(first)
-    movie_id = (groups & ((1 << movie_bits) - 1)).astype(np.int32)
-    totals = np.bincount(groups >> movie_bits, weights=label)
-    rated = np.add.reduceat((codes > 0).astype(np.int32), starts)
-    stars = np.add.reduceat(rating_values[codes], starts)
-    with np.errstate(invalid="ignore"):
-        avg_rating = (stars / rated).astype(np.float32)
-
-    genres, release = tables.genres_and_release(movies)(movie_id)
-    return pa.table(
-        [
-            tables.array(number),
-            tables.array(movie_id),
-            tables.array(label),
-            tables.array(label / totals[groups >> movie_bits]),
-            tables.array(avg_rating, rated > 0),
-            genres,
-            release,
-        ],
-        schema=tables.LABELLED,
-    )
+    most = max(memory_mb * 1_000_000 // REQUEST_BYTES, 1)
+    look_up = tables.genres_and_release(movies)
+    for chosen, count in _ranges(requests, rows, slot, most):
+        keys, ratings = _sorted_requests(requests, count, slot, chosen)
+        start = 0
+        while start < len(keys):
+            # Up to the end of the last movie of the block.
+            last = min(start + BLOCK, len(keys)) - 1
+            end = int(np.searchsorted(keys, _group_end(keys[last : last + 1]))[0])
+            yield _labelled(keys, start, end, ratings, look_up)
+            start = end
 
 
 def slot_column(slot: str) -> str:
@@ -83,14 +75,119 @@ def slot_column(slot: str) -> str:
     return f"tstamp_{slot}" if slot in ("hour", "day", "year") else "timestamp"
 
 
-def _coded_ratings(ratings: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Code the ratings from 1, 0 for none; and the value of each code (float64)."""
-    encoded = ratings.combine_chunks().dictionary_encode()
-    values = np.concatenate([[0.0], tables.numbers(encoded.dictionary)])
-    if encoded.null_count == len(ratings):
-        return np.zeros(len(ratings), np.int32), values
-    codes = tables.numbers(encoded.indices.fill_null(-1)) + np.int32(1)
-    return codes, values
+def _numbers(part: pa.Table, slot: str) -> npt.NDArray[np.integer]:
+    column = tables.numbers(part[slot_column(slot)])
+    return slots.slot_of(column, slot) if slot_column(slot) == "timestamp" else column
+
+
+def _ranges(requests: Requests, rows: int, slot: str, most: int) -> Iterator[tuple[range | None, int]]:
+    """Divide the slots into ranges of at most ``most`` requests (or one slot), with their counts."""
+    if rows <= most:
+        yield None, rows
+        return
+    counts = np.zeros(0, np.int64)
+    for part in requests():
+        found = np.bincount(_numbers(part, slot))
+        if len(found) > len(counts):
+            counts = np.concatenate([counts, np.zeros(len(found) - len(counts), np.int64)])
+        counts[: len(found)] += found
+    before = np.concatenate([[0], np.cumsum(counts)])
+    first = 0
+    while before[first] < rows:
+        last = max(int(np.searchsorted(before, before[first] + most, side="right")) - 1, first + 1)
+        if before[last] > before[first]:
+            yield range(first, last), int(before[last] - before[first])
+        first = last
+
+
+def _sorted_requests(
+    requests: Requests, count: int, slot: str, chosen: range | None
+) -> tuple[Keys, npt.NDArray[np.float64] | None]:
+    """Sort the keys of the requests in the chosen slots.
+
+    Returns
+    -------
+    The keys, int64 [count], with the ratings in their last bits, in half-stars from 1 (0 for none);
+    or with 0 there and the ratings beside them, float64 [count], where some are no half-stars.
+    """
+    keys = np.empty(count, np.int64)
+    others: list[npt.NDArray[np.float64]] | None = None
+    at = 0
+    for part in requests():
+        numbers, movies = _numbers(part, slot), tables.numbers(part["movieId"])
+        ratings = _ratings(part["rating"])
+        if chosen is not None:
+            inside = (numbers >= chosen.start) & (numbers < chosen.stop)
+            numbers, movies, ratings = numbers[inside], movies[inside], ratings[inside]
+        key = keys[at : at + len(numbers)]
+        key[:] = numbers
+        key <<= MOVIE_BITS
+        key |= movies
+        key <<= RATING_BITS
+        at += len(numbers)
+        if others is None:
+            halves = np.nan_to_num(ratings * 2 + 1, nan=0.0)
+            codes = halves.astype(np.int16)
+            if ((codes == halves) & (codes >= 0) & (codes < 1 << RATING_BITS)).all():
+                key |= codes
+                continue
+            others = [_decoded(keys[: at - len(numbers)])]
+            keys[:at] &= -1 << RATING_BITS
+        others.append(ratings.astype(np.float64))
+    if others is None:
+        keys.sort()
+        return keys, None
+    order = np.argsort(keys, kind="stable")
+    return keys[order], np.concatenate(others)[order]
+
+
+def _ratings(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    """View a column of ratings as an array, NaN for none."""
+    return tables.numbers(column.fill_null(np.nan) if column.null_count else column)
+
+
+def _decoded(keys: Keys) -> npt.NDArray[np.float64]:
+    """Ratings in the last bits of keys, NaN for none."""
+    codes = keys & ((1 << RATING_BITS) - 1)
+    return np.where(codes > 0, (codes - 1) / 2, np.nan)
+
+
+def _group_end(keys: Keys) -> Keys:
+    """The least key of a later movie or slot."""
+    return ((keys >> RATING_BITS) + 1) << RATING_BITS
+
+
+def _labelled(
+    keys: Keys, start: int, end: int, ratings: npt.NDArray[np.float64] | None, look_up: Any
+) -> pa.RecordBatch:
+    """Label the sorted requests from ``start`` to ``end``, whole groups of a slot and movie."""
+    block = keys[start:end]
+    groups = block >> RATING_BITS
+    starts = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
+    groups = groups[starts]
+    label = np.diff(starts, append=len(block)).astype(np.int32)
+    stars = _decoded(block) if ratings is None else ratings[start:end]
+    given = ~np.isnan(stars)
+    rated = np.add.reduceat(given, starts, dtype=np.int32)
+    sums = np.add.reduceat(np.where(given, stars, 0.0), starts)
+    avg_rating = (sums / np.maximum(rated, 1)).astype(np.float32)
+
+    number = (groups >> MOVIE_BITS).astype(np.int32)
+    movie_id = (groups & ((1 << MOVIE_BITS) - 1)).astype(np.int32)
+    # All of a slot's requests stand together, within the block or beyond.
+    slot, at = np.unique(number, return_inverse=True)
+    shift = MOVIE_BITS + RATING_BITS
+    bounds = np.searchsorted(keys, np.stack([slot, slot + 1]).astype(np.int64) << shift)
+    totals = (bounds[1] - bounds[0])[at]
+    columns = [number, movie_id, label, label / totals]
+    return pa.record_batch(
+        [
+            *map(tables.array, columns),
+            tables.array(avg_rating, rated > 0),
+            *look_up(movie_id),
+        ],
+        schema=tables.LABELLED,
+    )
 
 
 def main() -> None:
@@ -99,12 +196,21 @@ def main() -> None:
     parser.add_argument("--joined", type=Path, required=True, help="joined.parquet")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--slot", choices=slots.SLOTS, required=True, help="length of a slot")
+    parser.add_argument(
+        "--memory-mb", type=int, default=4000, help="memory that the requests may take (%(default)s)"
+    )
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet, to write")
     args = parser.parse_args()
 
-    joined = tables.read(args.joined, tables.JOINED, ["movieId", "rating", slot_column(args.slot)])
-    movies = tables.read(args.movies, tables.MOVIES)
-    tables.write(args.labelled, label_popularity(joined, movies, args.slot))
+    columns = ["movieId", "rating", slot_column(args.slot)]
+    labelled = label_popularity(
+        lambda: tables.batches(args.joined, tables.JOINED, columns),
+        tables.count(args.joined, tables.JOINED),
+        tables.read(args.movies, tables.MOVIES),
+        args.slot,
+        args.memory_mb,
+    )
+    tables.write_batches(args.labelled, tables.LABELLED, labelled)
 
 
 if __name__ == "__main__":

@@ -45,12 +45,18 @@ def series_of(log: pd.DataFrame) -> Series:
     return Series(ids, np.append(starts, len(log)), *columns, log["avg_rating"].to_numpy(np.float32))
 
 
+def sequences_of(by_time: pa.Table, window: int, gaps: str, memory_mb: int = 4000) -> pa.Table:
+    """Build the sequences of a whole table."""
+    parts = build_sequences(lambda: [by_time], len(by_time), window, gaps, memory_mb)
+    return pa.Table.from_batches(parts, tables.SEQUENCES)
+
+
 def write_sequences(path: Path, log: pd.DataFrame, window: int, gaps: str = "calendar") -> None:
     log = log.sort_values(["slot", "movieId"])
     shares = log["label"] / log.groupby("slot")["label"].transform("sum")
     columns = log.assign(label_n=shares, genres=1, releaseDate=2000)
     table = pa.Table.from_pandas(columns[tables.LABELLED.names], tables.LABELLED, preserve_index=False)
-    tables.write(path, build_sequences(table, window, gaps))
+    tables.write(path, sequences_of(table, window, gaps))
 
 
 def catalogue_of(log: pd.DataFrame) -> pa.Table:

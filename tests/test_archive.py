@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from popularity.archive import Archive, ahead
+from popularity.archive import Archive
 from popularity.program import Fault
+from popularity.tables import ahead
 
 RATINGS = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,10,3.0,1260759179\n7,31,4.0,851868750\n"
 MOVIES = "movieId,title,genres\n10,GoldenEye (1995),Action|Adventure\n31,Dangerous Minds (1995),Drama\n"

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from small_logs import FIRST_SLOT, log_of, random_log, series_of
 
 from popularity import baselines
 from popularity.features import DecayedShares
 from popularity.scores import score_slot
 from popularity.windows import Series
-from small_logs import FIRST_SLOT, log_of, random_log, series_of
 
 LOG = random_log()
 COUNTS = {(row.slot, row.movieId): row.label for row in LOG.itertuples()}

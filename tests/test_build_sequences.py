@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_logs import sequences_of
 
 import build_sequences
 from popularity import tables
@@ -84,14 +85,14 @@ def program(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_places_of_windows_by_hand(gaps: str, window: int, places: list[tuple]) -> None:
-    sequences = build_sequences.build_sequences(by_time(HAND), window, gaps)
+    sequences = sequences_of(by_time(HAND), window, gaps)
     assert sequences.schema.equals(tables.SEQUENCES)
     columns = [sequences[name].to_pylist() for name in ("movieId", "first_target", "windows")]
     assert list(zip(*columns, strict=True)) == places
 
 
 def test_series_by_hand() -> None:
-    sequences = build_sequences.build_sequences(by_time(HAND), 3, "observed")
+    sequences = sequences_of(by_time(HAND), 3, "observed")
     assert sequences["slot"].to_pylist() == [[3, 7], [3, 4, 6], [6]]
     assert sequences["label"].to_pylist() == [[2, 1], [2, 1, 3], [1]]
     assert sequences["label_n"].to_pylist() == [[0.5, 1.0], [0.5, 1.0, 0.75], [0.25]]
@@ -101,7 +102,7 @@ def test_series_by_hand() -> None:
 @pytest.mark.parametrize("gaps", build_sequences.GAPS)
 @pytest.mark.parametrize("slot", [0, LARGEST - 1])
 def test_a_single_request_has_no_window(gaps: str, slot: int) -> None:
-    sequences = build_sequences.build_sequences(by_time({(slot, LARGEST): (1, None)}), 1, gaps)
+    sequences = sequences_of(by_time({(slot, LARGEST): (1, None)}), 1, gaps)
     assert sequences["movieId"].to_pylist() == [LARGEST]
     assert sequences["slot"].to_pylist() == [[slot]]
     assert sequences["avg_rating"].to_pylist() == [[None]]
@@ -123,10 +124,20 @@ LOGS = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(log=LOGS, window=st.integers(1, 15))
 def test_series_and_windows_are_as_defined(gaps: str, log: Log, window: int) -> None:
-    sequences = build_sequences.build_sequences(by_time(log), window, gaps)
+    sequences = sequences_of(by_time(log), window, gaps)
     sequences.validate(full=True)
     assert sequences.schema.equals(tables.SEQUENCES)
     assert sequences.to_pylist() == defined(log, window, gaps)
+
+
+@settings(max_examples=50, deadline=None)
+@given(LOGS, st.integers(1, 9))
+def test_little_memory_changes_nothing(log: Log, rows: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        # So a budget of some megabytes is one of so many rows.
+        patch.setattr(build_sequences, "ROW_BYTES", 1_000_000)
+        little = sequences_of(by_time(log), 2, "calendar", memory_mb=rows)
+    assert little.combine_chunks().equals(sequences_of(by_time(log), 2, "calendar"))
 
 
 @settings(max_examples=50, deadline=None)
@@ -134,7 +145,7 @@ def test_series_and_windows_are_as_defined(gaps: str, log: Log, window: int) -> 
 def test_chunks_of_the_table_change_nothing(log: Log, cut: int) -> None:
     whole = by_time(log)
     chunked = pa.concat_tables([whole.slice(0, cut), whole.slice(cut)])
-    sequences = [build_sequences.build_sequences(table, 2, "observed") for table in (whole, chunked)]
+    sequences = [sequences_of(table, 2, "observed") for table in (whole, chunked)]
     assert sequences[0].equals(sequences[1])
 
 

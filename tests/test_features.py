@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of
 
 from popularity import baselines, features, settings
 from popularity.features import Features
 from popularity.samples import draw_windows
 from popularity.windows import Series
-from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of
 
 SCHEMA = Path(settings.__file__).parents[2] / "schemas" / "config.schema.yaml"
 EVERY = [
@@ -42,11 +42,11 @@ def make(
     return Features(series, release_years, names, slot, window, gaps, offset_half_life)
 
 
-def hand(name: str, slot: int, **options) -> list:
+def hand(name: str, before: int, **options) -> list:
     """One feature of movies 7 and 8 before a slot of the log above."""
-    made = make(series_of(HAND), [name], **options)(np.array([0, 1]), np.array([slot, slot]))
-    values = made["steps"][:, :, 0] if name in features.STEP_FEATURES else made["static"]
-    return values.tolist()
+    names = [name] if name in features.STEP_FEATURES else ["label_n", name]
+    made = make(series_of(HAND), names, **options)(np.array([0, 1]), np.array([before, before]))
+    return (made["steps"][:, :, 0] if len(names) == 1 else made["static"]).tolist()
 
 
 def near(rows: list) -> list:

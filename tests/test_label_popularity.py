@@ -59,7 +59,8 @@ def label(log: list[Request], slot: str) -> pa.Table:
     # In two chunks (the first of a single row is empty), as a table of two row groups is read.
     whole, half = joined(log), len(log) // 2
     chunked = pa.concat_tables([whole.slice(0, half), whole.slice(half)])
-    return label_popularity.label_popularity(chunked, catalogue(), slot)
+    parts = label_popularity.label_popularity(lambda: [chunked], len(chunked), catalogue(), slot)
+    return pa.Table.from_batches(parts, tables.LABELLED)
 
 
 def defined(log: list[Request], slot: str) -> list[Row]:
@@ -188,6 +189,19 @@ def test_more_different_ratings_than_fit_beside_slot_and_movie() -> None:
     found, expected = values(label(log, "hour")), defined(log, "hour")
     assert [row[:4] for row in found] == [row[:4] for row in expected]
     assert [row[4] for row in found] == pytest.approx([row[4] for row in expected], rel=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(log=LOGS, requests=st.integers(1, 9), slot=st.sampled_from(SLOTS))
+def test_little_memory_changes_nothing(log: list[Request], requests: int, slot: str) -> None:
+    whole = joined(log)
+    with pytest.MonkeyPatch.context() as patch:
+        # So a budget of some megabytes is one of so many requests, and a block holds two.
+        patch.setattr(label_popularity, "REQUEST_BYTES", 1_000_000)
+        patch.setattr(label_popularity, "BLOCK", 2)
+        parts = label_popularity.label_popularity(lambda: [whole], len(whole), catalogue(), slot, requests)
+        little = pa.Table.from_batches(parts, tables.LABELLED)
+    assert little.combine_chunks().equals(label(log, slot).combine_chunks())
 
 
 def program(folder: Path, slot: str = "day") -> subprocess.CompletedProcess[str]:

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from small_logs import log_of, series_of
 
 from popularity.scores import cross_entropy_ratio, score_forecasts, score_slot, summarise
-from small_logs import log_of, series_of
 
 
 def array(*values: float) -> np.ndarray:

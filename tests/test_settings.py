@@ -113,6 +113,8 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
         ({"baselines.ewma": None}, 'offset: found "ewma", but no entry of baselines has that method'),
         ({"baselines.moving_average": {"method": "moving_average"}}, "moving_average: slots, needed"),
         ({"baselines.last_value.slots": 3}, "allowed with the method last_value: nothing else"),
+        ({"models.ewma": {}}, "models.ewma: found a name that is taken"),
+        ({"models.best": {}}, "models.best: found a name that is taken"),
         (
             {"forecast.model": "lstmm"},
             'forecast.model: found "lstmm"; allowed: best, cnn_lstm, course_lstm, ',

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_logs import sequences_of
 
-from build_sequences import build_sequences
 from popularity import tables
 from popularity.program import Fault
 from popularity.windows import Series, read_series, split_range, split_slots
@@ -174,7 +174,7 @@ def test_a_table_is_read_as_it_was_built(tmp_path: Path) -> None:
     ]
     columns = zip(zip(*rows, strict=True), tables.LABELLED, strict=True)
     by_time = pa.table([pa.array(c, f.type) for c, f in columns], schema=tables.LABELLED)
-    sequences = build_sequences(by_time, 14, "calendar")
+    sequences = sequences_of(by_time, 14, "calendar")
     tables.write(tmp_path / "sequences.parquet", sequences)
     series = read_series(tmp_path / "sequences.parquet")
     assert series.movie_ids.tolist() == [10, 2**31 - 1]

@@ -8,13 +8,10 @@ import csv
 import io
 import re
 import zipfile
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from popularity.program import Fault
-from popularity.tables import JOINED, MOVIES, array, numbers, text_array
-
-T = TypeVar("T")
+from popularity.tables import JOINED, MOVIES, ahead, array, numbers, text_array
 
 # A field is as long as it is: whether it is good is for the rules below to say.
 csv.field_size_limit(2**31 - 1)
@@ -64,16 +59,6 @@ FORMS = {
     "dat": Form("ratings.dat", "movies.dat", "::", False),
     "tab": Form("u.data", "u.item", "\t", False),
 }
-
-
-def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """Yield the items, of which a thread makes the next ``depth``; its error is raised here."""
-    iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = deque(pool.submit(next, iterator, end) for _ in range(depth))
-        while (item := waiting.popleft().result()) is not end:
-            waiting.append(pool.submit(next, iterator, end))
-            yield item  # type: ignore[misc]
 
 
 class Archive:
@@ -165,8 +150,8 @@ class Archive:
 
     def _lacks(self, pattern: str) -> Fault:
         return self._fault(
-            f"lacks {pattern.replace('*.', '.')} (it holds {_listed(self._members)}): use a whole release of"
-            " MovieLens, or set the dataset's `format`, or `columns`, `requests` and `catalogue`"
+            f"lacks {pattern.replace('*.', '.')} (it holds {_listed(self._members)}): use a whole release"
+            " of MovieLens, or set the dataset's `format`, or `columns`, `requests` and `catalogue`"
         )
 
     def _blocks(self, member: str, block_bytes: int) -> Iterator[bytes]:

@@ -223,7 +223,7 @@ class _Progress(keras.callbacks.Callback):
         assert logs is not None
         seconds = time.perf_counter() - self._start
         outputs = run_network(self.model, self._inputs)
-        logs["val_loss"] = float(self._loss(self._targets, outputs[:, None]))
+        logs["val_loss"] = float(self._loss(self._targets, outputs[:, None].astype(np.float32)))
         shares = to_shares(outputs, self._settings["loss"], self._samples.slot, self._samples.weight)
         row = {
             "epoch": epoch + 1,

@@ -153,6 +153,9 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
                 f"baselines.{name}: found {json.dumps(entry)}; allowed with the method "
                 f"{entry['method']}: {f'{need}, needed' if need else 'nothing else'}"
             )
+    for name in models:
+        if name in baselines or name == "best":
+            yield f"models.{name}: found a name that is taken; allowed: one that no baseline has, nor best"
     uses_ewma = [name for name, model in models.items() if model["offset"] == "ewma"]
     if uses_ewma and not half_lives(settings):
         yield f'models.{uses_ewma[0]}.offset: found "ewma", but no entry of baselines has that method'

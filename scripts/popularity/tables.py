@@ -1,8 +1,10 @@
 """Tables that cross a rule's border: their columns and types, checked where they are read."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from popularity.program import Fault, whole
+
+T = TypeVar("T")
 
 #: One row per rating, in the order of the log.
 JOINED = pa.schema(
@@ -79,34 +83,88 @@ PREDICTIONS = pa.schema(
 _LARGEST_LOOKUP = 50_000_000
 
 
-def read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table (or some of its columns), its columns' names and types checked.
+def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """Yield the items, of which a thread makes the next ``depth``; its error is raised here."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, iterator, end) for _ in range(depth))
+        while (item := waiting.popleft().result()) is not end:
+            waiting.append(pool.submit(next, iterator, end))
+            yield item  # type: ignore[misc]
 
-    Raises :class:`Fault` where the file is no Parquet file or has no rows, or a column is missing or of
-    another type.
-    """
+
+def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:
+    """Open a table, its columns' names and types checked."""
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise Fault(f"{path}: no readable Parquet file ({error}); delete it and run again") from None
-    with file:
-        for field in schema:
-            at = file.schema_arrow.get_field_index(field.name)
-            if at < 0:
-                found = ", ".join(file.schema_arrow.names)
-                raise Fault(f"{path}: column {field.name} is missing (found: {found})")
-            if file.schema_arrow.field(at).type != field.type:
-                found = file.schema_arrow.field(at).type
-                raise Fault(f"{path}: column {field.name} is {found}, {field.type} is needed")
-        if not file.metadata.num_rows:
-            raise Fault(f"{path}: has no rows; delete it and run again")
+    for field in schema:
+        at = file.schema_arrow.get_field_index(field.name)
+        if at < 0:
+            found = ", ".join(file.schema_arrow.names)
+            raise Fault(f"{path}: column {field.name} is missing (found: {found})")
+        if file.schema_arrow.field(at).type != field.type:
+            found = file.schema_arrow.field(at).type
+            raise Fault(f"{path}: column {field.name} is {found}, {field.type} is needed")
+    if not file.metadata.num_rows:
+        raise Fault(f"{path}: has no rows; delete it and run again")
+    return file
+
+
+def count(path: Path, schema: pa.Schema) -> int:
+    """Number of rows of a table, checked like :func:`read`."""
+    with _open(path, schema) as file:
+        return file.metadata.num_rows
+
+
+def read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table (or some of its columns), its columns' names and types checked.
+
+    Raises :class:`Fault` where the file is no Parquet file, a column is missing or of another type,
+    or there is no row.
+    """
+    with _open(path, schema) as file:
         return file.read(columns=columns or schema.names)
+
+
+def batches(path: Path, schema: pa.Schema, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read some columns part by part, each while the one before is worked on; checked like `read`."""
+    with _open(path, schema) as file:
+        groups = range(file.num_row_groups)
+        yield from ahead(file.read_row_group(group, columns) for group in groups)
 
 
 def write(path: Path, table: pa.Table) -> None:
     """Write a table, whole or not at all; the same table gives the same bytes."""
     with whole(path) as partial:
         pq.write_table(table, partial, compression="lz4", use_dictionary=False)
+
+
+def write_batches(
+    path: Path, schema: pa.Schema, parts: Iterable[pa.RecordBatch], group: int = 1 << 20
+) -> None:
+    """Write a table of numbers part by part, each while the next is made; whole or not at all.
+
+    The same rows give the same bytes, however they are divided into parts, as the file's row groups
+    have ``group`` rows each.
+    """
+    with whole(path) as partial, open_writer(partial, schema) as writer:
+        for part in ahead(_regrouped(parts, group)):
+            writer.write_table(part)
+
+
+def _regrouped(parts: Iterable[pa.RecordBatch], group: int) -> Iterator[pa.Table]:
+    """Put batches together to tables of ``group`` rows; the last may have fewer."""
+    waiting: list[pa.RecordBatch] = []
+    for part in parts:
+        waiting.append(part)
+        while sum(map(len, waiting)) >= group:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, group)
+            waiting = table.slice(group).to_batches()
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

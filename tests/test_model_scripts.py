@@ -1,0 +1,420 @@
+"""The programs from training to forecast, on a small log: what they write and how they fail."""
+
+import json
+import math
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, write_sequences
+
+import compare_models
+import forecast_next_slot
+from popularity import networks, tables
+from popularity.scores import SCORES
+
+SCRIPTS = Path(compare_models.__file__).parent
+LOG = random_log(60, movies=25, seed=5)
+LAST = int(LOG["slot"].max())
+SPLIT = {"validation": 0.15, "test": 0.15}
+BASELINES = {
+    "all_zero": {"method": "all_zero"},
+    "average": {"method": "ewma", "half_lives": [1, 4, 16, 64]},
+    "count": {"method": "all_time_count"},
+    "knows_all": {"method": "oracle"},
+}
+COMMON = {
+    "slot": "day",
+    "split": SPLIT,
+    "gaps": "calendar",
+    "convolution": None,
+    "dropout": 0.1,
+    "optimizer": "adam",
+    "learning_rate": 0.01,
+    "weight_decay": None,
+    "clipnorm": 1.0,
+    "batch_size": 64,
+    "patience": None,
+    "sampled_movies": 5,
+    "training_windows": 200,
+}
+MODELS: dict[str, dict[str, Any]] = {
+    "soft": {
+        "cell": "gru",
+        "layers": [4],
+        "dense_units": 4,
+        "features": ["log_count", "ewma_3", "mean_rating", "log_release_age", "calendar"],
+        "offset": "ewma",
+        "half_lives": [1, 4, 16, 64],
+        "loss": "softmax_cross_entropy",
+        "epochs": 3,
+        "window": 4,
+    },
+    "course": {
+        "cell": "none",
+        "layers": [4],
+        "dense_units": 0,
+        "features": ["label_n"],
+        "offset": "none",
+        "loss": "mae",
+        "epochs": 5,
+        "window": 3,
+    },
+}
+RUNS = [("course", 1), ("soft", 1), ("soft", 2)]
+
+
+def call(script: str, *arguments: object) -> None:
+    """Run a script in this process, as one that has imported Keras already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+
+
+def command(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, str(SCRIPTS / f"{script}.py"), *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+
+
+def training(folder: Path, name: str, seed: int, out: Path) -> list[object]:
+    settings = {**COMMON, **MODELS[name]}
+    options: list[object] = ["--sequences", folder / f"{settings['window']}.parquet"]
+    options += ["--movies", folder / "movies.parquet"]
+    options += ["--name", name, "--settings", json.dumps(settings), "--seed", seed, "--threads", 1]
+    options += ["--model", out / "model.keras", "--history", out / "history.csv"]
+    return [*options, "--resolved", out / "settings.json"]
+
+
+def forecasting(folder: Path, out: Path, runs: list[tuple[str, int]] = RUNS) -> list[object]:
+    models = [folder / name / str(seed) for name, seed in runs]
+    options: list[object] = ["--movies", folder / "movies.parquet", "--forecast", out]
+    options += ["--sequences", *(folder / f"{MODELS[name]['window']}.parquet" for name, _ in runs)]
+    options += ["--models", *(path / "model.keras" for path in models)]
+    options += ["--resolved", *(path / "settings.json" for path in models)]
+    return [*options, "--scores", *(path / "scores.parquet" for path in models)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_chunks() -> Iterator[None]:
+    networks.prepare(1, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "CHUNK", 256)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything that the programs make of the log."""
+    folder = tmp_path_factory.mktemp("results")
+    tables.write(folder / "movies.parquet", catalogue_of(LOG))
+    for window in (3, 4):
+        write_sequences(folder / f"{window}.parquet", LOG, window)
+    for name, seed in RUNS:
+        out = folder / name / str(seed)
+        call("train_model", *training(folder, name, seed, out))
+        options = ["--sequences", folder / f"{MODELS[name]['window']}.parquet"]
+        options += ["--movies", folder / "movies.parquet", "--model", out / "model.keras"]
+        options += ["--resolved", out / "settings.json", "--predictions", out / "predictions.parquet"]
+        options += ["--scores", out / "scores.parquet", "--metrics", out / "metrics.json"]
+        call("evaluate_model", *options)
+    options = ["--sequences", folder / "4.parquet", "--baselines", json.dumps(BASELINES)]
+    options += ["--split", json.dumps(SPLIT), "--scores", folder / "scores.parquet"]
+    call("evaluate_baselines", *options, "--metrics", folder / "metrics.json")
+    scores = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
+    options = ["--scores", folder / "scores.parquet", *scores]
+    call("compare_models", *options, "--leaderboard", folder / "leaderboard.csv")
+    call("forecast_next_slot", *forecasting(folder, folder / "forecast.csv"))
+    return folder
+
+
+def metrics(folder: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
+    return json.loads((folder / name / str(seed) / "metrics.json").read_text())
+
+
+def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
+    for name, seed in RUNS:
+        history = pd.read_csv(folder / name / str(seed) / "history.csv")
+        columns = ["epoch", "loss", "val_loss", "val_cross_entropy", "val_rmse", "seconds"]
+        assert history.columns.tolist() == columns
+        assert history["epoch"].tolist() == list(range(1, MODELS[name]["epochs"] + 1))
+        settings = json.loads((folder / name / str(seed) / "settings.json").read_text())
+        model = networks.load_network(folder / name / str(seed) / "model.keras")
+        tuned = json.loads((folder / "metrics.json").read_text())["average"]["half_life"]
+        assert settings == {
+            **COMMON,
+            **MODELS[name],
+            "name": name,
+            "seed": seed,
+            "offset_half_life": tuned if name == "soft" else None,
+            "best_epoch": history["val_loss"].idxmin() + 1,
+            "parameters": sum(weight.size for weight in model.get_weights()),
+        }
+
+
+def test_another_process_trains_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    ended = command("train_model", *training(folder, "soft", 1, tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    assert "soft: epoch 3 of 3, loss " in ended.stderr
+    paths = [tmp_path, folder / "soft" / "1", folder / "soft" / "2"]
+    again, one, other = (networks.load_network(path / "model.keras").get_weights() for path in paths)
+    assert all(map(np.array_equal, again, one))
+    assert not all(map(np.array_equal, again, other))
+    history = [pd.read_csv(path / "history.csv").drop(columns="seconds") for path in paths]
+    assert history[0].equals(history[1])
+
+
+@pytest.mark.parametrize(("name", "seed"), RUNS)
+def test_predictions_are_of_every_candidate_of_the_test_slots(folder: Path, name: str, seed: int) -> None:
+    table = pq.read_table(folder / name / str(seed) / "predictions.parquet")
+    assert table.schema == tables.PREDICTIONS
+    rows = table.to_pandas()
+    requests = LOG.groupby("slot")["label"].sum()
+    tested = [slot for slot in requests.index if slot > LAST - round(0.15 * (LAST - FIRST_SLOT + 1))]
+    first = LOG.groupby("movieId")["slot"].min()
+    expected = [(slot, movie) for slot in tested for movie in first.index[first < slot]]
+    assert list(zip(rows["slot"], rows["movieId"], strict=True)) == expected
+    counts = LOG.set_index(["slot", "movieId"])["label"].reindex(expected, fill_value=0)
+    assert rows["label_n"].tolist() == (counts / requests[rows["slot"]].to_numpy()).tolist()
+    if name == "soft":
+        assert rows.groupby("slot")["predicted"].sum().tolist() == pytest.approx(
+            [1] * len(tested), abs=1e-9
+        )
+
+
+def rescored(rows: pd.DataFrame) -> dict[str, float]:
+    """Scores of predictions from their definitions, in pandas."""
+    requests = LOG.groupby("slot")["label"].sum()
+    rows = rows.assign(count=(rows["label_n"] * rows["slot"].map(requests)).round())
+    by_slot = rows.groupby("slot")
+    positive = rows["predicted"].clip(lower=0)
+    share = positive / positive.groupby(rows["slot"]).transform("sum")
+    q = 0.999 * share + 0.001 / by_slot["movieId"].transform("size")
+    error = rows["predicted"] - rows["label_n"]
+    tested = requests[rows["slot"].unique()].sum()
+    scores = {
+        "cross_entropy": -(rows["count"] * np.log(q)).sum() / rows["count"].sum(),
+        "rmse": math.sqrt((error**2).mean()),
+        "mae": error.abs().mean(),
+        "unseen_share": 1 - rows["count"].sum() / tested,
+    }
+    ranked = rows.sort_values("predicted", ascending=False, kind="stable")
+    for percent in (1, 5, 10):
+        hits = sum(
+            group["count"].head(math.ceil(percent * len(group) / 100)).sum()
+            for _, group in ranked.groupby("slot")
+        )
+        scores[f"hit_ratio_{percent}"] = hits / tested
+    gains, named = [], []
+    for _, group in ranked.groupby("slot"):
+        true = group["count"].sort_values(ascending=False).to_numpy()[:20]
+        discounts = 1 / np.log2(np.arange(2, len(true) + 2))
+        gains.append(group["count"].to_numpy()[:20] @ discounts / (true @ discounts))
+        named.append((group["count"].head(20) >= true[-1]).mean())
+    return scores | {"ndcg_20": np.mean(gains), "top_20_accuracy": np.mean(named)}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_scores_are_those_of_the_predictions(folder: Path, seed: int) -> None:
+    rows = pd.read_parquet(folder / "soft" / str(seed) / "predictions.parquet")
+    # No equal predictions, so that there is one order alone to score.
+    assert not rows.duplicated(["slot", "predicted"]).any()
+    tested = metrics(folder, "soft", seed)["test"]
+    for score, value in rescored(rows).items():
+        assert tested[score] == pytest.approx(value, rel=1e-9), score
+    assert tested["slots"] == rows["slot"].nunique()
+
+
+def test_errors_of_predicted_shares_are_those_of_the_predictions(folder: Path) -> None:
+    again = rescored(pd.read_parquet(folder / "course" / "1" / "predictions.parquet"))
+    tested = metrics(folder, "course", 1)["test"]
+    for score in ("cross_entropy", "rmse", "mae", "unseen_share"):
+        assert tested[score] == pytest.approx(again[score], rel=1e-9)
+
+
+def test_scores_have_a_row_for_each_slot_and_part(folder: Path) -> None:
+    requests = LOG.groupby("slot")["label"].sum()
+    length = round(0.15 * (LAST - FIRST_SLOT + 1))
+    parts = {"test": range(LAST - length + 1, LAST + 1)}
+    parts["validation"] = range(LAST - 2 * length + 1, LAST - length + 1)
+    tables_of = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
+    for path in [*tables_of, folder / "scores.parquet"]:
+        for (_, _, part), rows in pd.read_parquet(path).groupby(["name", "seed", "split"]):
+            assert rows["slot"].tolist() == [slot for slot in requests.index if slot in parts[part]]
+            assert rows["requests"].tolist() == requests[rows["slot"]].tolist()
+
+
+def test_baselines_are_scored_beside_each_other(folder: Path) -> None:
+    found = json.loads((folder / "metrics.json").read_text())
+    assert {name: entry["kind"] for name, entry in found.items()} == {
+        "all_zero": "naive",
+        "average": "naive",
+        "count": "naive",
+        "knows_all": "reference",
+    }
+    assert found["average"]["half_life"] in BASELINES["average"]["half_lives"]
+    tested = {name: entry["test"] for name, entry in found.items()}
+    assert tested["knows_all"]["rmse"] == tested["knows_all"]["mae"] == 0
+    assert tested["knows_all"]["ndcg_20"] == pytest.approx(1)
+    predictions = pd.read_parquet(folder / "soft" / "1" / "predictions.parquet")
+    assert tested["all_zero"]["mae"] == pytest.approx(predictions["label_n"].mean())
+
+
+def test_leaderboard_has_a_row_for_each_model_and_baseline_the_best_first(folder: Path) -> None:
+    board = pd.read_csv(folder / "leaderboard.csv")
+    assert board.columns.tolist() == [
+        *("name", "kind", "seeds"),
+        *SCORES,
+        *(f"{score}_std" for score in SCORES),
+        *("validation_cross_entropy", "cross_entropy_ratio", "ratio_low", "ratio_high"),
+    ]
+    assert sorted(board["name"]) == sorted([*BASELINES, *MODELS])
+    assert board["name"].iloc[-1] == "knows_all"
+    assert board["cross_entropy"].iloc[:-1].is_monotonic_increasing
+    board = board.set_index("name")
+    assert board["kind"].to_dict() == {
+        **dict.fromkeys(("all_zero", "average", "count"), "naive"),
+        **dict.fromkeys(MODELS, "network"),
+        "knows_all": "reference",
+    }
+    assert board["seeds"].to_dict() == {**dict.fromkeys([*BASELINES, "course"], 1), "soft": 2}
+
+
+def test_leaderboard_gives_mean_and_spread_over_seeds(folder: Path) -> None:
+    board = pd.read_csv(folder / "leaderboard.csv").set_index("name")
+    first, second = (metrics(folder, "soft", seed) for seed in (1, 2))
+    for score in SCORES:
+        values = [first["test"][score], second["test"][score]]
+        assert board.loc["soft", score] == pytest.approx(np.mean(values))
+        assert board.loc["soft", f"{score}_std"] == pytest.approx(np.std(values, ddof=1))
+        assert board.loc["course", score] == pytest.approx(metrics(folder, "course", 1)["test"][score])
+        assert math.isnan(board.loc["course", f"{score}_std"])
+    validation = [run["validation"]["cross_entropy"] for run in (first, second)]
+    assert board.loc["soft", "validation_cross_entropy"] == pytest.approx(np.mean(validation))
+    naive = board[board["kind"] == "naive"]
+    best = naive["validation_cross_entropy"].idxmin()
+    assert board.loc[best, ["cross_entropy_ratio", "ratio_low", "ratio_high"]].tolist() == [1, 1, 1]
+    ratio = board["cross_entropy"] / board.loc[best, "cross_entropy"]
+    assert board["cross_entropy_ratio"].tolist() == pytest.approx(ratio.tolist())
+    assert (board["ratio_low"] <= board["cross_entropy_ratio"]).all()
+    assert (board["ratio_high"] >= board["cross_entropy_ratio"]).all()
+
+
+def made_up(
+    name: str, kind: str, validation: list[float], test: list[float], seed: int = 0
+) -> pd.DataFrame:
+    """Scores of a forecaster whose losses in single slots are given."""
+    losses = np.array([*validation, *test])
+    sums = dict.fromkeys(("requests", "covered", "candidates"), 1.0)
+    parts = ["validation"] * len(validation) + ["test"] * len(test)
+    rows = pd.DataFrame({"slot": np.arange(len(losses)), "log_loss": losses, "split": parts})
+    zeros = ["squared_error", "absolute_error", "ndcg_20", "top_20_accuracy"]
+    zeros += ["hits_1", "hits_5", "hits_10"]
+    return rows.assign(**sums, **dict.fromkeys(zeros, 0.0), name=name, kind=kind, seed=seed)
+
+
+def test_models_are_compared_with_the_naive_forecast_that_validates_best() -> None:
+    rows = [made_up("a", "naive", [2, 2], [6, 6]), made_up("b", "naive", [3, 3], [1, 1])]
+    rows += [made_up("net", "network", [1, 1], [3, 3], 1), made_up("net", "network", [1, 1], [4, 4], 2)]
+    rows += [made_up("all", "reference", [0, 0], [0.5, 0.5])]
+    board = compare_models.compare_models(pd.concat(rows[::-1])).set_index("name")
+    assert board["cross_entropy"].to_dict() == {"b": 1, "net": 3.5, "a": 6, "all": 0.5}
+    assert board.index.tolist() == ["b", "net", "a", "all"]
+    assert board["cross_entropy_ratio"].tolist() == pytest.approx([1 / 6, 3.5 / 6, 1, 0.5 / 6])
+    assert board["validation_cross_entropy"].tolist() == [3, 1, 2, 0]
+
+
+def test_the_best_model_is_chosen_by_validation_over_its_seeds() -> None:
+    rows = [made_up("lucky", "network", [1, 1], [9, 9], 1), made_up("lucky", "network", [9, 9], [1, 1], 2)]
+    rows += [made_up("good", "network", [3, 3], [5, 5], 1), made_up("good", "network", [4, 4], [5, 5], 2)]
+    rows += [made_up("late", "network", [6, 6], [0, 0], 1), made_up("late", "network", [6, 6], [0, 0], 2)]
+    assert forecast_next_slot.best_model(pd.concat(rows)) == "good"
+
+
+def test_forecast_ranks_every_movie_for_the_slot_after_the_log(folder: Path) -> None:
+    forecast = pd.read_csv(folder / "forecast.csv")
+    columns = ["rank", "movieId", "title", "predicted_share", "last_share", "genres", "slot"]
+    assert forecast.columns.tolist() == [*columns, "slot_start", "model"]
+    assert sorted(forecast["movieId"]) == sorted(set(LOG["movieId"]))
+    assert forecast["rank"].tolist() == list(range(1, len(forecast) + 1))
+    assert forecast["predicted_share"].is_monotonic_decreasing
+    assert forecast["predicted_share"].sum() == pytest.approx(1)
+    assert forecast["title"].tolist() == [f"Movie {movie}" for movie in forecast["movieId"]]
+    assert set(forecast["genres"]) == {"Drama"}
+    assert set(forecast["slot"]) == {LAST + 1}
+    # Slot k of days is the k-th day since 1970, the first being 1.
+    assert set(forecast["slot_start"]) == {str(np.datetime64("1970-01-01T00:00:00") + LAST * 86_400)}
+    last = LOG[LOG["slot"] == LAST].set_index("movieId")["label"]
+    shares = last.reindex(forecast["movieId"], fill_value=0) / last.sum()
+    assert forecast["last_share"].tolist() == pytest.approx(shares.tolist())
+    validation = {name: metrics(folder, name, 1)["validation"]["cross_entropy"] for name in MODELS}
+    assert validation["soft"] < validation["course"]
+    assert set(forecast["model"]) == {"soft"}
+
+
+def test_forecast_of_a_model_by_name_is_the_mean_of_its_seeds(folder: Path, tmp_path: Path) -> None:
+    shares = {}
+    for seeds in ([1], [2], [1, 2]):
+        runs = [("soft", seed) for seed in seeds]
+        options = forecasting(folder, tmp_path / "forecast.csv", [*runs, ("course", 1)])
+        call("forecast_next_slot", *options, "--model", "soft")
+        forecast = pd.read_csv(tmp_path / "forecast.csv").set_index("movieId").sort_index()
+        shares[tuple(seeds)] = forecast["predicted_share"]
+    mean = np.sqrt(shares[1,] * shares[2,])
+    assert shares[1, 2].tolist() == pytest.approx((mean / mean.sum()).tolist())
+    call("forecast_next_slot", *forecasting(folder, tmp_path / "forecast.csv"), "--model", "course")
+    assert set(pd.read_csv(tmp_path / "forecast.csv")["model"]) == {"course"}
+
+
+def test_an_unknown_model_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    options = [*forecasting(folder, tmp_path / "forecast.csv"), "--model", "lstn"]
+    ended = command("forecast_next_slot", *options)
+    assert ended.returncode == 1
+    # TensorFlow says what it likes before.
+    line = ended.stderr.splitlines()[-1]
+    assert line == "error: forecast.model in config.yaml: no model is named lstn"
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_too_short_to_split_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    write_sequences(tmp_path / "sequences.parquet", log_of((1, 7, 1), (2, 7, 1), (3, 7, 1)), 1)
+    options = ["--baselines", json.dumps(BASELINES), "--split", json.dumps(SPLIT)]
+    options += ["--scores", tmp_path / "scores.parquet", "--metrics", tmp_path / "metrics.json"]
+    ended = command("evaluate_baselines", "--sequences", tmp_path / "sequences.parquet", *options)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "error: the log has 3 slots, and no request in the 0 of them that are validation slots; use "
+        "shorter slots or another split (slot and split in config.yaml)\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["sequences.parquet"]
+
+
+def test_a_model_without_windows_to_learn_from_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    # Every slot has a new movie, so there is no candidate with a request.
+    new = log_of(*((slot, slot, 1) for slot in range(1, 21)))
+    write_sequences(tmp_path / "4.parquet", new, 4)
+    tables.write(tmp_path / "movies.parquet", catalogue_of(new))
+    with pytest.raises(SystemExit) as ended:
+        call("train_model", *training(tmp_path, "soft", 1, tmp_path / "out"))
+    assert str(ended.value.code).startswith(f"error: {tmp_path / '4.parquet'}: no window in the training ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_that_diverges_is_told_in_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS["course"], "optimizer", "sgd")
+    monkeypatch.setitem(MODELS["course"], "loss", "mse")
+    monkeypatch.setitem(MODELS["course"], "learning_rate", 1e9)
+    monkeypatch.setitem(MODELS["course"], "clipnorm", None)
+    with pytest.raises(SystemExit) as ended:
+        call("train_model", *training(folder, "course", 1, tmp_path / "out"))
+    assert str(ended.value.code).startswith("error: models.course: the training of seed 1 diverged")
+    assert not (tmp_path / "out").exists()
