@@ -14,7 +14,7 @@ from popularity.program import run
 GAPS = ("calendar", "observed")
 
 #: The columns of the series.
-SERIES = ("slot", "label", "label_n", "avg_rating")
+SERIES = {"slot": np.int32, "label": np.int32, "label_n": np.float64, "avg_rating": np.float32}
 #: Bytes that a row takes in memory: its key, and the series twice, by time and by movie.
 ROW_BYTES = 48
 #: Movies of a row group.
@@ -32,8 +32,8 @@ def build_sequences(
     Parameters
     ----------
     by_time
-        Gives the rows part by part, from the start each time: ``movieId`` and :data:`SERIES` of
-        :data:`tables.LABELLED`, sorted by slot.
+        Gives the rows part by part, from the start each time: ``movieId`` and the columns of
+        :data:`SERIES` of         :data:`tables.LABELLED`, sorted by slot.
     rows
         How many there are.
     window
@@ -79,23 +79,24 @@ def _ranges(by_time: Rows, rows: int, most: int) -> Iterator[tuple[int, int, int
 def _sequences(by_time: Rows, low: int, high: int, count: int, window: int, gaps: str) -> pa.RecordBatch:
     """Build the sequences of the movies with ids from ``low`` to below ``high``."""
     keys = np.empty(count, np.int64)
-    parts: dict[str, list[pa.Array]] = {name: [] for name in SERIES}
+    columns = {name: np.empty(count, kind) for name, kind in SERIES.items()}
     at = 0
     for part in by_time():
-        movies = tables.numbers(part["movieId"])
-        last_slot = int(tables.numbers(part["slot"])[-1])
+        values = {name: tables.numbers(part[name]) for name in ("movieId", *SERIES)}
+        last_slot = int(values["slot"][-1])
         if (low, high) != EVERY_MOVIE:
-            part = part.take(tables.array(np.flatnonzero((movies >= low) & (movies < high))))
-            movies = tables.numbers(part["movieId"])
-        keys[at : at + len(movies)] = movies
-        at += len(movies)
-        for name in SERIES:
-            parts[name] += part[name].chunks
+            inside = (values["movieId"] >= low) & (values["movieId"] < high)
+            values = {name: column[inside] for name, column in values.items()}
+        end = at + len(values["movieId"])
+        keys[at:end] = values["movieId"]
+        for name, column in columns.items():
+            column[at:end] = values[name]
+        at = end
     # Rows come by time, so one sort by (movie, row) leaves every movie's rows in time's order.
     keys <<= 32
     keys |= np.arange(count)
     keys.sort()
-    order = tables.array(keys & 0xFFFFFFFF)
+    order = keys & 0xFFFFFFFF
     keys >>= 32
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
     movies = keys[starts].astype(np.int32)
@@ -103,8 +104,10 @@ def _sequences(by_time: Rows, low: int, high: int, count: int, window: int, gaps
 
     lists = {}
     for name in SERIES:
-        values = pa.concat_arrays(parts.pop(name)).take(order)
-        lists[name] = pa.ListArray.from_arrays(offsets, values)
+        values = columns.pop(name)[order]
+        # Only a mean rating may be missing.
+        valid = ~np.isnan(values) if name == "avg_rating" else None
+        lists[name] = pa.ListArray.from_arrays(offsets, tables.array(values, valid))
     if gaps == "calendar":
         first_target = tables.numbers(lists["slot"].values)[starts] + 1
         windows = last_slot - first_target + 1

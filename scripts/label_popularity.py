@@ -115,7 +115,7 @@ def _sorted_requests(
     at = 0
     for part in requests():
         numbers, movies = _numbers(part, slot), tables.numbers(part["movieId"])
-        ratings = _ratings(part["rating"])
+        ratings = tables.numbers(part["rating"])
         if chosen is not None:
             inside = (numbers >= chosen.start) & (numbers < chosen.stop)
             numbers, movies, ratings = numbers[inside], movies[inside], ratings[inside]
@@ -139,11 +139,6 @@ def _sorted_requests(
         return keys, None
     order = np.argsort(keys, kind="stable")
     return keys[order], np.concatenate(others)[order]
-
-
-def _ratings(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-    """View a column of ratings as an array, NaN for none."""
-    return tables.numbers(column.fill_null(np.nan) if column.null_count else column)
 
 
 def _decoded(keys: Keys) -> npt.NDArray[np.float64]:

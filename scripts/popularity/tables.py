@@ -196,12 +196,15 @@ def array(values: npt.NDArray[np.number], valid: npt.NDArray[np.bool_] | None = 
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
-    """View a column of numbers without nulls as a NumPy array; copied only if it is in chunks.
+    """View a column of numbers as a NumPy array, copied only if it is in chunks or lacks values.
 
-    `to_numpy` does it, too, but imports pandas as `pyarrow.array` does.
+    A missing value is NaN, which a column of whole numbers has no room for. `to_numpy` does it,
+    too, but imports pandas as `pyarrow.array` does.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
+    if column.null_count:
+        column = column.fill_null(np.nan)
     return np.from_dlpack(column)
 
 
