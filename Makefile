@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs lock clean
+.PHONY: help demo test lint format docs bench-data lock clean
 
 # The newest Python that the locked packages are for.
 PYTHON ?= $(shell for version in 3.12 3.11; do \
@@ -33,9 +33,15 @@ format: .venv/installed ## Bring the code into shape.
 docs: .venv/installed ## Write docs/settings.md and docs/features.md anew.
 	$(BIN)/python docs/generate.py
 
+bench-data: .venv/installed-benchmarks ## Compare the data stage with DuckDB, Polars and pandas.
+	$(BIN)/python benchmarks/bench_data.py --scaling
+
 lock: ## Resolve requirements.in to requirements.txt (needs uv).
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --quiet requirements.in -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --quiet benchmarks/requirements.in -c requirements.txt \
+		-o benchmarks/requirements.txt
 
 clean: ## Remove the environment, the results and all caches.
 	rm -rf .venv .snakemake results resources .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -49,4 +55,8 @@ clean: ## Remove the environment, the results and all caches.
 	fi
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	touch $@
+
+.venv/installed-benchmarks: .venv/installed benchmarks/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
 	touch $@

@@ -181,7 +181,9 @@ class Features:
         [n, 1] (log of a share, 0 without offset).
         """
         candidates = np.searchsorted(self._sorted_first_requests, slots).astype(np.float64)
-        static = [self._static_feature(name, movies, slots) for name in self._static]
+        # The movie's latest element before the slot: what all running sums are read at.
+        last = self.series.elements_before(movies, slots) - 1
+        static = [self._static_feature(name, movies, slots, last) for name in self._static]
         offset = np.zeros((len(movies), 1))
         if self._shares is not None:
             logs = np.log(self._shares(movies, slots, candidates))
@@ -210,8 +212,7 @@ class Features:
         }
         return np.stack([values[name]() for name in self._steps], axis=-1)
 
-    def _static_feature(self, name: str, movies: Ints, slots: Ints) -> npt.NDArray[np.float64]:
-        last = self.series.elements_before(movies, slots) - 1
+    def _static_feature(self, name: str, movies: Ints, slots: Ints, last: Ints) -> npt.NDArray[np.float64]:
         if name == "calendar":
             cycle = _CYCLES[self._slot]
             phase = 2 * np.pi * (slots % cycle) / cycle

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 #: Pairs that a network is run on at a time.
 CHUNK = 8192
 #: Movies not requested that each validation slot draws while a network trains.
-VALIDATION_OTHERS = 1000
+VALIDATION_OTHERS = 500
 
 CELLS = {
     "lstm": keras.layers.LSTM,
