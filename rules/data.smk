@@ -118,7 +118,8 @@ rule label_popularity:
         slot=settings["slot"],
     shell:
         "python {input.code[0]:q} --joined {input.joined:q} --movies {input.movies:q}"
-        " --slot {params.slot:q} --labelled {output.labelled:q} > {log:q} 2>&1"
+        " --slot {params.slot:q} --memory-mb {resources.mem_mb} --labelled {output.labelled:q}"
+        " > {log:q} 2>&1"
 
 
 rule sort_by_time:
@@ -162,4 +163,5 @@ rule build_sequences:
         runtime=30,
     shell:
         "python {input.code[0]:q} --sorted {input.sorted:q} --gaps {wildcards.gaps:q}"
-        " --window {wildcards.window} --sequences {output.sequences:q} > {log:q} 2>&1"
+        " --window {wildcards.window} --memory-mb {resources.mem_mb}"
+        " --sequences {output.sequences:q} > {log:q} 2>&1"

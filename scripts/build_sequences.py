@@ -15,8 +15,8 @@ GAPS = ("calendar", "observed")
 
 #: The columns of the series.
 SERIES = {"slot": np.int32, "label": np.int32, "label_n": np.float64, "avg_rating": np.float32}
-#: Bytes that a row takes in memory: its key, and the series twice, by time and by movie.
-ROW_BYTES = 48
+#: Bytes that a row takes in memory: its key twice, and the series twice, by time and by movie.
+ROW_BYTES = 64
 #: Movies of a row group.
 GROUP = 1 << 13
 EVERY_MOVIE = (0, 1 << 31)

@@ -17,8 +17,8 @@ from popularity.program import run
 MOVIE_BITS, RATING_BITS = 31, 11
 #: Requests that are labelled at a time.
 BLOCK = 1 << 20
-#: Bytes that a request's key takes.
-REQUEST_BYTES = 8
+#: Bytes that a request takes in memory: its key, and as much again for all else.
+REQUEST_BYTES = 16
 
 Keys = npt.NDArray[np.int64]
 Requests = Callable[[], Iterable[pa.Table]]
@@ -49,7 +49,7 @@ def label_popularity(
     slot
         A name of :data:`slots.SLOTS`.
     memory_mb
-        Megabytes that the keys in memory may take.
+        Megabytes that the requests in memory may take.
 
     Yields
     ------
