@@ -7,6 +7,7 @@ log; whatever is wrong with the archive is a :class:`Fault` that says where.
 import csv
 import io
 import re
+import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
+from isal import isal_zlib
 
 from popularity.program import Fault
 from popularity.tables import JOINED, MOVIES, ahead, array, numbers, text_array
@@ -158,15 +160,14 @@ class Archive:
         """Text of a member in blocks of whole lines."""
         rest = b""
         try:
-            with self._zip.open(member) as file:
-                while data := file.read(block_bytes):
-                    end = data.rfind(b"\n") + 1
-                    if end:
-                        yield b"".join((rest, memoryview(data)[:end]))
-                        rest = b""
-                    rest += data[end:]
-                    if len(rest) > 2 * BLOCK_BYTES:
-                        raise self._fault("has no ends of lines: it is no table", member)
+            for data in self._inflated(self._zip.getinfo(member), block_bytes):
+                end = data.rfind(b"\n") + 1
+                if end:
+                    yield b"".join((rest, memoryview(data)[:end]))
+                    rest = b""
+                rest += data[end:]
+                if len(rest) > 2 * BLOCK_BYTES:
+                    raise self._fault("has no ends of lines: it is no table", member)
         except (Fault, MemoryError):
             raise
         except Exception as error:
@@ -180,6 +181,31 @@ class Archive:
             ) from error
         if rest:
             yield rest
+
+    def _inflated(self, member: zipfile.ZipInfo, block_bytes: int) -> Iterator[bytes]:
+        """Contents of a member in blocks of ``block_bytes``, the last one shorter; checked at the end."""
+        with self._zip.open(member) as file:
+            # Opening has checked the member's own header. ISA-L inflates three times as fast as zlib.
+            if member.compress_type != zipfile.ZIP_DEFLATED:
+                yield from iter(lambda: file.read(block_bytes), b"")
+                return
+        with self._path.open("rb") as packed:
+            packed.seek(member.header_offset + 26)
+            packed.seek(sum(struct.unpack("<HH", packed.read(4))), io.SEEK_CUR)
+            inflater, left, size, checksum = isal_zlib.decompressobj(-15), member.compress_size, 0, 0
+            while not inflater.eof:
+                taken = inflater.unconsumed_tail or packed.read(min(left, block_bytes))
+                if not inflater.unconsumed_tail:
+                    left -= len(taken)
+                data = inflater.decompress(taken, block_bytes)
+                if not (taken or data):
+                    break
+                size += len(data)
+                checksum = isal_zlib.crc32(data, checksum)
+                if data:
+                    yield data
+        if not inflater.eof or size != member.file_size or checksum != member.CRC:
+            raise zipfile.BadZipFile("its size or checksum is wrong")
 
     def _text(self, member: str) -> str:
         """Whole text of a small member."""
