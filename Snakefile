@@ -10,6 +10,7 @@ configfile: "config.yaml"
 
 include: "rules/common.smk"
 include: "rules/data.smk"
+include: "rules/tables.smk" if SHARDS == 1 else "rules/shards.smk"
 include: "rules/models.smk"
 include: "rules/results.smk"
 

@@ -20,7 +20,8 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 
 # Without conda a rule's `python` is the one that Snakemake runs in, activated or not; with conda
 # its environment comes first.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+os.environ.update(PATH=os.pathsep.join(programs))
 
 from popularity.settings import SettingsError, canonical, half_lives, resolve_settings
 
@@ -36,6 +37,7 @@ in_report = report
 
 DATASETS = settings["datasets"]
 MODELS = settings["models"]
+SHARDS = settings["data"]["shards"]
 
 
 wildcard_constraints:
@@ -44,6 +46,7 @@ wildcard_constraints:
     seed=r"\d+",
     gaps="calendar|observed",
     window=r"\d+",
+    shard=r"\d+",
 
 
 def code(script):
@@ -70,6 +73,13 @@ def code(script):
             modules = [SCRIPTS / f"{name.replace('.', '/')}.py" for name in names]
             todo += [module for module in modules if module.exists()]
     return [str(path) for path in [found[0], *sorted(found[1:])]]
+
+
+def shards(table):
+    """The paths of a table's shards, in their order."""
+    return [
+        f"results/{{dataset}}/shards/{table}-{shard}.parquet" for shard in range(SHARDS)
+    ]
 
 
 def memory(mb):

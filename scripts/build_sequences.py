@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
+from popularity.keys import blocks, group_starts, ranges
 from popularity.program import run
 
 GAPS = ("calendar", "observed")
@@ -53,7 +54,7 @@ def build_sequences(
     """
     most = max(memory_mb * 1_000_000 // ROW_BYTES, 1)
     for low, high, count in _ranges(by_time, rows, most):
-        yield _sequences(by_time, low, high, count, window, gaps)
+        yield from _sequences(by_time, low, high, count, window, gaps)
 
 
 def _ranges(by_time: Rows, rows: int, most: int) -> Iterator[tuple[int, int, int]]:
@@ -68,15 +69,13 @@ def _ranges(by_time: Rows, rows: int, most: int) -> Iterator[tuple[int, int, int
         weights = np.concatenate([counted[1], found[1]])
         counted = movies, np.bincount(at, weights=weights).astype(np.int64)
     movies, counts = counted
-    before = np.concatenate([[0], np.cumsum(counts)])
-    first = 0
-    while first < len(movies):
-        last = max(int(np.searchsorted(before, before[first] + most, side="right")) - 1, first + 1)
-        yield int(movies[first]), int(movies[last - 1]) + 1, int(before[last] - before[first])
-        first = last
+    for first, last, count in ranges(counts, most):
+        yield int(movies[first]), int(movies[last - 1]) + 1, count
 
 
-def _sequences(by_time: Rows, low: int, high: int, count: int, window: int, gaps: str) -> pa.RecordBatch:
+def _sequences(
+    by_time: Rows, low: int, high: int, count: int, window: int, gaps: str
+) -> Iterator[pa.RecordBatch]:
     """Build the sequences of the movies with ids from ``low`` to below ``high``."""
     keys = np.empty(count, np.int64)
     columns = {name: np.empty(count, kind) for name, kind in SERIES.items()}
@@ -96,26 +95,27 @@ def _sequences(by_time: Rows, low: int, high: int, count: int, window: int, gaps
     keys <<= 32
     keys |= np.arange(count)
     keys.sort()
-    order = keys & 0xFFFFFFFF
-    keys >>= 32
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    movies = keys[starts].astype(np.int32)
-    offsets = tables.array(np.append(starts, count).astype(np.int32))
-
-    lists = {}
-    for name in SERIES:
-        values = columns.pop(name)[order]
+    for block in blocks(keys, 32):
+        movies = keys[block] >> 32
+        starts = group_starts(movies)
+        offsets = tables.array(np.append(starts, len(movies)).astype(np.int32))
+        order = keys[block] & 0xFFFFFFFF
+        series = {name: column[order] for name, column in columns.items()}
+        if gaps == "calendar":
+            first_target = series["slot"][starts] + 1
+            windows = last_slot - first_target + 1
+        else:
+            first_target = np.full(len(starts), window)
+            windows = np.maximum(np.diff(starts, append=len(movies)) - window, 0)
         # Only a mean rating may be missing.
-        valid = ~np.isnan(values) if name == "avg_rating" else None
-        lists[name] = pa.ListArray.from_arrays(offsets, tables.array(values, valid))
-    if gaps == "calendar":
-        first_target = tables.numbers(lists["slot"].values)[starts] + 1
-        windows = last_slot - first_target + 1
-    else:
-        first_target = np.full(len(starts), window)
-        windows = np.maximum(np.diff(starts, append=count) - window, 0)
-    targets = (tables.array(values.astype(np.int32)) for values in (first_target, windows))
-    return pa.record_batch([tables.array(movies), *lists.values(), *targets], schema=tables.SEQUENCES)
+        valid = {"avg_rating": ~np.isnan(series["avg_rating"])}
+        lists = [
+            pa.ListArray.from_arrays(offsets, tables.array(values, valid.get(name)))
+            for name, values in series.items()
+        ]
+        numbers = (movies[starts], first_target, windows)
+        ids, *targets = (tables.array(values.astype(np.int32)) for values in numbers)
+        yield pa.record_batch([ids, *lists, *targets], schema=tables.SEQUENCES)
 
 
 def main() -> None:
@@ -132,9 +132,12 @@ def main() -> None:
     if args.window < 1:
         parser.error(f"--window is {args.window}: it must be at least 1")
 
+    rows = tables.count(args.sorted, tables.LABELLED)
+    if not rows:
+        raise tables.no_rows(args.sorted)
     sequences = build_sequences(
         lambda: tables.batches(args.sorted, tables.LABELLED, ["movieId", *SERIES]),
-        tables.count(args.sorted, tables.LABELLED),
+        rows,
         args.window,
         args.gaps,
         args.memory_mb,

@@ -11,9 +11,19 @@ import numpy as np
 import pyarrow as pa
 
 from popularity.archive import BLOCK_BYTES, FORMS, Archive
-from popularity.program import Fault, run, whole
+from popularity.program import SHARD_HELP, Fault, Shard, parse_shard, run, whole
 from popularity.slots import slot_of
-from popularity.tables import JOINED, MOVIES, ahead, array, genres_and_release, numbers, open_writer, write
+from popularity.tables import (
+    JOINED,
+    MOVIES,
+    ahead,
+    array,
+    genres_and_release,
+    numbers,
+    open_writer,
+    regrouped,
+    write,
+)
 
 #: A year in parentheses, or a range of years, whose first counts: (1995), (2006–2007), (2007- ).
 YEAR = re.compile(r"\(\s*((?:1[89]|2[01])\d\d)\s*(?:[-–]\s*(?:\d{4})?\s*)?\)", re.ASCII)
@@ -75,8 +85,12 @@ def join(requests: Iterable[pa.RecordBatch], movies: pa.Table) -> Iterator[pa.Re
         yield pa.record_batch([*batch.columns, *slots, *joined], JOINED)
 
 
-def join_ratings(log: Archive, joined: Path, movies: Path, block_bytes: int = BLOCK_BYTES) -> int:
+def join_ratings(
+    log: Archive, joined: Path, movies: Path, block_bytes: int = BLOCK_BYTES, shard: Shard = (0, 1)
+) -> int:
     """Write the joined ratings and the movies of an archive; give the number of ratings.
+
+    Of ``shard`` (i, n) it is the i-th of n parts of the ratings, in the log's order.
 
     Raises:
         Fault: if the archive is not as it must be; then neither file is written.
@@ -87,9 +101,9 @@ def join_ratings(log: Archive, joined: Path, movies: Path, block_bytes: int = BL
     with whole(joined) as partial:
         with open_writer(partial, JOINED) as writer:
             # Three at work: one inflates, one parses and joins, this one writes.
-            for batch in ahead(join(log.requests(block_bytes), table)):
-                writer.write_batch(batch)
-                rows += len(batch)
+            for part in ahead(regrouped(join(log.requests(block_bytes, shard), table))):
+                writer.write_table(part)
+                rows += len(part)
         if len(more := log.uncatalogued()):
             table = movies_table(pa.concat_tables([catalogue, more]))
         # Within, so that if this fails joined.parquet does not appear either.
@@ -105,6 +119,7 @@ def main() -> None:
     parser.add_argument("--columns", help="JSON: the headers of user, item, time (and rating)")
     parser.add_argument("--requests", help="member with the requests, * for any part of its name")
     parser.add_argument("--catalogue", help="member with the movies")
+    parser.add_argument("--shard", type=parse_shard, default=(0, 1), help=SHARD_HELP)
     parser.add_argument("--joined", type=Path, required=True, help="joined.parquet to write")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet to write")
     options = parser.parse_args()
@@ -117,7 +132,7 @@ def main() -> None:
     ):
         raise Fault(f"--columns is {options.columns}: it must be an object of texts")
     with Archive(options.archive, options.format, columns, options.requests, options.catalogue) as log:
-        rows = join_ratings(log, options.joined, options.movies)
+        rows = join_ratings(log, options.joined, options.movies, shard=options.shard)
     logging.info("%d ratings joined", rows)
 
 

@@ -10,17 +10,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import slots, tables
-from popularity.program import run
+from popularity.keys import Keys, blocks, group_starts, ranges
+from popularity.program import SHARD_HELP, Shard, parse_shard, run
 
 #: Bits of a request's key: its slot's number (21 bits for the hours up to the year 2200) is above its
 #: movie's id, and below that is its rating.
 MOVIE_BITS, RATING_BITS = 31, 11
-#: Requests that are labelled at a time.
-BLOCK = 1 << 20
 #: Bytes that a request takes in memory: its key, and as much again for all else.
 REQUEST_BYTES = 16
 
-Keys = npt.NDArray[np.int64]
 Requests = Callable[[], Iterable[pa.Table]]
 
 
@@ -30,6 +28,7 @@ def label_popularity(
     movies: pa.Table,
     slot: str,
     memory_mb: int = 4000,
+    shard: Shard = (0, 1),
 ) -> Iterator[pa.RecordBatch]:
     """Count the requests of each slot and movie.
 
@@ -50,6 +49,8 @@ def label_popularity(
         A name of :data:`slots.SLOTS`.
     memory_mb
         Megabytes that the requests in memory may take.
+    shard
+        (i, n): label the i-th of n ranges of slots, of about as many requests each.
 
     Yields
     ------
@@ -59,15 +60,10 @@ def label_popularity(
     """
     most = max(memory_mb * 1_000_000 // REQUEST_BYTES, 1)
     look_up = tables.genres_and_release(movies)
-    for chosen, count in _ranges(requests, rows, slot, most):
+    for chosen, count in _ranges(requests, rows, slot, most, shard):
         keys, ratings = _sorted_requests(requests, count, slot, chosen)
-        start = 0
-        while start < len(keys):
-            # Up to the end of the last movie of the block.
-            last = min(start + BLOCK, len(keys)) - 1
-            end = int(np.searchsorted(keys, _group_end(keys[last : last + 1]))[0])
-            yield _labelled(keys, start, end, ratings, look_up)
-            start = end
+        for block in blocks(keys, RATING_BITS):
+            yield _labelled(keys, block, ratings, look_up)
 
 
 def slot_column(slot: str) -> str:
@@ -80,9 +76,11 @@ def _numbers(part: pa.Table, slot: str) -> npt.NDArray[np.integer]:
     return slots.slot_of(column, slot) if slot_column(slot) == "timestamp" else column
 
 
-def _ranges(requests: Requests, rows: int, slot: str, most: int) -> Iterator[tuple[range | None, int]]:
-    """Divide the slots into ranges of at most ``most`` requests (or one slot), with their counts."""
-    if rows <= most:
+def _ranges(
+    requests: Requests, rows: int, slot: str, most: int, shard: Shard
+) -> Iterator[tuple[range | None, int]]:
+    """Divide the shard's slots into ranges of at most ``most`` requests (or one slot), with counts."""
+    if rows <= most and shard == (0, 1):
         yield None, rows
         return
     counts = np.zeros(0, np.int64)
@@ -91,13 +89,12 @@ def _ranges(requests: Requests, rows: int, slot: str, most: int) -> Iterator[tup
         if len(found) > len(counts):
             counts = np.concatenate([counts, np.zeros(len(found) - len(counts), np.int64)])
         counts[: len(found)] += found
-    before = np.concatenate([[0], np.cumsum(counts)])
-    first = 0
-    while before[first] < rows:
-        last = max(int(np.searchsorted(before, before[first] + most, side="right")) - 1, first + 1)
-        if before[last] > before[first]:
-            yield range(first, last), int(before[last] - before[first])
-        first = last
+    # A slot is the shard's in whose part of all requests its first one is.
+    owner = (np.cumsum(counts) - counts) * shard[1] // rows
+    own = np.flatnonzero((owner == shard[0]) & (counts > 0))
+    if len(own):
+        for first, last, count in ranges(counts[own[0] : own[-1] + 1], most):
+            yield range(own[0] + first, own[0] + last), count
 
 
 def _sorted_requests(
@@ -147,21 +144,15 @@ def _decoded(keys: Keys) -> npt.NDArray[np.float64]:
     return np.where(codes > 0, (codes - 1) / 2, np.nan)
 
 
-def _group_end(keys: Keys) -> Keys:
-    """The least key of a later movie or slot."""
-    return ((keys >> RATING_BITS) + 1) << RATING_BITS
-
-
 def _labelled(
-    keys: Keys, start: int, end: int, ratings: npt.NDArray[np.float64] | None, look_up: Any
+    keys: Keys, block: slice, ratings: npt.NDArray[np.float64] | None, look_up: Any
 ) -> pa.RecordBatch:
-    """Label the sorted requests from ``start`` to ``end``, whole groups of a slot and movie."""
-    block = keys[start:end]
-    groups = block >> RATING_BITS
-    starts = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
+    """Label a block of the sorted requests, whole groups of a slot and movie."""
+    groups = keys[block] >> RATING_BITS
+    starts = group_starts(groups)
+    label = np.diff(starts, append=len(groups)).astype(np.int32)
     groups = groups[starts]
-    label = np.diff(starts, append=len(block)).astype(np.int32)
-    stars = _decoded(block) if ratings is None else ratings[start:end]
+    stars = _decoded(keys[block]) if ratings is None else ratings[block]
     given = ~np.isnan(stars)
     rated = np.add.reduceat(given, starts, dtype=np.int32)
     sums = np.add.reduceat(np.where(given, stars, 0.0), starts)
@@ -188,22 +179,29 @@ def _labelled(
 def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--joined", type=Path, required=True, help="joined.parquet")
+    parser.add_argument(
+        "--joined", type=Path, nargs="+", required=True, help="joined.parquet, or its shards in order"
+    )
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--slot", choices=slots.SLOTS, required=True, help="length of a slot")
     parser.add_argument(
         "--memory-mb", type=int, default=4000, help="memory that the requests may take (%(default)s)"
     )
+    parser.add_argument("--shard", type=parse_shard, default=(0, 1), help=SHARD_HELP)
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet, to write")
     args = parser.parse_args()
 
+    rows = sum(tables.count(path, tables.JOINED) for path in args.joined)
+    if not rows:
+        raise tables.no_rows(args.joined[0])
     columns = ["movieId", "rating", slot_column(args.slot)]
     labelled = label_popularity(
-        lambda: tables.batches(args.joined, tables.JOINED, columns),
-        tables.count(args.joined, tables.JOINED),
+        lambda: (part for path in args.joined for part in tables.batches(path, tables.JOINED, columns)),
+        rows,
         tables.read(args.movies, tables.MOVIES),
         args.slot,
         args.memory_mb,
+        args.shard,
     )
     tables.write_batches(args.labelled, tables.LABELLED, labelled)
 

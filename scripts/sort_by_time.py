@@ -2,21 +2,34 @@
 
 import argparse
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
 from popularity.program import run, whole
 
 
-def time_keys(labelled: pa.Table) -> np.ndarray:
+def time_keys(labelled: pa.Table) -> npt.NDArray[np.int64]:
     """Pack slot and movie of each row into one int64 that sorts by slot, then movie."""
     keys = tables.numbers(labelled["slot"]).astype(np.int64)
     keys <<= 32
     keys |= tables.numbers(labelled["movieId"])
     return keys
+
+
+def in_order(parts: Iterable[pa.Table]) -> bool:
+    """Whether the rows of a table, given part by part, come by slot, then movie."""
+    last = -1
+    for part in parts:
+        keys = time_keys(part)
+        if keys[0] <= last or not (keys[1:] > keys[:-1]).all():
+            return False
+        last = keys[-1]
+    return True
 
 
 def main() -> None:
@@ -26,14 +39,14 @@ def main() -> None:
     parser.add_argument("--sorted", type=Path, required=True, help="sorted.parquet, to write")
     args = parser.parse_args()
 
-    keys = time_keys(tables.read(args.labelled, tables.LABELLED, ["slot", "movieId"]))
-    if (keys[1:] > keys[:-1]).all():
+    if in_order(tables.batches(args.labelled, tables.LABELLED, ["slot", "movieId"])):
         # The labelling groups by sorting, so its own tables come in order: the bytes are right.
         with whole(args.sorted) as partial:
             shutil.copyfile(args.labelled, partial)
     else:
         labelled = tables.read(args.labelled, tables.LABELLED)
-        tables.write(args.sorted, labelled.take(tables.array(np.argsort(keys, kind="stable"))))
+        rows = tables.array(np.argsort(time_keys(labelled), kind="stable"))
+        tables.write_batches(args.sorted, tables.LABELLED, labelled.take(rows).to_batches())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import label_popularity
-from popularity import tables
+from popularity import keys, tables
 from popularity.slots import SLOTS
 
 SCRIPT = Path(label_popularity.__file__)
@@ -198,7 +198,7 @@ def test_little_memory_changes_nothing(log: list[Request], requests: int, slot: 
     with pytest.MonkeyPatch.context() as patch:
         # So a budget of some megabytes is one of so many requests, and a block holds two.
         patch.setattr(label_popularity, "REQUEST_BYTES", 1_000_000)
-        patch.setattr(label_popularity, "BLOCK", 2)
+        patch.setattr(keys, "BLOCK", 2)
         parts = label_popularity.label_popularity(lambda: [whole], len(whole), catalogue(), slot, requests)
         little = pa.Table.from_batches(parts, tables.LABELLED)
     assert little.combine_chunks().equals(label(log, slot).combine_chunks())

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from workdir import ROOT, SMALL, copy_workflow, planned, snakemake
@@ -147,8 +148,8 @@ MODULES = sorted(path.stem for path in (ROOT / "scripts" / "popularity").glob("[
 def test_a_shared_module_reruns_the_rules_whose_scripts_import_it(finished: Path, module: str) -> None:
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py") if imported(path, module)}
     declared = {rule for rule, inputs in forced(finished) if f"scripts/popularity/{module}.py" in inputs}
-    # The demo's archive is not downloaded.
-    assert declared == scripts - {"download_archive"}
+    # The demo's archive is not downloaded, and one job makes each table.
+    assert declared == scripts - {"download_archive", "gather_shards"}
 
 
 def test_an_edited_shared_module_reruns_its_rules(folder: Path) -> None:
@@ -172,3 +173,16 @@ def test_a_folder_of_another_name_gives_the_same_tables(finished: Path, tmp_path
     assert snakemake(folder, *tables).returncode == 0
     for table in tables:
         assert (folder / table).read_bytes() == (finished / table).read_bytes(), table
+
+
+def test_shards_give_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    folder = copy_workflow(tmp_path, {**SMALL, "data": {"shards": 3}})
+    names = ["joined", "movies", "labelled", "sorted", "sequences/calendar-5"]
+    tables = [f"results/demo/{name}.parquet" for name in names]
+    ended = snakemake(folder, *tables)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for table in tables:
+        assert (folder / table).read_bytes() == (finished / table).read_bytes(), table
+    shards = [pq.read_metadata(path).num_rows for path in sorted(folder.rglob("shards/labelled-*"))]
+    assert len(shards) == 3
+    assert min(shards) > 0

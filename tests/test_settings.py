@@ -77,7 +77,7 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"windw": 3}, "windw: no such setting; allowed here: baselines, dataset, datasets, "),
+        ({"windw": 3}, "windw: no such setting; allowed here: baselines, data, dataset, "),
         ({"models.lstm.unit": 8}, "models.lstm.unit: no such setting; allowed here: batch_size, "),
         ({"models.lstm.convolution": {"size": 3}}, "models.lstm.convolution.size: no such setting; "),
         ({"slot": "fortnight"}, 'slot: found "fortnight"; allowed: "hour", "day", "week", "month", "year"'),
@@ -113,6 +113,14 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
         ({"baselines.ewma": None}, 'offset: found "ewma", but no entry of baselines has that method'),
         ({"baselines.moving_average": {"method": "moving_average"}}, "moving_average: slots, needed"),
         ({"baselines.last_value.slots": 3}, "allowed with the method last_value: nothing else"),
+        (
+            {
+                "dataset": "own",
+                "data.shards": 2,
+                "datasets.own": {"url": "a.zip", "columns": {"user": "u", "item": "i", "time": "t"}},
+            },
+            "data.shards: found 2 with a dataset that has columns; allowed: 1",
+        ),
         ({"models.ewma": {}}, "models.ewma: found a name that is taken"),
         ({"models.best": {}}, "models.best: found a name that is taken"),
         (

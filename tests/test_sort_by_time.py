@@ -58,7 +58,8 @@ def test_whole_rows_are_put_in_order(tmp_path: Path, order: list[int]) -> None:
     assert by_time.schema.equals(tables.LABELLED)
     assert [tuple(row.values()) for row in by_time.to_pylist()] == ROWS
 
-    tables.write(path, labelled(ROWS))
+    # As the labelling would have written them.
+    tables.write_batches(path, tables.LABELLED, labelled(ROWS).to_batches())
     assert (tmp_path / "sorted.parquet").read_bytes() == path.read_bytes()
 
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from isal import isal_zlib
 
-from popularity.program import Fault
+from popularity.program import Fault, Shard
 from popularity.tables import JOINED, MOVIES, ahead, array, numbers, text_array
 
 # A field is as long as it is: whether it is good is for the rules below to say.
@@ -318,16 +318,20 @@ class Archive:
 
     # The requests
 
-    def requests(self, block_bytes: int = BLOCK_BYTES) -> Iterator[pa.RecordBatch]:
+    def requests(self, block_bytes: int = BLOCK_BYTES, shard: Shard = (0, 1)) -> Iterator[pa.RecordBatch]:
         """Requests in the log's order, as batches of the columns of `REQUESTS`.
 
         ``block_bytes`` of text make a batch: it bounds the memory and changes nothing else. For an
-        item's number to be its movie's, read the catalogue first.
+        item's number to be its movie's, read the catalogue first. Of ``shard`` (i, n) they are the
+        requests of the i-th of n parts of the blocks.
         """
-        empty = True
+        empty, number = True, -1
+        sizes = [self._zip.getinfo(member).file_size for member in self._parts]
+        blocks = sum(-(-size // block_bytes) for size in sizes)
         for member in self._parts:
             table, offset = None, 0
             for block in ahead(self._blocks(member, block_bytes)):
+                number += 1
                 if table is None:
                     table, start = self._table(member, block)
                 else:
@@ -335,8 +339,9 @@ class Archive:
                 # What is left of a block that holds only the header, or blank lines, is no table.
                 text = block[start:] if start else block
                 if text and not text.isspace():
-                    yield self._batch(table, text, offset + start)
                     empty = False
+                    if min(number * shard[1] // blocks, shard[1] - 1) == shard[0]:
+                        yield self._batch(table, text, offset + start)
                 offset += len(block)
             if table is None:
                 raise self._fault("is empty: get the archive again", member)

@@ -12,6 +12,19 @@ class Fault(Exception):
     """A fault of the input or the settings: its message says what is wrong, where, and what to do."""
 
 
+#: A part of the work: its number from 0, and how many parts there are.
+Shard = tuple[int, int]
+SHARD_HELP = "I/N: do the I-th of N parts (from 0) of the work (default: all)"
+
+
+def parse_shard(text: str) -> Shard:
+    """Read a shard from the command line: ``I/N``, I from 0 to N - 1."""
+    shard, shards = (int(number) for number in text.split("/"))
+    if not 0 <= shard < shards:
+        raise ValueError(text)
+    return shard, shards
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``: log to stderr, and end a :class:`Fault` in one line and exit code 1.
 

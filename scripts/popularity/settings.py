@@ -126,6 +126,9 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
     if settings["dataset"] not in datasets:
         found = json.dumps(settings["dataset"])
         yield f"dataset: found {found}; allowed: an entry of datasets ({', '.join(sorted(datasets))})"
+    elif settings["data"]["shards"] > 1 and "columns" in datasets[settings["dataset"]]:
+        found = settings["data"]["shards"]
+        yield f"data.shards: found {found} with a dataset that has columns; allowed: 1"
     for name, entry in datasets.items():
         yield from _dataset_faults(f"datasets.{name}", entry)
     if settings["split"]["validation"] + settings["split"]["test"] >= 1:

@@ -79,6 +79,8 @@ PREDICTIONS = pa.schema(
     ]
 )
 
+#: Rows of a row group of a large table.
+GROUP = 1 << 20
 #: Largest movie id that is looked up in a table by id (2 bytes an id) rather than by search.
 _LARGEST_LOOKUP = 50_000_000
 
@@ -107,8 +109,6 @@ def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:
         if file.schema_arrow.field(at).type != field.type:
             found = file.schema_arrow.field(at).type
             raise Fault(f"{path}: column {field.name} is {found}, {field.type} is needed")
-    if not file.metadata.num_rows:
-        raise Fault(f"{path}: has no rows; delete it and run again")
     return file
 
 
@@ -125,7 +125,14 @@ def read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) ->
     or there is no row.
     """
     with _open(path, schema) as file:
+        if not file.metadata.num_rows:
+            raise no_rows(path)
         return file.read(columns=columns or schema.names)
+
+
+def no_rows(path: Path) -> Fault:
+    """The fault of a table without a row."""
+    return Fault(f"{path}: has no rows; delete it and run again")
 
 
 def batches(path: Path, schema: pa.Schema, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -142,7 +149,7 @@ def write(path: Path, table: pa.Table) -> None:
 
 
 def write_batches(
-    path: Path, schema: pa.Schema, parts: Iterable[pa.RecordBatch], group: int = 1 << 20
+    path: Path, schema: pa.Schema, parts: Iterable[pa.RecordBatch], group: int = GROUP
 ) -> None:
     """Write a table of numbers part by part, each while the next is made; whole or not at all.
 
@@ -150,11 +157,11 @@ def write_batches(
     have ``group`` rows each.
     """
     with whole(path) as partial, open_writer(partial, schema) as writer:
-        for part in ahead(_regrouped(parts, group)):
+        for part in ahead(regrouped(parts, group)):
             writer.write_table(part)
 
 
-def _regrouped(parts: Iterable[pa.RecordBatch], group: int) -> Iterator[pa.Table]:
+def regrouped(parts: Iterable[pa.RecordBatch], group: int = GROUP) -> Iterator[pa.Table]:
     """Put batches together to tables of ``group`` rows; the last may have fewer."""
     waiting: list[pa.RecordBatch] = []
     for part in parts:
