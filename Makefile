@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench-data lock clean
+.PHONY: help demo test lint format docs bench-data bench-billion lock clean
 
 # The newest Python that the locked packages are for.
 PYTHON ?= $(shell for version in 3.12 3.11; do \
@@ -10,7 +10,7 @@ PYTHON ?= $(shell for version in 3.12 3.11; do \
 BIN := .venv/bin
 
 help: ## List these targets.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: .venv/installed ## Run everything on the simulated archive; results in results/demo.
 	$(BIN)/snakemake --cores all --config dataset=demo
@@ -35,6 +35,9 @@ docs: .venv/installed ## Write docs/settings.md and docs/features.md anew.
 
 bench-data: .venv/installed-benchmarks ## Compare the data stage with DuckDB, Polars and pandas.
 	$(BIN)/python benchmarks/bench_data.py --scaling
+
+bench-billion: .venv/installed ## Run the data stage on a billion ratings (some 15 minutes, 45 GB).
+	$(BIN)/python benchmarks/bench_billion.py
 
 lock: ## Resolve requirements.in to requirements.txt (needs uv).
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
