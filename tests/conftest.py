@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (folder / "printed.txt").write_text(ended.stdout)
     return folder
+
+
+@pytest.fixture(scope="module")
+def small_chunks() -> Iterator[None]:
+    """Networks made ready, and run on few pairs at a time."""
+    # TensorFlow is for the tests that need it alone.
+    from popularity import networks
+
+    networks.prepare(1, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "CHUNK", 256)
+        yield

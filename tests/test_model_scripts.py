@@ -5,7 +5,6 @@ import math
 import runpy
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +100,7 @@ def forecasting(folder: Path, out: Path, runs: list[tuple[str, int]] = RUNS) -> 
     return [*options, "--scores", *(path / "scores.parquet" for path in models)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_chunks() -> Iterator[None]:
-    networks.prepare(1, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "CHUNK", 256)
-        yield
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 @pytest.fixture(scope="module")

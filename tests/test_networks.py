@@ -1,6 +1,5 @@
 """Networks: their losses, their shape, and what training makes of them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,7 @@ WINDOW = 4
 SCALE = 0.1
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_chunks() -> Iterator[None]:
-    networks.prepare(1, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "CHUNK", 256)
-        yield
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 @pytest.fixture(scope="module")
