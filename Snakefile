@@ -22,13 +22,13 @@ rule all:
     """Everything for the dataset of the settings: tables, models, leaderboard, forecast, report."""
     default_target: True
     input:
-        f"results/{settings['dataset']}/report.html",
+        report=f"results/{settings['dataset']}/report.html",
 
 
 rule forecast:
     """Just the forecast."""
     input:
-        f"results/{settings['dataset']}/forecast.csv",
+        forecast=f"results/{settings['dataset']}/forecast.csv",
 
 
 onsuccess:

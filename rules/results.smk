@@ -101,7 +101,7 @@ rule plot_eda:
         labelled="results/{dataset}/labelled.parquet",
         movies="results/{dataset}/movies.parquet",
     output:
-        pictures(EDA_PICTURES, "1 Data"),
+        pictures=pictures(EDA_PICTURES, "1 Data"),
     log:
         "results/{dataset}/logs/plot_eda.log",
     benchmark:
@@ -128,7 +128,7 @@ rule plot_log:
         style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         labelled="results/{dataset}/labelled.parquet",
     output:
-        pictures(LOG_PICTURES, "1 Data"),
+        pictures=pictures(LOG_PICTURES, "1 Data"),
     log:
         "results/{dataset}/logs/plot_log.log",
     benchmark:
@@ -156,7 +156,7 @@ rule plot_training:
         histories=trained("history.csv"),
         resolved=trained("settings.json"),
     output:
-        pictures(TRAINING_PICTURES, "2 Models"),
+        pictures=pictures(TRAINING_PICTURES, "2 Models"),
     log:
         "results/{dataset}/logs/plot_training.log",
     benchmark:
@@ -183,7 +183,7 @@ rule plot_models:
         resolved=trained("settings.json"),
         movies="results/{dataset}/movies.parquet",
     output:
-        pictures(MODEL_PICTURES, "3 Comparison"),
+        pictures=pictures(MODEL_PICTURES, "3 Comparison"),
     log:
         "results/{dataset}/logs/plot_models.log",
     benchmark:
