@@ -36,6 +36,11 @@ def main() -> None:
     generator = np.random.default_rng(args.seed)
     series = read_series(args.sequences)
     slots = split_slots(series, settings["split"])
+    if settings["window"] >= len(slots["training"]):
+        raise Fault(
+            f"models.{args.name}.window: found {settings['window']}; allowed: less than the "
+            f"{len(slots['training'])} training slots of {args.sequences}"
+        )
     settings["offset_half_life"] = None
     if settings["offset"] == "ewma":
         settings["offset_half_life"] = tuned_half_life(series, settings["half_lives"], slots["validation"])

@@ -412,3 +412,15 @@ def test_a_training_that_diverges_is_told_in_one_line(
         call("train_model", *training(folder, "course", 1, tmp_path / "out"))
     assert str(ended.value.code).startswith("error: models.course: the training of seed 1 diverged")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_window_as_long_as_the_training_slots_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    options = training(folder, "course", 1, tmp_path / "out")
+    at = options.index("--settings") + 1
+    options[at] = json.dumps({**json.loads(str(options[at])), "window": 400})
+    with pytest.raises(SystemExit) as ended:
+        call("train_model", *options)
+    assert str(ended.value.code).startswith(
+        "error: models.course.window: found 400; allowed: less than the "
+    )
+    assert not (tmp_path / "out").exists()
