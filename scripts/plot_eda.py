@@ -214,8 +214,9 @@ def density(values: Floats, points: int = 512) -> tuple[Floats, Floats]:
     deviation, spread = values.std(), (quartiles[1] - quartiles[0]) / 1.34
     width = 0.9 * (min(deviation, spread) if spread > 0 else deviation) * len(values) ** -0.2
     # Values that are all the same are one kernel.
-    width = max(width, np.ptp(values) / 40) or 1.0
-    counts, edges = np.histogram(values, points, (values.min() - 4 * width, values.max() + 4 * width))
+    width = float(max(width, np.ptp(values) / 40)) or 1.0
+    ends = (float(values.min()) - 4 * width, float(values.max()) + 4 * width)
+    counts, edges = np.histogram(values.astype(np.float64), points, ends)
     step = edges[1] - edges[0]
     reach = int(3 * width / step)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)
