@@ -53,7 +53,8 @@ def code(script):
     """The script and every module of ours that it imports, directly or not.
 
     As inputs they start a job again when they change, and only then: Snakemake compares the
-    contents of small inputs, so a touch or a fresh checkout changes nothing.
+    contents of inputs (profiles/default says up to which size), so a touch or a fresh checkout
+    changes nothing.
     """
     found, todo = [], [SCRIPTS / f"{script}.py"]
     while todo:

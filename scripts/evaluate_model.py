@@ -20,12 +20,11 @@ from popularity.windows import Series, read_series, split_slots
 def recorded(forecasts: Iterable[Forecast], series: Series, writer: pq.ParquetWriter) -> Iterator[Forecast]:
     """Write each forecast as rows of :data:`tables.PREDICTIONS` on its way."""
     for slot, movies, shares in forecasts:
-        requests = series.requests(np.array([slot]))
         columns = [
             pa.array(np.full(len(movies), slot, dtype=np.int32)),
             pa.array(series.movie_ids[movies]),
             pa.array(shares),
-            pa.array(series.labels(movies, slot) / requests),
+            pa.array(series.shares(movies, slot)),
         ]
         writer.write_table(pa.table(columns, schema=tables.PREDICTIONS))
         yield slot, movies, shares

@@ -102,11 +102,7 @@ def ewma(series: Series, half_life: float) -> Forecaster:
 
 def oracle(series: Series) -> Forecaster:
     """The true shares: no competitor, but the upper edge of what a forecast can reach."""
-
-    def forecast(slot: int, movies: Ints) -> npt.NDArray[np.float64]:
-        return series.labels(movies, slot) / series.requests(np.array([slot]))
-
-    return forecast
+    return lambda slot, movies: series.shares(movies, slot)
 
 
 def tuned_half_life(series: Series, half_lives: Iterable[float], slots: range) -> float:

@@ -46,8 +46,8 @@ class DecayedShares:
 
     The average of half-life H before slot t is the sum over slots s < t of
     ``0.5 ** ((t - 1 - s) / H) * count(s)``, divided by the same sum over all movies (simple
-    exponential smoothing of counts). Then
-    :data:`UNIFORM_SHARE` of it is spread evenly over the slot's candidates.
+    exponential smoothing of counts). Then :data:`UNIFORM_SHARE` of it is spread evenly over the slot's
+    candidates.
     """
 
     def __init__(self, series: Series, half_lives: Sequence[float]) -> None:

@@ -81,6 +81,10 @@ class Series:
         found = (self.movie[at] == movies) & (self.slot[at] == slots)
         return np.where(found, self.label[at], 0).astype(np.float64)
 
+    def shares(self, movies: Ints, slot: int) -> npt.NDArray[np.float64]:
+        """Share of each movie in the requests of a slot that has some."""
+        return self.labels(movies, slot) / self.requests(np.array([slot]))
+
     def windows(
         self, movies: Ints, slots: Ints | int, length: int, gaps: str
     ) -> tuple[npt.NDArray[np.float64], Ints]:
