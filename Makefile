@@ -8,6 +8,7 @@ SHELL := bash
 PYTHON ?= $(shell for version in 3.12 3.11; do \
 	if python$$version -c 'import venv' 2>/dev/null; then echo python$$version; break; fi; done)
 BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 
 help: ## List these targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -15,17 +16,17 @@ help: ## List these targets.
 demo: .venv/installed ## Run everything on the simulated archive; results in results/demo.
 	$(BIN)/snakemake --cores all --config dataset=demo
 
-test: .venv/installed ## Run all checks and tests.
+test: .venv/installed-torch ## Run all checks and tests.
 	$(BIN)/python -m pytest
 
-lint: .venv/installed ## Check style, types and rules.
+lint: .venv/installed-tests ## Check style, types and rules.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint --config dataset=demo
 
-format: .venv/installed ## Bring the code into shape.
+format: .venv/installed-tests ## Bring the code into shape.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
@@ -39,12 +40,14 @@ bench-data: .venv/installed-benchmarks ## Compare the data stage with DuckDB, Po
 bench-billion: .venv/installed ## Run the data stage on a billion ratings (some 15 minutes, 45 GB).
 	$(BIN)/python benchmarks/bench_billion.py
 
-lock: ## Resolve requirements.in to requirements.txt (needs uv).
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-header --no-annotate --quiet requirements.in -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-header --no-annotate --quiet benchmarks/requirements.in -c requirements.txt \
-		-o benchmarks/requirements.txt
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate --quiet
+
+lock: ## Resolve each requirements.in to a requirements.txt (needs uv).
+	$(COMPILE) requirements.in -o requirements.txt
+	for part in tests benchmarks; do \
+		$(COMPILE) $$part/requirements.in -c requirements.txt -o $$part/requirements.txt; \
+	done
 
 clean: ## Remove the environment, the results and all caches.
 	rm -rf .venv .snakemake results resources .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -57,9 +60,14 @@ clean: ## Remove the environment, the results and all caches.
 		exit 1; \
 	fi
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(INSTALL) -r requirements.txt
 	touch $@
 
-.venv/installed-benchmarks: .venv/installed benchmarks/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
+.venv/installed-%: .venv/installed %/requirements.txt
+	$(INSTALL) -r $*/requirements.txt
+	touch $@
+
+# PyTorch's build for CPUs is not on every index: without it the tests of that backend are skipped.
+.venv/installed-torch: .venv/installed-tests tests/requirements-torch.txt
+	$(INSTALL) --no-deps -r tests/requirements-torch.txt || echo "PyTorch for CPUs was not found."
 	touch $@
