@@ -23,7 +23,13 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
 os.environ.update(PATH=os.pathsep.join(programs))
 
-from popularity.settings import SettingsError, canonical, half_lives, resolve_settings
+from popularity.settings import (
+    SettingsError,
+    canonical,
+    half_lives,
+    offset_grid,
+    resolve_settings,
+)
 
 try:
     settings = resolve_settings(config, yaml.safe_load(SCHEMA.read_text()))
@@ -157,6 +163,8 @@ def model_settings(wildcards):
     }
     if model["offset"] == "ewma":
         model["half_lives"] = half_lives(settings)
+    # The offset is chosen as this entry of baselines.
+    model["offset_grid"] = offset_grid(settings, model["offset"])
     return canonical(model)
 
 

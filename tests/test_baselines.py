@@ -1,5 +1,6 @@
 """Baselines: each beside its definition in plain Python, on a small log with empty slots."""
 
+import itertools
 import math
 
 import numpy as np
@@ -57,6 +58,21 @@ def ewma(slot: int, movie: int) -> float:
     return 0.98 * share + 0.02 / len(candidates(slot))
 
 
+def plain_ewma(slot: int, movie: int) -> float:
+    return (ewma(slot, movie) - 0.02 / len(candidates(slot))) / 0.98
+
+
+def mean_of(half_life: float, slot: int, movie: int) -> float:
+    weights = {at: 0.5 ** ((slot - 1 - at) / half_life) for at in range(FIRST, slot)}
+    share = sum(weight * count(at, movie) for at, weight in weights.items())
+    return share / sum(weight * requests(at) for at, weight in weights.items())
+
+
+def ewma_mix(slot: int, movie: int) -> float:
+    shares = 0.3 * mean_of(2, slot, movie) + 0.7 * mean_of(20, slot, movie)
+    return 0.98 * shares + 0.02 / len(candidates(slot))
+
+
 def oracle(slot: int, movie: int) -> float:
     return count(slot, movie) / requests(slot)
 
@@ -68,6 +84,8 @@ DEFINITIONS = {
     "all_time_share": ({}, all_time_share),
     "all_time_count": ({}, all_time_count),
     "ewma": ({"half_lives": [5]}, ewma),
+    "plain ewma": ({"method": "ewma", "half_lives": [5], "uniform_share": 0}, plain_ewma),
+    "ewma_mix": ({"short": [2], "long": [20], "weights": [0.3]}, ewma_mix),
     "oracle": ({}, oracle),
 }
 
@@ -90,7 +108,7 @@ def test_method_is_its_definition(method: str) -> None:
         assert shares == pytest.approx([definition(slot, movie) for movie in ids], abs=1e-12)
 
 
-@pytest.mark.parametrize("method", ["all_time_share", "all_time_count", "ewma"])
+@pytest.mark.parametrize("method", ["all_time_share", "all_time_count", "ewma", "ewma_mix"])
 def test_shares_add_up_to_1(method: str) -> None:
     for _, _, shares in forecasts(method, series_of(LOG)):
         assert shares.sum() == pytest.approx(1, abs=1e-12)
@@ -108,7 +126,7 @@ def test_recent_shares_add_up_to_1_where_there_are_requests_and_to_0_elsewhere(m
     ] == [0]
 
 
-@pytest.mark.parametrize("method", ["all_time_share", "all_time_count", "ewma"])
+@pytest.mark.parametrize("method", ["all_time_share", "all_time_count", "ewma", "ewma_mix"])
 def test_movies_with_the_same_requests_get_exactly_the_same_share(method: str) -> None:
     twin = LOG[LOG["movieId"] == 17].assign(movieId=98)
     for _, movies, shares in forecasts(method, twins := series_of(pd.concat([LOG, twin]))):
@@ -135,7 +153,10 @@ HALF_LIVES = [0.5, 2, 6, 20, 500]
 
 
 def cross_entropy(series: Series, half_life: float, slots: range) -> float:
-    forecaster = baselines.ewma(series, half_life)
+    return loss_of(baselines.ewma(series, half_life), series, slots)
+
+
+def loss_of(forecaster: baselines.Forecaster, series: Series, slots: range) -> float:
     made = baselines.forecast_slots(forecaster, series, series.requested_slots(slots))
     return math.fsum(
         score_slot(shares, series.labels(movies, slot), 1)["log_loss"] for slot, movies, shares in made
@@ -148,6 +169,30 @@ def test_half_life_is_the_best_of_the_slots_it_is_tuned_on(seed: int) -> None:
     slots = range(FIRST + 30, FIRST + 45)
     losses = {half_life: cross_entropy(series, half_life, slots) for half_life in HALF_LIVES}
     assert baselines.tuned_half_life(series, HALF_LIVES, slots) == min(losses, key=losses.__getitem__)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_mix_is_the_best_of_the_slots_it_is_tuned_on(seed: int) -> None:
+    series = series_of(random_log(60, seed=seed))
+    slots = range(FIRST + 30, FIRST + 45)
+    spec = {"method": "ewma_mix", "short": [0.5, 2, 6], "long": [2, 6, 500], "weights": [0.2, 0.7]}
+    losses = {}
+    for short, long, weight in itertools.product(spec["short"], spec["long"], spec["weights"]):
+        if short < long:
+            average = {"half_lives": [short, long], "weights": [weight, 1 - weight]}
+            losses[short, long, weight] = loss_of(baselines.ewma_mix(series, average), series, slots)
+    chosen = baselines.tuned_average(series, spec, slots)
+    assert (*chosen["half_lives"], chosen["weights"][0]) == min(losses, key=losses.__getitem__)
+    assert sum(chosen["weights"]) == 1
+
+
+def test_tuning_outlives_a_long_silence() -> None:
+    log = log_of((1, 7, 9), (1, 8, 1), (5000, 7, 8), (5000, 8, 1), (5001, 7, 9), (5001, 8, 1))
+    assert baselines.tuned_half_life(series_of(log), [0.5, 0.6], range(4000, 5001)) == 0.5
+
+
+def test_nothing_is_tuned_for_no_average() -> None:
+    assert baselines.tuned_average(series_of(LOG), None, SLOTS) is None
 
 
 def test_tuning_tells_a_changing_log_from_a_steady_one() -> None:

@@ -1,15 +1,17 @@
 """Features: each beside its definition, and none sees the slot it is for or a later one."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of
 
-from popularity import baselines, features, settings
+from popularity import baselines, features, settings, tables
 from popularity.features import Features
 from popularity.samples import draw_windows
 from popularity.windows import Series
@@ -17,10 +19,11 @@ from popularity.windows import Series
 SCHEMA = Path(settings.__file__).parents[2] / "schemas" / "config.schema.yaml"
 EVERY = [
     *features.STEP_FEATURES,
-    *(name for name in features.STATIC_FEATURES if name != "ewma_H"),
-    "ewma_2",
-    "ewma_30",
+    *(name for name in features.STATIC_FEATURES if not name.endswith("_H")),
+    *(f"{name[:-1]}{h}" for name in features.STATIC_FEATURES if name.endswith("_H") for h in (2, 30)),
 ]
+MIX_SPEC = {"method": "ewma_mix", "short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
+MIX = {"half_lives": [3, 40], "weights": [0.3, 0.7]}
 
 # Slots 10 to 12 with requests, 13 without; movie 8 is first requested in slot 11.
 HAND = pd.DataFrame(
@@ -34,12 +37,20 @@ def make(
     names: list[str],
     slot: str = "day",
     gaps: str = "calendar",
-    offset_half_life: float | None = None,
+    offset: float | dict[str, list[float]] | None = None,
     window: int = 3,
     years: list[float] | None = None,
+    genres: np.ndarray | None = None,
 ) -> Features:
     release_years = np.array(years or [np.nan] * len(series.movie_ids))
-    return Features(series, release_years, names, slot, window, gaps, offset_half_life)
+    return Features(series, release_years, names, slot, window, gaps, offset, genres)
+
+
+def catalogue_with_genres(log: pd.DataFrame) -> pa.Table:
+    """A catalogue of dramas, of which every third by number is a comedy, too."""
+    movies = catalogue_of(log)
+    genres = ["Drama" if movie % 3 else "Comedy|Drama" for movie in movies["movieId"].to_pylist()]
+    return movies.set_column(movies.schema.get_field_index("genre_names"), "genre_names", pa.array(genres))
 
 
 def hand(name: str, before: int, **options) -> list:
@@ -82,6 +93,66 @@ def test_static_features_by_hand() -> None:
     assert hand("ewma_1", 13) == near(expected[:, None].tolist())
 
 
+def test_features_of_rare_and_new_movies_by_hand() -> None:
+    # Slot 14 has 9 requests; movie 7 has 13 by then, movie 8 has 5.
+    assert hand("log_requests_capped", 15) == near([[math.log(14)], [math.log(6)]])
+    many = make(series_of(HAND.assign(label=HAND["label"] * 7)), ["label_n", "log_requests_capped"])
+    assert many(np.array([0]), np.array([12]))["static"].tolist() == near([[math.log(21)]])
+    assert hand("requested_up_to_3", 11)[0] == [1]
+    assert hand("requested_up_to_3", 12) == [[0], [1]]
+    assert hand("requested_once", 12) == [[0], [0]]
+    once = make(series_of(log_of((1, 7, 1), (2, 7, 1))), ["label_n", "requested_once"])
+    assert once(np.array([0, 0]), np.array([2, 3]))["static"].tolist() == [[1], [0]]
+    assert hand("first_seen_recently", 15) == [[1], [1]]
+    assert hand("first_seen_recently", 16) == [[0], [1]]
+    assert hand("log_idle_capped", 60) == near([[math.log(41)], [math.log(41)]])
+    assert hand("log_idle_capped", 53) == near([[math.log(40)], [math.log(41)]])
+    assert hand("log_slot_total", 13) == near([[math.log(3)]] * 2)
+    assert hand("log_slot_total", 14) == [[0], [0]]
+
+
+def test_decayed_counts_and_averages_of_shares_by_hand() -> None:
+    # Before slot 14, which is 4, 3 and 2 slots after the requests: 13 counts in full.
+    sevens, eights = 3 * 0.5**3 + 1 * 0.5**2, 3 * 0.5**2 + 2 * 0.5
+    assert hand("decayed_count_1", 14) == near(np.log1p([[sevens], [eights]]).tolist())
+    sums = np.array([1 * 0.5**3 + 1 / 4 * 0.5**2, 3 / 4 * 0.5**2 + 1 * 0.5])
+    expected = np.log(2 * (0.98 * sums / (0.5**3 + 0.5**2 + 0.5) + 0.01))
+    assert hand("ewma_share_1", 14) == near(expected[:, None].tolist())
+
+
+def test_a_release_is_new_for_a_year_and_a_fifth() -> None:
+    series = series_of(log_of(*((17_000, movie, 1) for movie in range(4))))
+    names = ["label_n", "new_release", "new_release_idle"]
+    made = make(series, names, years=[2015, 2016.7, 2017.2, math.nan])
+    # Slot 17533 is New Year's Eve of 2017, and 533 slots after the requests.
+    found = made(np.arange(4), np.full(4, 17_533))["static"]
+    assert found.tolist() == near([[0, 0], [0, 0], [1, math.log(41)], [0, 0]])
+
+
+def test_genres_are_those_of_the_catalogue() -> None:
+    movies = catalogue_with_genres(log_of(*((17_000, movie, 1) for movie in (1, 3, 5, 6))))
+    assert features.genre_names(movies) == ["Comedy", "Drama"]
+    series, chosen = (
+        series_of(log_of((1, 6, 2), (1, 5, 1), (2, 9, 1))),
+        {"features": ["genres", "log_idle"]},
+    )
+    settings = {**chosen, "slot": "day", "window": 1, "gaps": "calendar", "offset_half_life": None}
+    pairs = np.arange(3), np.full(3, 3)
+    # Of movie 9 the catalogue knows nothing.
+    found = Features.of_settings(series, movies, settings)(*pairs)["static"]
+    assert found.tolist() == near([[0, 1, math.log(3)], [1, 1, math.log(3)], [0, 0, math.log(2)]])
+    trained = Features.of_settings(series, movies, {**settings, "genre_names": ["Action", "Comedy"]})
+    assert trained(*pairs)["static"][:, :2].tolist() == [[0, 0], [0, 1], [0, 0]]
+
+
+def test_of_many_genres_the_most_frequent_are_told() -> None:
+    columns = [range(50), ["x"] * 50, [f"G{i:02}|Drama" if i < 40 else "G39" for i in range(50)]]
+    columns += [[1] * 50, [None] * 50]
+    arrays = [pa.array(list(v), field.type) for v, field in zip(columns, tables.MOVIES, strict=True)]
+    names = features.genre_names(pa.table(arrays, schema=tables.MOVIES))
+    assert names == ["Drama", *(f"G{i:02}" for i in range(30)), "G39"]
+
+
 @pytest.mark.parametrize(
     ("slot", "number", "turn"),
     [("hour", 30, 6 / 24), ("day", 24, 3 / 7), ("month", 27, 3 / 12), ("year", 40, 0)],
@@ -103,12 +174,25 @@ def test_offset_is_the_log_of_the_average_and_no_feature() -> None:
     series = series_of(random_log())
     movies = series.candidates(series.last_slot)
     slots = np.full(len(movies), series.last_slot)
-    made = make(series, ["label_n", "ewma_3", "log_age"], offset_half_life=5.0)(movies, slots)
+    made = make(series, ["label_n", "ewma_3", "log_age"], offset=5.0)(movies, slots)
     shares = baselines.ewma(series, 5.0)(series.last_slot, movies)
     assert np.exp(made["offset"][:, 0]) == pytest.approx(shares, rel=1e-6)
     alone = make(series, ["label_n", "log_age", "ewma_3"])(movies, slots)
     assert made["static"].tolist() == alone["static"].tolist()
     assert alone["offset"].tolist() == [[0]] * len(movies)
+
+
+def test_offset_may_be_a_mix_of_averages() -> None:
+    series = series_of(random_log())
+    movies = series.candidates(series.last_slot)
+    slots = np.full(len(movies), series.last_slot)
+    made = make(series, ["label_n", "ewma_9"], offset=MIX)(movies, slots)
+    short, long = (baselines.ewma(series, h)(series.last_slot, movies) for h in MIX["half_lives"])
+    assert np.exp(made["offset"][:, 0]) == pytest.approx(0.3 * short + 0.7 * long, rel=1e-6)
+    assert made["static"].tolist() == make(series, ["label_n", "ewma_9"])(movies, slots)["static"].tolist()
+    settings = {"features": ["label_n"], "slot": "day", "window": 3, "gaps": "calendar"}
+    resolved = Features.of_settings(series, catalogue_of(random_log()), {**settings, "offset_weights": MIX})
+    assert resolved(movies, slots)["offset"].tolist() == made["offset"].tolist()
 
 
 def test_no_static_feature_gives_an_empty_array() -> None:
@@ -124,9 +208,11 @@ def test_no_static_feature_gives_an_empty_array() -> None:
 def test_release_years_come_from_the_catalogue() -> None:
     log = random_log()
     series, chosen = series_of(log), {"features": EVERY, "slot": "day", "window": 3, "gaps": "calendar"}
-    made = Features.of_settings(series, catalogue_of(log), {**chosen, "offset_half_life": 2.0})
+    made = Features.of_settings(series, catalogue_with_genres(log), {**chosen, "offset_half_life": 2.0})
     ids = series.movie_ids.tolist()
-    same = make(series, EVERY, offset_half_life=2.0, years=[math.nan, *(1990 + i % 20 for i in ids[1:])])
+    years = [math.nan, *(1990 + i % 20 for i in ids[1:])]
+    genres = np.array([[i % 3 == 0, True] for i in ids])
+    same = make(series, EVERY, offset=2.0, years=years, genres=genres)
     pairs = np.arange(len(ids)), np.full(len(ids), series.last_slot + 1)
     for name, values in made(*pairs).items():
         assert values.tolist() == same(*pairs)[name].tolist()
@@ -150,13 +236,17 @@ def other_futures(log: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 @pytest.mark.parametrize("future", ["none", "more", "less", "multiplied", "rated anew"])
 @pytest.mark.parametrize("gaps", ["calendar", "observed"])
-def test_nothing_depends_on_the_slot_itself_or_later_ones(gaps: str, future: str) -> None:
+@pytest.mark.parametrize("offset", [4.0, MIX], ids=["ewma", "ewma_mix"])
+def test_nothing_depends_on_the_slot_itself_or_later_ones(
+    offset: float | dict[str, list[float]], gaps: str, future: str
+) -> None:
     log = random_log(movies=15)
     known, changed = series_of(log), series_of(other_futures(log)[future])
     made = []
     for series in (known, changed):
         years = (1950 + series.movie_ids % 60).tolist()
-        compute = make(series, EVERY, gaps=gaps, offset_half_life=4.0, window=5, years=years)
+        genres = series.movie_ids[:, None] % [2, 3] == 0
+        compute = make(series, EVERY, gaps=gaps, offset=offset, window=5, years=years, genres=genres)
         pairs = [
             (slot, movie) for slot in range(FIRST_SLOT + 1, NOW + 1) for movie in series.candidates(slot)
         ]
@@ -174,10 +264,12 @@ def test_no_forecast_or_tuned_value_depends_on_later_slots(future: str) -> None:
     made = []
     for series in (series_of(log), series_of(other_futures(log)[future])):
         half_life = baselines.tuned_half_life(series, [1, 3, 9, 40], range(NOW - 8, NOW))
+        mix = baselines.tuned_average(series, MIX_SPEC, range(NOW - 8, NOW))
         forecasters = [method(series) for name, method in baselines.METHODS.items() if name != "oracle"]
         forecasters += [baselines.ewma(series, half_life), baselines.moving_average(series, 4)]
+        forecasters += [baselines.ewma_mix(series, mix)]
         movies = series.candidates(NOW)
-        made.append([half_life, *(forecaster(NOW, movies).tolist() for forecaster in forecasters)])
+        made.append([half_life, mix, *(forecaster(NOW, movies).tolist() for forecaster in forecasters)])
         drawn = draw_windows(series, range(FIRST_SLOT, NOW), 3, "calendar", 50, np.random.default_rng(1))
         made[-1] += [drawn.slot.tolist(), series.movie_ids[drawn.movie].tolist(), drawn.label_n.tolist()]
     assert made[0] == made[1]
@@ -185,7 +277,7 @@ def test_no_forecast_or_tuned_value_depends_on_later_slots(future: str) -> None:
 
 def test_schema_settings_and_code_name_the_same_features() -> None:
     schema = yaml.safe_load(SCHEMA.read_text())["$defs"]["model"]["properties"]["features"]
-    static = [name.replace("_H", "_[0-9]+") for name in features.STATIC_FEATURES]
+    static = [re.sub("_H$", "_[0-9]+", name) for name in features.STATIC_FEATURES]
     named = schema["items"]["pattern"].removeprefix("^(").removesuffix(")$").split("|")
     assert sorted(named) == sorted([*features.STEP_FEATURES, *static])
     assert tuple(settings.STEP_FEATURES) == tuple(features.STEP_FEATURES)

@@ -1,13 +1,19 @@
 """Forecasts without a network, which every network has to stand beside."""
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from popularity import scores
-from popularity.features import DecayedShares
+from popularity.features import (
+    UNIFORM_SHARE,
+    DecayedShares,
+    decayed_totals,
+    requested_with_decayed_sums,
+)
 from popularity.windows import Ints, Series
 
 #: Predicts the shares [candidates] of a slot from slots before it.
@@ -19,7 +25,7 @@ _FIXED_POINT = 2**44
 
 def build_baseline(
     series: Series, spec: dict[str, Any], tuning_slots: range
-) -> tuple[Forecaster, dict[str, float]]:
+) -> tuple[Forecaster, dict[str, Any]]:
     """Make the forecaster that an entry of ``baselines`` in config.yaml describes.
 
     Returns
@@ -27,9 +33,11 @@ def build_baseline(
     The forecaster, and what was chosen by the cross entropy of ``tuning_slots``.
     """
     method = spec["method"]
-    if method == "ewma":
-        half_life = tuned_half_life(series, spec["half_lives"], tuning_slots)
-        return ewma(series, half_life), {"half_life": half_life}
+    if method in ("ewma", "ewma_mix"):
+        average = tuned_average(series, spec, tuning_slots)
+        assert average is not None
+        chosen = {"half_life": average["half_lives"][0]} if method == "ewma" else average
+        return ewma_mix(series, average, spec.get("uniform_share", UNIFORM_SHARE)), chosen
     if method == "moving_average":
         return moving_average(series, spec["slots"]), {}
     return METHODS[method](series), {}
@@ -89,13 +97,21 @@ def all_time_count(series: Series) -> Forecaster:
     return forecast
 
 
-def ewma(series: Series, half_life: float) -> Forecaster:
+def ewma(series: Series, half_life: float, uniform_share: float = UNIFORM_SHARE) -> Forecaster:
     """Exponentially weighted average of counts: see :class:`features.DecayedShares`."""
-    shares = DecayedShares(series, [half_life])
+    return ewma_mix(series, {"half_lives": [half_life], "weights": [1.0]}, uniform_share)
+
+
+def ewma_mix(
+    series: Series, average: Mapping[str, Sequence[float]], uniform_share: float = UNIFORM_SHARE
+) -> Forecaster:
+    """Weighted sum of exponentially weighted averages, given by ``half_lives`` and ``weights``."""
+    shares = DecayedShares(series, average["half_lives"])
+    weights = np.asarray(average["weights"], dtype=np.float64)
 
     def forecast(slot: int, movies: Ints) -> npt.NDArray[np.float64]:
         size = len(movies)
-        return shares(movies, np.full(size, slot), np.full(size, float(size)))[:, 0]
+        return shares(movies, np.full(size, slot), np.full(size, float(size)), uniform_share) @ weights
 
     return forecast
 
@@ -105,24 +121,77 @@ def oracle(series: Series) -> Forecaster:
     return lambda slot, movies: series.shares(movies, slot)
 
 
+def tuned_average(
+    series: Series, spec: dict[str, Any] | None, slots: range
+) -> dict[str, list[float]] | None:
+    """Choose the average that an entry of ``baselines`` describes, by cross entropy on these slots.
+
+    Parameters
+    ----------
+    spec
+        With the method ``ewma`` its ``half_lives``, with ``ewma_mix`` its ``short`` and ``long`` ones and
+        the ``weights`` of the short one, each pair of which with the short one below the long is tried.
+        None: there is nothing to choose.
+
+    Returns
+    -------
+    ``half_lives`` and their ``weights`` that add up to 1: what :class:`features.Features` takes as the
+    offset, and :func:`ewma_mix`.
+    """
+    if spec is None:
+        return None
+    options = [([half_life], [1.0]) for half_life in spec.get("half_lives", [])]
+    if spec["method"] == "ewma_mix":
+        pairs = [pair for pair in itertools.product(spec["short"], spec["long"]) if pair[0] < pair[1]]
+        options = [(list(pair), [w, round(1 - w, 12)]) for pair in pairs for w in spec["weights"]]
+    half_lives = sorted({half_life for used, _ in options for half_life in used})
+    # One column of weights for each option.
+    weights = np.zeros((len(half_lives), len(options)))
+    for at, (used, shares) in enumerate(options):
+        weights[[half_lives.index(half_life) for half_life in used], at] = shares
+    uniform_share = spec.get("uniform_share", UNIFORM_SHARE)
+    losses = np.zeros(len(options))
+    for counts, averages, size in requested_averages(series, half_lives, slots):
+        predicted = (1 - uniform_share) * averages @ weights + uniform_share / size
+        mixed = (1 - scores.UNIFORM_SHARE) * predicted + scores.UNIFORM_SHARE / size
+        losses -= counts @ np.log(mixed)
+    best, chosen = options[int(np.argmin(losses))]
+    return {"half_lives": best, "weights": chosen}
+
+
 def tuned_half_life(series: Series, half_lives: Iterable[float], slots: range) -> float:
     """Choose the half-life whose average has the lowest cross entropy on these slots."""
-    half_lives = list(half_lives)
-    shares = DecayedShares(series, half_lives)
-    losses = np.zeros(len(half_lives))
-    for slot in series.requested_slots(slots):
-        movies = series.candidates(slot)
-        counts = series.labels(movies, slot)
-        requested = counts > 0
-        size = len(movies)
-        predicted = shares(
-            movies[requested],
-            np.full(requested.sum(), slot),
-            np.full(requested.sum(), float(size)),
-        )
-        mixed = (1 - scores.UNIFORM_SHARE) * predicted + scores.UNIFORM_SHARE / size
-        losses -= counts[requested] @ np.log(mixed)
-    return half_lives[int(np.argmin(losses))]
+    average = tuned_average(series, {"method": "ewma", "half_lives": list(half_lives)}, slots)
+    assert average is not None
+    return average["half_lives"][0]
+
+
+def requested_averages(
+    series: Series, half_lives: Sequence[float], slots: range
+) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int]]:
+    """Walk the requested candidates of each of the slots, holding no more than a number a movie.
+
+    Yields
+    ------
+    Their counts [n], their average shares [n, half-lives] before the slot and without any part spread
+    evenly, and the number of all candidates of the slot.
+    """
+    requested = series.requested_slots(range(series.first_slot, slots.stop))
+    totals = decayed_totals(series.requests(requested), requested, half_lives)
+    decay = 0.5 ** (1 / np.asarray(half_lives, dtype=np.float64))
+    first_request = np.sort(series.slot[series.starts[:-1]])
+    for slot, elements, sums, since in requested_with_decayed_sums(series, series.label, half_lives):
+        if slot >= slots.stop:
+            return
+        if slot not in slots:
+            continue
+        known = series.slot[series.starts[series.movie[elements]]] < slot
+        if known.any():
+            # As of the latest slot with requests: after a long silence both sums would vanish.
+            latest = np.searchsorted(requested, slot) - 1
+            averages = sums[known] * decay ** (requested[latest] - since[known])[:, None] / totals[latest]
+            size = int(np.searchsorted(first_request, slot))
+            yield series.label[elements[known]].astype(np.float64), averages, size
 
 
 #: The methods that have nothing to set.

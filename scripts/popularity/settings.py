@@ -19,8 +19,12 @@ STEP_FEATURES = ("label_n", "log_count", "log_share", "log_total")
 #: Days of a slot, to tell how many slots a simulated log has.
 _SLOT_DAYS = {"hour": 1 / 24, "day": 1, "week": 7, "month": 365.2425 / 12, "year": 365}
 
-#: What each method of a baseline needs besides its name.
-_BASELINE_NEEDS = {"moving_average": "slots", "ewma": "half_lives"}
+#: What each method of a baseline needs besides its name, and what it may have.
+_BASELINE_KEYS: dict[str, tuple[set[str], set[str]]] = {
+    "moving_average": ({"slots"}, set()),
+    "ewma": ({"half_lives"}, {"uniform_share"}),
+    "ewma_mix": ({"short", "long", "weights"}, {"uniform_share"}),
+}
 
 
 class SettingsError(Exception):
@@ -141,37 +145,45 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
                 f"models.{name}.features: found {json.dumps(model['features'])}; "
                 f"allowed: at least one of {', '.join(STEP_FEATURES)}"
             )
-        if model["offset"] == "ewma" and model["loss"] in ("mse", "mae"):
+        if model["offset"] != "none" and model["loss"] in ("mse", "mae"):
             yield (
-                f'models.{name}.offset: found "ewma", a log of shares, with the loss '
-                f"{model['loss']} of shares; allowed: none"
+                f"models.{name}.offset: found {json.dumps(model['offset'])}, a log of shares, with the "
+                f"loss {model['loss']} of shares; allowed: none"
             )
     if not any(entry["method"] != "oracle" for entry in baselines.values()):
         yield "baselines: found none to compare with; allowed: at least one that is no oracle"
     for name, entry in baselines.items():
-        need = _BASELINE_NEEDS.get(entry["method"])
+        needed, optional = _BASELINE_KEYS.get(entry["method"], (set(), set()))
         given = set(entry) - {"method"}
-        if given != ({need} if need else set()):
+        if not needed <= given <= needed | optional:
+            allowed = [*(f"{key}, needed" for key in sorted(needed)), *sorted(optional)]
             yield (
                 f"baselines.{name}: found {json.dumps(entry)}; allowed with the method "
-                f"{entry['method']}: {f'{need}, needed' if need else 'nothing else'}"
+                f"{entry['method']}: {'; '.join(allowed) or 'nothing else'}"
             )
-    for name in models:
+        if entry["method"] == "ewma_mix" and given >= needed and min(entry["short"]) >= max(entry["long"]):
+            found = json.dumps(entry["short"])
+            yield f"baselines.{name}.short: found {found}; allowed: less than some of long"
+    for name, model in models.items():
         if name in baselines or name == "best":
             yield f"models.{name}: found a name that is taken; allowed: one that no baseline has, nor best"
-    uses_ewma = [name for name, model in models.items() if model["offset"] == "ewma"]
-    if uses_ewma and not half_lives(settings):
-        yield f'models.{uses_ewma[0]}.offset: found "ewma", but no entry of baselines has that method'
+        offset = model["offset"]
+        if offset != "none" and offset_grid(settings, offset) is None:
+            yield f'models.{name}.offset: found "{offset}", but no entry of baselines has that method'
     chosen = settings["forecast"]["model"]
     if chosen != "best" and chosen not in models:
         yield f"forecast.model: found {json.dumps(chosen)}; allowed: best, {', '.join(sorted(models))}"
     yield from _window_faults(settings)
 
 
+def offset_grid(settings: Settings, offset: str) -> Settings | None:
+    """First entry of baselines with this method: what an offset is chosen from. None if there is none."""
+    return next((entry for entry in settings["baselines"].values() if entry["method"] == offset), None)
+
+
 def half_lives(settings: Settings) -> list[float]:
     """Half-lives of the entry of baselines with the method ewma, which an offset chooses from."""
-    entries = settings["baselines"].values()
-    return next((entry["half_lives"] for entry in entries if entry["method"] == "ewma"), [])
+    return (offset_grid(settings, "ewma") or {"half_lives": []})["half_lives"]
 
 
 def _dataset_faults(path: str, entry: Settings) -> Iterator[str]:
