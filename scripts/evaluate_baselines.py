@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from popularity.baselines import build_baseline, forecast_slots
+from popularity.baselines import REFERENCES, build_baseline, forecast_slots
 from popularity.program import run, whole
 from popularity.scores import score_forecasts, summarise
 from popularity.windows import read_series, split_slots
@@ -29,7 +29,7 @@ def main() -> None:
     rows, metrics = [], {}
     for name, spec in sorted(args.baselines.items()):
         forecaster, chosen = build_baseline(series, spec, parts["validation"])
-        kind = "reference" if spec["method"] == "oracle" else "naive"
+        kind = "reference" if spec["method"] in REFERENCES else "naive"
         metrics[name] = {"kind": kind, **chosen}
         for part in ("validation", "test"):
             slots = series.requested_slots(parts[part])

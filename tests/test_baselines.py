@@ -2,13 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
 from small_logs import FIRST_SLOT, log_of, random_log, series_of
 
-from popularity import baselines
+from popularity import baselines, settings
 from popularity.features import DecayedShares
 from popularity.scores import score_slot
 from popularity.windows import Series
@@ -73,6 +74,50 @@ def ewma_mix(slot: int, movie: int) -> float:
     return 0.98 * shares + 0.02 / len(candidates(slot))
 
 
+def seasonal_naive(slot: int, movie: int) -> float:
+    return count(slot - 7, movie) / max(requests(slot - 7), 1)
+
+
+def smoothed(values: list[float], constant: float) -> float:
+    level = values[0]
+    for value in values[1:]:
+        level = constant * value + (1 - constant) * level
+    return level
+
+
+def normalised(slot: int, movie: int, demand: Callable[[list[int]], float]) -> float:
+    """A movie's demand over all candidates', each of its counts from the log's first slot on."""
+    demands = {other: demand([count(at, other) for at in range(FIRST, slot)]) for other in candidates(slot)}
+    return demands[movie] / sum(demands.values())
+
+
+def croston(slot: int, movie: int) -> float:
+    def demand(counts: list[int]) -> float:
+        at = [-1, *(i for i, number in enumerate(counts) if number)]
+        sizes = smoothed([float(counts[i]) for i in at[1:]], 0.2)
+        return sizes / smoothed([float(b - a) for a, b in itertools.pairwise(at)], 0.2)
+
+    return normalised(slot, movie, demand)
+
+
+def tsb(slot: int, movie: int) -> float:
+    def demand(counts: list[int]) -> float:
+        sizes = smoothed([float(number) for number in counts if number], 0.3)
+        return sizes * smoothed([float(number > 0) for number in counts], 0.1)
+
+    return normalised(slot, movie, demand)
+
+
+def two_sided_ewma(slot: int, movie: int) -> float:
+    def rate(other: int) -> float:
+        past = sum(0.5 ** ((slot - 1 - at) / 5) * count(at, other) for at in range(FIRST, slot))
+        later = range(slot + 1, LAST + 1)
+        return past + sum(0.5 ** ((at - slot - 1) / 5) * count(at, other) for at in later)
+
+    known = candidates(slot)
+    return 0.98 * rate(movie) / sum(map(rate, known)) + 0.02 / len(known)
+
+
 def oracle(slot: int, movie: int) -> float:
     return count(slot, movie) / requests(slot)
 
@@ -84,6 +129,10 @@ DEFINITIONS = {
     "all_time_share": ({}, all_time_share),
     "all_time_count": ({}, all_time_count),
     "ewma": ({"half_lives": [5]}, ewma),
+    "seasonal_naive": ({"season": 7}, seasonal_naive),
+    "croston": ({"smoothing": [0.2]}, croston),
+    "tsb": ({"smoothing": [0.3], "rate_smoothing": [0.1]}, tsb),
+    "two_sided_ewma": ({"half_lives": [5]}, two_sided_ewma),
     "plain ewma": ({"method": "ewma", "half_lives": [5], "uniform_share": 0}, plain_ewma),
     "ewma_mix": ({"short": [2], "long": [20], "weights": [0.3]}, ewma_mix),
     "oracle": ({}, oracle),
@@ -108,7 +157,9 @@ def test_method_is_its_definition(method: str) -> None:
         assert shares == pytest.approx([definition(slot, movie) for movie in ids], abs=1e-12)
 
 
-@pytest.mark.parametrize("method", ["all_time_share", "all_time_count", "ewma", "ewma_mix"])
+@pytest.mark.parametrize(
+    "method", ["all_time_share", "all_time_count", "ewma", "ewma_mix", "croston", "tsb"]
+)
 def test_shares_add_up_to_1(method: str) -> None:
     for _, _, shares in forecasts(method, series_of(LOG)):
         assert shares.sum() == pytest.approx(1, abs=1e-12)
@@ -126,7 +177,9 @@ def test_recent_shares_add_up_to_1_where_there_are_requests_and_to_0_elsewhere(m
     ] == [0]
 
 
-@pytest.mark.parametrize("method", ["all_time_share", "all_time_count", "ewma", "ewma_mix"])
+@pytest.mark.parametrize(
+    "method", ["all_time_share", "all_time_count", "ewma", "ewma_mix", "croston", "tsb"]
+)
 def test_movies_with_the_same_requests_get_exactly_the_same_share(method: str) -> None:
     twin = LOG[LOG["movieId"] == 17].assign(movieId=98)
     for _, movies, shares in forecasts(method, twins := series_of(pd.concat([LOG, twin]))):
@@ -184,6 +237,30 @@ def test_mix_is_the_best_of_the_slots_it_is_tuned_on(seed: int) -> None:
     chosen = baselines.tuned_average(series, spec, slots)
     assert (*chosen["half_lives"], chosen["weights"][0]) == min(losses, key=losses.__getitem__)
     assert sum(chosen["weights"]) == 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("method", ["croston", "tsb"])
+def test_smoothing_is_the_best_of_the_slots_it_is_tuned_on(method: str, seed: int) -> None:
+    series = series_of(random_log(60, seed=seed))
+    slots = range(FIRST + 30, FIRST + 45)
+    spec = {"method": method, "smoothing": [0.02, 0.1, 0.5]}
+    pairs = [(constant, constant) for constant in spec["smoothing"]]
+    if method == "tsb":
+        spec["rate_smoothing"] = [0.05, 0.3]
+        pairs = list(itertools.product(spec["smoothing"], spec["rate_smoothing"]))
+    losses = {pair: loss_of(baselines.intermittent(series, method, *pair), series, slots) for pair in pairs}
+    assert baselines.tuned_smoothing(series, spec, slots) == min(losses, key=losses.__getitem__)
+
+
+def test_rates_of_intermittent_demand_outlive_a_long_silence() -> None:
+    series = series_of(log_of((1, 7, 3), (1, 8, 1), (9000, 7, 1)))
+    shares = baselines.intermittent(series, "tsb", 0.1, 0.5)(9000, np.array([0, 1]))
+    assert shares == pytest.approx([0.75, 0.25])
+
+
+def test_settings_and_code_name_the_same_references() -> None:
+    assert settings.REFERENCES == baselines.REFERENCES
 
 
 def test_tuning_outlives_a_long_silence() -> None:

@@ -267,7 +267,11 @@ def test_no_forecast_or_tuned_value_depends_on_later_slots(future: str) -> None:
         mix = baselines.tuned_average(series, MIX_SPEC, range(NOW - 8, NOW))
         forecasters = [method(series) for name, method in baselines.METHODS.items() if name != "oracle"]
         forecasters += [baselines.ewma(series, half_life), baselines.moving_average(series, 4)]
-        forecasters += [baselines.ewma_mix(series, mix)]
+        forecasters += [baselines.ewma_mix(series, mix), baselines.seasonal_naive(series, 7)]
+        for method in ("croston", "tsb"):
+            spec = {"method": method, "smoothing": [0.02, 0.2], "rate_smoothing": [0.1, 0.3]}
+            smoothing = baselines.tuned_smoothing(series, spec, range(NOW - 8, NOW))
+            forecasters.append(baselines.intermittent(series, method, *smoothing))
         movies = series.candidates(NOW)
         made.append([half_life, mix, *(forecaster(NOW, movies).tolist() for forecaster in forecasters)])
         drawn = draw_windows(series, range(FIRST_SLOT, NOW), 3, "calendar", 50, np.random.default_rng(1))

@@ -19,6 +19,12 @@ from popularity.windows import Ints, Series
 #: Predicts the shares [candidates] of a slot from slots before it.
 Forecaster = Callable[[int, Ints], npt.NDArray[np.float64]]
 
+#: Methods that see the slot or later ones, so that they are no competitors.
+REFERENCES = ("oracle", "two_sided_ewma")
+
+#: What is chosen for ``croston`` and ``tsb``.
+SMOOTHING = ("smoothing", "rate_smoothing")
+
 #: 1 as a fixed-point number, of which 64 bits hold half a million.
 _FIXED_POINT = 2**44
 
@@ -34,13 +40,26 @@ def build_baseline(
     """
     method = spec["method"]
     if method in ("ewma", "ewma_mix"):
-        average = tuned_average(series, spec, tuning_slots)
-        assert average is not None
+        average = _chosen_average(series, spec, tuning_slots)
         chosen = {"half_life": average["half_lives"][0]} if method == "ewma" else average
         return ewma_mix(series, average, spec.get("uniform_share", UNIFORM_SHARE)), chosen
+    if method == "two_sided_ewma":
+        half_life = _chosen_average(series, {**spec, "method": "ewma"}, tuning_slots)["half_lives"][0]
+        return two_sided_ewma(series, half_life), {"half_life": half_life}
+    if method in ("croston", "tsb"):
+        constants = tuned_smoothing(series, spec, tuning_slots)
+        return intermittent(series, method, *constants), dict(zip(SMOOTHING, constants, strict=True))
     if method == "moving_average":
         return moving_average(series, spec["slots"]), {}
+    if method == "seasonal_naive":
+        return seasonal_naive(series, spec["season"]), {}
     return METHODS[method](series), {}
+
+
+def _chosen_average(series: Series, spec: dict[str, Any], slots: range) -> dict[str, list[float]]:
+    average = tuned_average(series, spec, slots)
+    assert average is not None
+    return average
 
 
 def forecast_slots(forecaster: Forecaster, series: Series, slots: Ints) -> Iterator[scores.Forecast]:
@@ -67,6 +86,16 @@ def moving_average(series: Series, slots: int) -> Forecaster:
         labels, _ = series.windows(movies, slot, slots, "calendar")
         counts = labels.sum(axis=1)
         return counts / max(counts.sum(), 1.0)
+
+    return forecast
+
+
+def seasonal_naive(series: Series, season: int) -> Forecaster:
+    """Shares of the slot one season (a number of slots) ago."""
+
+    def forecast(slot: int, movies: Ints) -> npt.NDArray[np.float64]:
+        requests = series.requests(np.array([slot - season]))[0]
+        return series.labels(movies, slot - season) / max(requests, 1.0)
 
     return forecast
 
@@ -116,6 +145,99 @@ def ewma_mix(
     return forecast
 
 
+def two_sided_ewma(series: Series, half_life: float) -> Forecaster:
+    """Exponentially weighted average of the counts of the slots before and after, but not of the slot.
+
+    It sees the future, so it is no competitor: it shows how much better a rate could be known.
+    """
+    before = DecayedShares(series, [half_life])
+    # The same log with its time turned back.
+    backwards = np.lexsort((-series.slot, series.movie))
+    turned = series.first_slot + series.last_slot
+    after_series = Series(
+        series.movie_ids,
+        series.starts,
+        turned - series.slot[backwards],
+        series.label[backwards],
+        series.avg_rating[backwards],
+    )
+    after = DecayedShares(after_series, [half_life])
+
+    def forecast(slot: int, movies: Ints) -> npt.NDArray[np.float64]:
+        at = np.full(len(movies), slot)
+        counts = before.sums(movies, at)[:, 0]
+        known = after_series.elements_before(movies, turned - at) > series.starts[movies]
+        counts[known] += after.sums(movies[known], turned - at[known])[:, 0]
+        shares = counts / max(counts.sum(), 1e-300)
+        return (1 - UNIFORM_SHARE) * shares + UNIFORM_SHARE / max(len(movies), 1)
+
+    return forecast
+
+
+def intermittent(series: Series, method: str, size: float, rate: float) -> Forecaster:
+    """Size of a movie's requests times how often it has some, as shares: see :func:`_walk_demand`."""
+    states = np.zeros((len(series.slot), 2))
+    elements: Ints = np.zeros(0, dtype=np.int64)
+    for _, coming, sizes, rates in _walk_demand(series, method, [size], [rate]):
+        movies = series.movie[elements]
+        states[elements] = np.hstack([sizes[movies], rates[movies]])
+        elements = coming
+
+    def forecast(slot: int, movies: Ints) -> npt.NDArray[np.float64]:
+        last = series.elements_before(movies, slot) - 1
+        sizes, rates = states[last].T
+        if method == "tsb":
+            # As of the movie requested last: after a long silence all would vanish.
+            idle = series.slot[last].max(initial=0) - series.slot[last]
+            rates = rates * (1 - rate) ** idle
+        return sizes * rates / max((sizes * rates).sum(), 1e-300)
+
+    return forecast
+
+
+def _walk_demand(
+    series: Series, method: str, size_smoothing: Sequence[float], rate_smoothing: Sequence[float]
+) -> Iterator[tuple[int, Ints, npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Walk the slots that have requests, smoothing each movie's demand as for intermittent series.
+
+    The size of a movie's requests is smoothed over the slots in which it has some. With ``croston`` so
+    are the slots from one of them to the next, whose inverse is the rate (Croston 1972, "Forecasting and
+    stock control for intermittent demands"); with ``tsb`` the rate is the smoothed share of slots with a
+    request, so that it falls while there is none (Teunter, Syntetos and Babai 2011, "Intermittent
+    demand: linking forecasting to inventory obsolescence"). A movie's series begins with the log, and
+    what is smoothed with its first value.
+
+    Yields
+    ------
+    A slot, its elements, and before it the sizes [M, size constants] and rates [M, rate constants], 0
+    for movies without a request so far, which are not to be changed; at last without elements.
+    """
+    first, alpha, beta = series.first_slot, np.array(size_smoothing), np.array(rate_smoothing)
+    sizes = np.zeros((len(series.movie_ids), len(alpha)))
+    rates = np.zeros((len(series.movie_ids), len(beta)))
+    intervals = np.zeros_like(rates)
+    latest = np.full(len(series.movie_ids), first - 1)
+    previous = first
+    by_slot = np.argsort(series.slot, kind="stable")
+    bounds = np.flatnonzero(np.diff(series.slot[by_slot])) + 1
+    for elements in np.split(by_slot, bounds):
+        slot, movies = int(series.slot[elements[0]]), series.movie[elements]
+        yield slot, elements, sizes, rates
+        counts = series.label[elements, None]
+        new = sizes[movies, :1] == 0
+        sizes[movies] = np.where(new, counts, sizes[movies] + alpha * (counts - sizes[movies]))
+        if method == "croston":
+            interval = (slot - latest[movies])[:, None]
+            smoothed = intervals[movies] + beta * (interval - intervals[movies])
+            intervals[movies] = np.where(new, interval, smoothed)
+            rates[movies] = 1 / intervals[movies]
+        else:
+            rates *= (1 - beta) ** (slot - previous)
+            rates[movies] += 1.0 if slot == first else beta
+        latest[movies] = previous = slot
+    yield series.last_slot + 1, np.zeros(0, dtype=np.int64), sizes, rates
+
+
 def oracle(series: Series) -> Forecaster:
     """The true shares: no competitor, but the upper edge of what a forecast can reach."""
     return lambda slot, movies: series.shares(movies, slot)
@@ -159,11 +281,37 @@ def tuned_average(
     return {"half_lives": best, "weights": chosen}
 
 
+def tuned_smoothing(series: Series, spec: dict[str, Any], slots: range) -> tuple[float, float]:
+    """Choose the constants of :func:`intermittent` that have the lowest cross entropy on these slots.
+
+    With ``croston`` sizes and intervals have one constant, of ``smoothing``; with ``tsb`` the sizes have
+    one of ``smoothing`` and the rates one of ``rate_smoothing``.
+    """
+    sizes, rates = spec["smoothing"], spec.get("rate_smoothing", spec["smoothing"])
+    options = list(itertools.product(range(len(sizes)), range(len(rates))))
+    if spec["method"] == "croston":
+        options = [(at, at) for at in range(len(sizes))]
+    by_size, by_rate = np.array(options).T
+    losses = np.zeros(len(options))
+    for slot, elements, size, rate in _walk_demand(series, spec["method"], sizes, rates):
+        known = elements[size[series.movie[elements], 0] > 0]
+        if slot not in slots or not len(known):
+            continue
+        # The rates as of the last slot with a request: shares are the same.
+        candidates = int((size[:, 0] > 0).sum())
+        sums = (size.T @ rate)[by_size, by_rate]
+        movies = series.movie[known]
+        shares = size[movies][:, by_size] * rate[movies][:, by_rate] / sums
+        mixed = (1 - scores.UNIFORM_SHARE) * shares + scores.UNIFORM_SHARE / candidates
+        losses -= series.label[known] @ np.log(mixed)
+    best = options[int(np.argmin(losses))]
+    return sizes[best[0]], rates[best[1]]
+
+
 def tuned_half_life(series: Series, half_lives: Iterable[float], slots: range) -> float:
     """Choose the half-life whose average has the lowest cross entropy on these slots."""
-    average = tuned_average(series, {"method": "ewma", "half_lives": list(half_lives)}, slots)
-    assert average is not None
-    return average["half_lives"][0]
+    spec = {"method": "ewma", "half_lives": list(half_lives)}
+    return _chosen_average(series, spec, slots)["half_lives"][0]
 
 
 def requested_averages(
