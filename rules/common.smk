@@ -24,6 +24,7 @@ programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
 os.environ.update(PATH=os.pathsep.join(programs))
 
 from popularity.settings import (
+    LEARNED,
     SettingsError,
     canonical,
     half_lives,
@@ -44,11 +45,21 @@ in_report = report
 DATASETS = settings["datasets"]
 MODELS = settings["models"]
 SHARDS = settings["data"]["shards"]
+# Baselines that are quick to evaluate together, and those that are fitted, each in a job of its own.
+FITTED = {
+    name: entry
+    for name, entry in settings["baselines"].items()
+    if entry["method"] in LEARNED
+}
+NAIVE = {
+    name: entry for name, entry in settings["baselines"].items() if name not in FITTED
+}
 
 
 wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
     model="|".join(map(re.escape, MODELS)),
+    fitted="|".join(map(re.escape, FITTED)) or "none",
     seed=r"\d+",
     gaps="calendar|observed",
     window=r"\d+",
@@ -105,6 +116,15 @@ def trained(name):
     return lambda wildcards: [
         f"results/{wildcards.dataset}/models/{model}/seed-{seed}/{name}"
         for model in sorted(MODELS)
+        for seed in sorted(settings["seeds"])
+    ]
+
+
+def fitted(name):
+    """A function to this file of every fitted baseline and seed, in one order."""
+    return lambda wildcards: [
+        f"results/{wildcards.dataset}/learned/{baseline}/seed-{seed}/{name}"
+        for baseline in sorted(FITTED)
         for seed in sorted(settings["seeds"])
     ]
 
@@ -166,6 +186,19 @@ def model_settings(wildcards):
     # The offset is chosen as this entry of baselines.
     model["offset_grid"] = offset_grid(settings, model["offset"])
     return canonical(model)
+
+
+def fitted_settings(wildcards):
+    """All that the fitting of a baseline depends on, as canonical JSON."""
+    entry = FITTED[wildcards.fitted]
+    return canonical(
+        {
+            **entry,
+            "offset_grid": offset_grid(settings, entry.get("offset", "none")),
+            "slot": settings["slot"],
+            "split": settings["split"],
+        }
+    )
 
 
 def pictures(names, category):

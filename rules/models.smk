@@ -78,9 +78,37 @@ rule evaluate_baselines:
         mem_mb=memory(3000),
         runtime=60,
     params:
-        baselines=canonical(settings["baselines"]),
+        baselines=canonical(NAIVE),
         split=canonical(settings["split"]),
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --baselines {params.baselines:q}"
         " --split {params.split:q} --scores {output.scores:q} --metrics {output.metrics:q}"
+        " > {log:q} 2>&1"
+
+
+rule evaluate_learned:
+    """Fit a learned baseline on the training slots and score it on the test slots."""
+    input:
+        code=code("evaluate_learned"),
+        sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
+        movies="results/{dataset}/movies.parquet",
+    output:
+        scores="results/{dataset}/learned/{fitted}/seed-{seed}/scores.parquet",
+        metrics="results/{dataset}/learned/{fitted}/seed-{seed}/metrics.json",
+    log:
+        "results/{dataset}/logs/evaluate_learned/{fitted}/seed-{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/evaluate_learned/{fitted}/seed-{seed}.tsv"
+    conda:
+        "../envs/model.yaml"
+    threads: settings["training_threads"]
+    resources:
+        mem_mb=memory(4000),
+        runtime=120,
+    params:
+        settings=fitted_settings,
+    shell:
+        "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
+        " --name {wildcards.fitted:q} --settings {params.settings:q} --seed {wildcards.seed}"
+        " --threads {threads} --scores {output.scores:q} --metrics {output.metrics:q}"
         " > {log:q} 2>&1"

@@ -31,6 +31,7 @@ rule compare_models:
     input:
         code=code("compare_models"),
         models=trained("scores.parquet"),
+        learned=fitted("scores.parquet"),
         baselines="results/{dataset}/baselines/scores.parquet",
     output:
         leaderboard=report(
@@ -50,7 +51,7 @@ rule compare_models:
         mem_mb=memory(1000),
         runtime=10,
     shell:
-        "python {input.code[0]:q} --scores {input.models:q} {input.baselines:q}"
+        "python {input.code[0]:q} --scores {input.models:q} {input.learned:q} {input.baselines:q}"
         " --leaderboard {output.leaderboard:q} > {log:q} 2>&1"
 
 

@@ -11,7 +11,12 @@ import yaml
 ROOT = Path(__file__).parents[1]
 RULES = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
 #: Modules whose packages have other names on conda-forge.
-PACKAGES = {"tensorflow": "tensorflow-cpu", "matplotlib": "matplotlib-base", "isal": "python-isal"}
+PACKAGES = {
+    "tensorflow": "tensorflow-cpu",
+    "matplotlib": "matplotlib-base",
+    "isal": "python-isal",
+    "sklearn": "scikit-learn",
+}
 #: What another package of the environment brings in any case.
 BROUGHT = {"urllib3": "requests", "yaml": "snakemake-minimal", "jsonschema": "snakemake-minimal"}
 

@@ -280,8 +280,8 @@ def test_no_forecast_or_tuned_value_depends_on_later_slots(future: str) -> None:
 
 
 def test_schema_settings_and_code_name_the_same_features() -> None:
-    schema = yaml.safe_load(SCHEMA.read_text())["$defs"]["model"]["properties"]["features"]
+    schema = yaml.safe_load(SCHEMA.read_text())["$defs"]["feature"]
     static = [re.sub("_H$", "_[0-9]+", name) for name in features.STATIC_FEATURES]
-    named = schema["items"]["pattern"].removeprefix("^(").removesuffix(")$").split("|")
+    named = schema["pattern"].removeprefix("^(").removesuffix(")$").split("|")
     assert sorted(named) == sorted([*features.STEP_FEATURES, *static])
     assert tuple(settings.STEP_FEATURES) == tuple(features.STEP_FEATURES)

@@ -18,10 +18,11 @@ from workdir import ROOT, SMALL, copy_workflow, planned, snakemake
 COMPARING = {"compare_models", "forecast_next_slot", "plot_training", "plot_models", "write_report"}
 OF_LSTM = {"train_model lstm", "evaluate_model lstm"}
 OF_COURSE = {"train_model course_lstm", "evaluate_model course_lstm"}
+EVALUATED = {"evaluate_baselines", "evaluate_learned"}
 AFTER_SORT = {
     "build_sequences 5",
     "build_sequences 3",
-    "evaluate_baselines",
+    *EVALUATED,
     *OF_LSTM,
     *OF_COURSE,
     *COMPARING,
@@ -80,6 +81,14 @@ def test_a_models_setting_reruns_that_model_and_what_compares(folder: Path) -> N
     assert planned(folder) == OF_COURSE | COMPARING
 
 
+def test_a_baselines_setting_reruns_it_and_what_compares(folder: Path) -> None:
+    set_small(folder, lambda settings: settings["baselines"]["lightgbm_offset"].update(training_rows=3000))
+    comparing = COMPARING - {"forecast_next_slot", "plot_training"}
+    assert planned(folder) == {"evaluate_learned"} | comparing
+    set_small(folder, lambda settings: settings["baselines"].update(moving_average_3=None))
+    assert planned(folder) == {"evaluate_baselines"} | comparing
+
+
 def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path) -> None:
     set_small(folder, lambda settings: settings["models"].update(plain={"cell": "none"}))
     assert planned(folder) == {"train_model plain", "evaluate_model plain"} | COMPARING
@@ -95,7 +104,7 @@ def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path)
 def test_window_reruns_sequences_and_after(folder: Path) -> None:
     set_small(folder, lambda settings: settings.update(window=6))
     # The course's model keeps its own window of 3.
-    assert planned(folder) == {"build_sequences 6", "evaluate_baselines", *OF_LSTM} | COMPARING
+    assert planned(folder) == {"build_sequences 6", *EVALUATED, *OF_LSTM} | COMPARING
 
 
 def test_slot_reruns_label_and_after(folder: Path) -> None:

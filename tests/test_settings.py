@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from popularity.settings import SettingsError, canonical, half_lives, resolve_settings
+from popularity.settings import SettingsError, canonical, half_lives, offset_grid, resolve_settings
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -120,6 +120,15 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
             {"baselines.ewma_mix": None, "models.gru.offset": "ewma_mix"},
             'models.gru.offset: found "ewma_mix", but no entry of baselines has that method',
         ),
+        (
+            {"baselines.ewma_mix": None},
+            'baselines.lightgbm_offset.offset: found "ewma_mix", but no entry of baselines has that method',
+        ),
+        (
+            {"baselines.ridge.offset": "none"},
+            "the method ridge: lags, needed; penalties, needed; training_",
+        ),
+        ({"baselines.lightgbm.features": ["log_cuont"]}, 'features.0: found "log_cuont"; allowed: text of'),
         ({"models.lstm": {"loss": "mae", "offset": "ewma_mix"}}, 'offset: found "ewma_mix", a log'),
         ({"baselines.ewma_mix.long": [3]}, "baselines.ewma_mix.short: found [3, 7, 10"),
         ({"baselines.ewma_mix.weights": [1]}, "weights.0: found 1; allowed: less than 1"),
@@ -163,6 +172,29 @@ def test_models_are_their_own_settings_then_the_defaults() -> None:
     assert settings["models"]["cnn_lstm"]["convolution"] == {"filters": 32, "kernel_size": 3, "dilation": 1}
     assert settings["datasets"]["ml-20m"]["format"] == "csv"
     assert half_lives(settings) == CONFIG["baselines"]["ewma"]["half_lives"]
+
+
+def test_a_season_is_a_day_of_hours_a_week_of_days_or_a_year() -> None:
+    found = {}
+    for slot in ("hour", "day", "week", "month", "year"):
+        found[slot] = resolve_settings(changed({"slot": slot}), SCHEMA)["baselines"]["seasonal_naive"][
+            "season"
+        ]
+    assert found == {"hour": 24, "day": 7, "week": 52, "month": 12, "year": 1}
+    chosen = resolve_settings(changed({"baselines.seasonal_naive.season": 168}), SCHEMA)
+    assert chosen["baselines"]["seasonal_naive"]["season"] == 168
+
+
+def test_an_offset_is_chosen_as_the_baseline_of_its_name_whatever_the_order() -> None:
+    settings = resolve_settings(CONFIG, SCHEMA)
+    backwards = {**settings, "baselines": dict(reversed(settings["baselines"].items()))}
+    for offset in ("ewma", "ewma_mix"):
+        assert (
+            offset_grid(backwards, offset) == offset_grid(settings, offset) == CONFIG["baselines"][offset]
+        )
+    others = {"b": {"method": "ewma", "half_lives": [2]}, "a": {"method": "ewma", "half_lives": [1]}}
+    assert offset_grid({"baselines": others}, "ewma") == others["a"]
+    assert offset_grid({"baselines": others}, "none") is None
 
 
 def test_equal_settings_have_one_canonical_form() -> None:

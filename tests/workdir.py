@@ -33,6 +33,12 @@ SMALL = {
         "cnn_lstm": None,
         "course_lstm": {"layers": [4], "epochs": 2},
     },
+    "baselines": {
+        "ridge": None,
+        "poisson_glm": None,
+        "lightgbm": None,
+        "lightgbm_offset": {"training_rows": 4000},
+    },
 }
 
 

@@ -255,6 +255,15 @@ class Features:
             else None,
         )
 
+    @property
+    def has_offset(self) -> bool:
+        """Whether the network starts from an average."""
+        return self._weights is not None
+
+    def candidates(self, slots: Ints) -> Floats:
+        """Count the candidates of each slot."""
+        return np.searchsorted(self._sorted_first_requests, slots).astype(np.float64)
+
     def __call__(self, movies: Ints, slots: Ints) -> dict[str, npt.NDArray[np.float32]]:
         """Compute the inputs of n pairs.
 
@@ -263,7 +272,7 @@ class Features:
         float32 ``steps`` [n, window, step features], ``static`` [n, static features] and ``offset``
         [n, 1] (log of a share, 0 without offset).
         """
-        candidates = np.searchsorted(self._sorted_first_requests, slots).astype(np.float64)
+        candidates = self.candidates(slots)
         # The movie's latest element before the slot: what all running sums are read at.
         last = self.series.elements_before(movies, slots) - 1
         static = [self._static_feature(name, movies, slots, last) for name in self._static]

@@ -25,6 +25,9 @@ _SEASONS = {"hour": 24, "day": 7, "week": 52, "month": 12, "year": 1}
 #: Methods of baselines that see the slot or later ones, so that they are no competitors.
 REFERENCES = ("oracle", "two_sided_ewma")
 
+#: Methods of baselines that are fitted on training slots, each in a job of its own.
+LEARNED = ("ridge", "poisson_glm", "lightgbm")
+
 #: What each method of a baseline needs besides its name, and what it may have.
 _BASELINE_KEYS: dict[str, tuple[set[str], set[str]]] = {
     "moving_average": ({"slots"}, set()),
@@ -32,6 +35,9 @@ _BASELINE_KEYS: dict[str, tuple[set[str], set[str]]] = {
     "croston": ({"smoothing"}, set()),
     "tsb": ({"smoothing", "rate_smoothing"}, set()),
     "two_sided_ewma": ({"half_lives"}, set()),
+    "ridge": ({"lags", "penalties", "training_rows"}, set()),
+    "poisson_glm": ({"features", "offset", "penalties", "training_rows"}, set()),
+    "lightgbm": ({"features", "offset", "training_rows"}, set()),
     "ewma": ({"half_lives"}, {"uniform_share"}),
     "ewma_mix": ({"short", "long", "weights"}, {"uniform_share"}),
 }
@@ -164,8 +170,8 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
                 f"models.{name}.offset: found {json.dumps(model['offset'])}, a log of shares, with the "
                 f"loss {model['loss']} of shares; allowed: none"
             )
-    if not any(entry["method"] not in REFERENCES for entry in baselines.values()):
-        yield "baselines: found none to compare with; allowed: at least one that sees no future"
+    if not any(entry["method"] not in (*REFERENCES, *LEARNED) for entry in baselines.values()):
+        yield "baselines: found none to compare with; allowed: at least one naive one"
     for name, entry in baselines.items():
         needed, optional = _BASELINE_KEYS.get(entry["method"], (set(), set()))
         given = set(entry) - {"method"}
@@ -178,12 +184,15 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
         if entry["method"] == "ewma_mix" and given >= needed and min(entry["short"]) >= max(entry["long"]):
             found = json.dumps(entry["short"])
             yield f"baselines.{name}.short: found {found}; allowed: less than some of long"
-    for name, model in models.items():
+    for name in models:
         if name in baselines or name == "best":
             yield f"models.{name}: found a name that is taken; allowed: one that no baseline has, nor best"
-        offset = model["offset"]
-        if offset != "none" and offset_grid(settings, offset) is None:
-            yield f'models.{name}.offset: found "{offset}", but no entry of baselines has that method'
+    for section in ("models", "baselines"):
+        for name, entry in settings[section].items():
+            offset = entry.get("offset", "none")
+            if offset != "none" and offset_grid(settings, offset) is None:
+                path = f"{section}.{name}.offset"
+                yield f'{path}: found "{offset}", but no entry of baselines has that method'
     chosen = settings["forecast"]["model"]
     if chosen != "best" and chosen not in models:
         yield f"forecast.model: found {json.dumps(chosen)}; allowed: best, {', '.join(sorted(models))}"
@@ -191,8 +200,13 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
 
 
 def offset_grid(settings: Settings, offset: str) -> Settings | None:
-    """First entry of baselines with this method: what an offset is chosen from. None if there is none."""
-    return next((entry for entry in settings["baselines"].values() if entry["method"] == offset), None)
+    """Entry of baselines that an offset is chosen as: of this method, and, if there are several, name.
+
+    None if no entry has that method.
+    """
+    named = {name: entry for name, entry in settings["baselines"].items() if entry["method"] == offset}
+    # Whatever order the settings are written in.
+    return named[min(named, key=lambda name: (name != offset, name))] if named else None
 
 
 def half_lives(settings: Settings) -> list[float]:

@@ -1,0 +1,53 @@
+"""Fit a learned baseline on the training slots and score it on the validation and the test slots."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from popularity import tables
+from popularity.baselines import forecast_slots, tuned_average
+from popularity.features import Features
+from popularity.learned import build_learned, feature_settings
+from popularity.program import run, whole
+from popularity.scores import score_forecasts, summarise
+from popularity.windows import read_series, split_slots
+
+
+def main() -> None:
+    """Read the command line, and do it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
+    parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
+    parser.add_argument("--name", required=True, help="the baseline's name")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="the baseline's resolved settings, as JSON"
+    )
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
+    args = parser.parse_args()
+
+    settings = args.settings
+    series = read_series(args.sequences)
+    parts = split_slots(series, settings["split"])
+    offset = tuned_average(series, settings["offset_grid"], parts["validation"])
+    movies = tables.read(args.movies, tables.MOVIES)
+    features = Features.of_settings(series, movies, feature_settings(settings, offset))
+    forecaster, chosen = build_learned(features, settings, parts, args.seed, args.threads)
+    identity = {"name": args.name, "kind": "learned", "seed": args.seed}
+    rows, metrics = [], {**identity, "offset_weights": offset, **chosen}
+    for part in ("validation", "test"):
+        slots = series.requested_slots(parts[part])
+        scored = score_forecasts(series, forecast_slots(forecaster, series, slots))
+        rows.append(scored.assign(**identity, split=part))
+        metrics[part] = summarise(scored)
+    with whole(args.scores) as scores_path, whole(args.metrics) as metrics_path:
+        pd.concat(rows).to_parquet(scores_path, index=False)
+        metrics_path.write_text(json.dumps(metrics, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)
