@@ -40,6 +40,12 @@ rule compare_models:
             category="3 Comparison",
             labels={"picture": "Leaderboard as a table"},
         ),
+        by_class=report(
+            "results/{dataset}/leaderboard_by_class.csv",
+            caption="../report/leaderboard_by_class.rst",
+            category="3 Comparison",
+            labels={"picture": "Leaderboard by class of movie"},
+        ),
     log:
         "results/{dataset}/logs/compare_models.log",
     benchmark:
@@ -52,7 +58,7 @@ rule compare_models:
         runtime=10,
     shell:
         "python {input.code[0]:q} --scores {input.models:q} {input.learned:q} {input.baselines:q}"
-        " --leaderboard {output.leaderboard:q} > {log:q} 2>&1"
+        " --leaderboard {output.leaderboard:q} --by-class {output.by_class:q} > {log:q} 2>&1"
 
 
 rule forecast_next_slot:

@@ -3,10 +3,14 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from popularity.program import run, whole
-from popularity.scores import SCORES, cross_entropy_ratio, summarise
+from popularity.scores import CLASSES, RATIOS, SCORES, score_ratio, summarise, summarise_classes
+
+#: The baseline that is fairest to compare with.
+MIX = "ewma_mix"
 
 
 def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
@@ -23,8 +27,10 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
     ``name``, ``kind``, ``seeds``, each score (mean over seeds), each ``<score>_std`` (standard
     deviation over seeds, empty for one), ``validation_cross_entropy``, and ``cross_entropy_ratio``
     to the naive forecast that is best on the validation slots, with the 95 % interval
-    ``ratio_low`` to ``ratio_high`` of a paired bootstrap over slots. Sorted by cross entropy,
-    references last.
+    ``ratio_low`` to ``ratio_high`` of a paired bootstrap over slots; ``<score>_ratio``,
+    ``<score>_ratio_low`` and ``<score>_ratio_high`` are the same of the other scores of
+    ``scores.RATIOS``, and with ``_to_mix`` after ``ratio`` all are to the forecast named ``ewma_mix``
+    (empty if there is none). Sorted by cross entropy, references last.
     """
     runs = scored.groupby(["split", "name", "kind", "seed"])
     summaries = pd.DataFrame({key: summarise(rows) for key, rows in runs}).T
@@ -44,10 +50,37 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
     by_seed: dict[str, list[pd.DataFrame]] = {name: [] for name in board["name"].tolist()}
     for _, rows in tested.groupby(["name", "seed"]):
         by_seed[str(rows["name"].iloc[0])].append(rows)
-    ratios = [cross_entropy_ratio(by_seed[name], by_seed[best_naive][0]) for name in by_seed]
-    board[["cross_entropy_ratio", "ratio_low", "ratio_high"]] = ratios
+    for suffix, rival in (("", best_naive), ("_to_mix", MIX)):
+        for score in RATIOS:
+            column = f"{score}_ratio{suffix}"
+            columns = [column, f"{column}_low", f"{column}_high"]
+            if column == "cross_entropy_ratio":
+                columns = [column, "ratio_low", "ratio_high"]
+            board[columns] = [
+                score_ratio(by_seed[name], by_seed[rival][0], score) if rival in by_seed else [np.nan] * 3
+                for name in by_seed
+            ]
     reference = board["kind"] == "reference"
     return board.assign(last=reference).sort_values(["last", "cross_entropy"]).drop(columns="last")
+
+
+def compare_by_class(scored: pd.DataFrame) -> pd.DataFrame:
+    """Put every forecaster's scores on the test slots side by side for each class of movies.
+
+    Returns
+    -------
+    ``class``, ``name``, ``kind`` and what ``summarise_classes`` gives (mean over seeds), by class and
+    within it by cross entropy. Forecasters without sums of classes are left out.
+    """
+    tested = scored[(scored["split"] == "test") & scored["requests_head"].notna()]
+    runs = tested.groupby(["name", "kind", "seed"])
+    tables = [
+        summarise_classes(rows).assign(name=rows["name"].iloc[0], kind=rows["kind"].iloc[0])
+        for _, rows in runs
+    ]
+    means = pd.concat(tables).groupby(["class", "name", "kind"], as_index=False).mean()
+    order = means["class"].map({name: at for at, name in enumerate((*CLASSES, "never"))})
+    return means.assign(order=order).sort_values(["order", "cross_entropy", "name"]).drop(columns="order")
 
 
 def main() -> None:
@@ -57,11 +90,13 @@ def main() -> None:
         "--scores", type=Path, nargs="+", required=True, help="scores.parquet of all to compare"
     )
     parser.add_argument("--leaderboard", type=Path, required=True, help="to write")
+    parser.add_argument("--by-class", type=Path, required=True, help="leaderboard_by_class.csv, to write")
     args = parser.parse_args()
 
-    board = compare_models(pd.concat([pd.read_parquet(path) for path in args.scores]))
-    with whole(args.leaderboard) as path:
-        board.to_csv(path, index=False)
+    scored = pd.concat([pd.read_parquet(path) for path in args.scores])
+    with whole(args.leaderboard) as path, whole(args.by_class) as by_class:
+        compare_models(scored).to_csv(path, index=False)
+        compare_by_class(scored).to_csv(by_class, index=False)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ def main() -> None:
         metrics[name] = {"kind": kind, **chosen}
         for part in ("validation", "test"):
             slots = series.requested_slots(parts[part])
-            scored = score_forecasts(series, forecast_slots(forecaster, series, slots))
+            forecasts = forecast_slots(forecaster, series, slots)
+            scored = score_forecasts(series, forecasts, parts["training"])
             rows.append(scored.assign(name=name, kind=kind, seed=0, split=part))
             metrics[name][part] = summarise(scored)
     with whole(args.scores) as scores_path, whole(args.metrics) as metrics_path:

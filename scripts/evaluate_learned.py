@@ -41,7 +41,8 @@ def main() -> None:
     rows, metrics = [], {**identity, "offset_weights": offset, **chosen}
     for part in ("validation", "test"):
         slots = series.requested_slots(parts[part])
-        scored = score_forecasts(series, forecast_slots(forecaster, series, slots))
+        forecasts = forecast_slots(forecaster, series, slots)
+        scored = score_forecasts(series, forecasts, parts["training"])
         rows.append(scored.assign(**identity, split=part))
         metrics[part] = summarise(scored)
     with whole(args.scores) as scores_path, whole(args.metrics) as metrics_path:

@@ -1,6 +1,7 @@
 """How good a forecast of one slot is, how slots add up to a score, and how sure a difference is."""
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,39 @@ SCORES = {
 }
 
 
-def score_slot(predicted: Floats, counts: Floats, requests: float) -> dict[str, float]:
+#: Classes of movies, each in one: first requested less than :data:`NEW_SLOTS` ago, or by the requests of
+#: the training slots: ``head``, the fewest that together got half of them, ``middle``, those that bring
+#: it to 80 %, and ``tail``. No forecast names those ``never`` requested before.
+CLASSES = ("head", "middle", "tail", "new")
+HEAD_SHARE, MIDDLE_SHARE = 0.5, 0.8
+NEW_SLOTS = 28
+#: The cache by which classes are told apart in hits.
+CLASS_CACHE_PERCENT = 5
+
+#: What a ratio of two forecasts is taken of: a sum over slots over another, and the power of that.
+RATIOS = {
+    "cross_entropy": ("log_loss", "covered", 1.0),
+    "rmse": ("squared_error", "candidates", 0.5),
+    "hit_ratio_5": ("hits_5", "requests", 1.0),
+}
+
+
+def classify_movies(series: Series, training: range) -> Ints:
+    """Number every movie by :data:`CLASSES` as ``head``, ``middle`` or ``tail``, [M]."""
+    inside = (series.slot >= training.start) & (series.slot < training.stop)
+    counts = np.bincount(series.movie[inside], series.label[inside], len(series.movie_ids))
+    order = np.argsort(-counts, kind="stable")
+    # What those before a movie got: the one that reaches the share is still needed.
+    before = np.cumsum(counts[order]) - counts[order]
+    classes = np.full(len(counts), CLASSES.index("tail"))
+    classes[order[before < MIDDLE_SHARE * counts.sum()]] = CLASSES.index("middle")
+    classes[order[before < HEAD_SHARE * counts.sum()]] = CLASSES.index("head")
+    return classes
+
+
+def score_slot(
+    predicted: Floats, counts: Floats, requests: float, classes: Ints | None = None
+) -> dict[str, float]:
     """Score the forecast of one slot over its candidates.
 
     Parameters
@@ -43,6 +76,8 @@ def score_slot(predicted: Floats, counts: Floats, requests: float) -> dict[str, 
         [candidates] true requests.
     requests
         All of the slot's requests, those for other movies included (> 0).
+    classes
+        [candidates] class of each, a number of :data:`CLASSES`: sums of each class are returned, too.
 
     Returns
     -------
@@ -52,58 +87,93 @@ def score_slot(predicted: Floats, counts: Floats, requests: float) -> dict[str, 
     """
     size = len(counts)
     errors = predicted - counts / requests
-    by_rank = _mean_over_ties(predicted, counts)
+    losses = _losses(predicted, counts)
+    order = np.argsort(-predicted, kind="stable")
+    ranked = predicted[order]
+    by_rank = _mean_over_ties(ranked, counts[order].astype(np.float64))
     top = min(TOP, size)
     discounts = 1 / np.log2(np.arange(top) + 2)
     best = -np.sort(-counts)[:top]
-    frequent = (counts >= best[-1]).astype(np.float64) if size else np.zeros(0)
+    frequent = (counts[order] >= best[-1]).astype(np.float64) if size else np.zeros(0)
     ideal = float(best @ discounts)
     scores = {
         "requests": float(requests),
         "covered": float(counts.sum()),
         "candidates": float(size),
-        "log_loss": _log_loss(predicted, counts),
+        "log_loss": float(losses.sum()),
         "squared_error": float(errors @ errors),
         "absolute_error": float(np.abs(errors).sum()),
         # Where no candidate is requested no order is better than another.
         "ndcg_20": float(by_rank[:top] @ discounts) / ideal if ideal > 0 else np.nan,
-        "top_20_accuracy": (float(_mean_over_ties(predicted, frequent)[:top].mean()) if size else np.nan),
+        "top_20_accuracy": (float(_mean_over_ties(ranked, frequent)[:top].mean()) if size else np.nan),
     }
     for percent in CACHE_PERCENTS:
-        scores[f"hits_{percent}"] = float(by_rank[: -(-size * percent // 100)].sum())
+        scores[f"hits_{percent}"] = float(by_rank[: _cache_size(size, percent)].sum())
+    if classes is not None:
+        # Chance to be in the cache, those of equal prediction in any order.
+        cached = np.zeros(size)
+        inside = (np.arange(size) < _cache_size(size, CLASS_CACHE_PERCENT)).astype(np.float64)
+        cached[order] = _mean_over_ties(ranked, inside)
+        parts = {
+            "requests": counts,
+            "candidates": np.ones(size),
+            "log_loss": losses,
+            "squared_error": errors**2,
+            "hits": counts * cached,
+        }
+        for part, values in parts.items():
+            sums = np.bincount(classes, values, len(CLASSES))
+            scores |= {f"{part}_{name}": float(sums[at]) for at, name in enumerate(CLASSES)}
     return scores
 
 
-def _log_loss(predicted: Floats, counts: Floats) -> float:
-    """Negative log likelihood (nats) of the counts under the forecast made into a distribution."""
+def _cache_size(candidates: int, percent: int) -> int:
+    """Movies in a cache of this percentage, rounded up."""
+    return -(-candidates * percent // 100)
+
+
+def _losses(predicted: Floats, counts: Floats) -> Floats:
+    """Negative log likelihoods (nats) of the counts under the forecast made into a distribution."""
+    losses = np.zeros(len(counts))
     if not counts.any():
-        return 0.0
+        return losses
     shares = np.maximum(predicted, 0.0)
     total = shares.sum()
     uniform = 1 / len(counts)
     shares = shares / total if total > 0 else np.full(len(counts), uniform)
     requested = counts > 0
     mixed = (1 - UNIFORM_SHARE) * shares[requested] + UNIFORM_SHARE * uniform
-    return float(-(counts[requested] @ np.log(mixed)))
+    losses[requested] = -counts[requested] * np.log(mixed)
+    return losses
 
 
-def _mean_over_ties(predicted: Floats, values: Floats) -> Floats:
-    """Order values by falling prediction, those of equal prediction replaced by their mean."""
-    if not len(predicted):
+def _mean_over_ties(ranked: Floats, values: Floats) -> Floats:
+    """Replace values by rank by the mean over their run of equal predictions, which are in order."""
+    if not len(ranked):
         return np.zeros(0)
-    order = np.argsort(-predicted, kind="stable")
-    ranked = predicted[order]
     starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
     sizes = np.diff(starts, append=len(ranked))
-    return np.repeat(np.add.reduceat(values[order].astype(np.float64), starts) / sizes, sizes)
+    return np.repeat(np.add.reduceat(values, starts) / sizes, sizes)
 
 
-def score_forecasts(series: Series, forecasts: Iterable[Forecast]) -> pd.DataFrame:
-    """Score forecasts of slots with requests: a row a slot, ``slot`` and what :func:`score_slot` gives."""
+def score_forecasts(
+    series: Series, forecasts: Iterable[Forecast], training: range | None = None
+) -> pd.DataFrame:
+    """Score forecasts of slots with requests: a row a slot, ``slot`` and what :func:`score_slot` gives.
+
+    With the ``training`` slots, sums of each class of movies are among it.
+    """
     rows = []
+    by_training = None if training is None else classify_movies(series, training)
+    first_request = series.slot[series.starts[:-1]]
     for slot, movies, shares in forecasts:
         requests = series.requests(np.array([slot]))[0]
-        rows.append({"slot": slot, **score_slot(shares, series.labels(movies, slot), requests)})
+        classes = None
+        if by_training is not None:
+            new = slot - first_request[movies] < NEW_SLOTS
+            classes = np.where(new, CLASSES.index("new"), by_training[movies])
+        scores = score_slot(shares, series.labels(movies, slot), requests, classes)
+        rows.append({"slot": slot, **scores})
     return pd.DataFrame(rows)
 
 
@@ -125,17 +195,55 @@ def summarise(slots: pd.DataFrame) -> dict[str, float]:
     return {name: float(value) for name, value in summary.items()}
 
 
-def cross_entropy_ratio(
-    slots: Iterable[pd.DataFrame], reference: pd.DataFrame, draws: int = 1000, seed: int = 0
+def summarise_classes(slots: pd.DataFrame) -> pd.DataFrame:
+    """Add up the rows of :func:`score_slot` by class of movie.
+
+    Returns
+    -------
+    A row for each of :data:`CLASSES` and ``never``: ``class``, ``request_share`` (of all requests),
+    ``candidate_share`` (of all candidates), and over the class alone ``cross_entropy`` (nats per
+    request), ``rmse``, and ``hit_ratio_5`` (of the cache of all movies); ``cross_entropy_part`` and
+    ``hit_ratio_5_part`` are what the class contributes to the score of all.
+    """
+    sums = slots.sum(numeric_only=True, skipna=False)
+    rows = []
+    for name in CLASSES:
+        requests, candidates = sums[f"requests_{name}"], sums[f"candidates_{name}"]
+        loss, hits = sums[f"log_loss_{name}"], sums[f"hits_{name}"]
+        rows.append(
+            {
+                "class": name,
+                "request_share": requests / sums["requests"],
+                "candidate_share": candidates / sums["candidates"],
+                "cross_entropy": loss / requests if requests else np.nan,
+                "cross_entropy_part": loss / sums["covered"],
+                "rmse": np.sqrt(sums[f"squared_error_{name}"] / candidates) if candidates else np.nan,
+                "hit_ratio_5": hits / requests if requests else np.nan,
+                "hit_ratio_5_part": hits / sums["requests"],
+            }
+        )
+    never = {"class": "never", "request_share": 1 - sums["covered"] / sums["requests"]}
+    return pd.DataFrame([*rows, {**never, "candidate_share": 0.0, "hit_ratio_5_part": 0.0}])
+
+
+def score_ratio(
+    slots: Sequence[pd.DataFrame],
+    reference: pd.DataFrame,
+    score: str = "cross_entropy",
+    draws: int = 1000,
+    seed: int = 0,
 ) -> tuple[float, float, float]:
-    """Ratio of a forecast's cross entropy to a reference's, with its 95 % paired bootstrap interval.
+    """Ratio of a forecast's score to a reference's, with its 95 % paired bootstrap interval.
 
     Parameters
     ----------
     slots
-        Rows of :func:`score_slot` of each seed of a forecast, over the same slots.
+        Rows of :func:`score_slot` of each seed of a forecast, over the same slots; of the seeds' scores
+        the mean is taken.
     reference
         Rows of the forecast to compare with, over the same slots.
+    score
+        A name of :data:`RATIOS`.
     draws
         How often slots are drawn with replacement, the same for both (Efron and Tibshirani 1993).
 
@@ -143,9 +251,22 @@ def cross_entropy_ratio(
     -------
     The ratio and the 2.5 % and 97.5 % points.
     """
-    loss = np.mean([table["log_loss"].to_numpy() for table in slots], axis=0)
-    other = reference["log_loss"].to_numpy()
-    count = len(other)
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
-    low, high = np.quantile((drawn @ loss) / np.maximum(drawn @ other, 1e-300), [0.025, 0.975])
-    return float(loss.sum() / other.sum()), float(low), float(high)
+    over, under, power = RATIOS[score]
+    count = len(reference)
+    drawn = _drawn_slots(count, draws, seed)
+
+    def scores(table: pd.DataFrame) -> Floats:
+        sums = drawn @ table[[over, under]].to_numpy(dtype=np.float64)
+        return (sums[:, 0] / np.maximum(sums[:, 1], 1e-300)) ** power
+
+    ratios = np.mean([scores(table) for table in slots], axis=0) / np.maximum(scores(reference), 1e-300)
+    low, high = np.quantile(ratios[1:], [0.025, 0.975])
+    return float(ratios[0]), float(low), float(high)
+
+
+@functools.lru_cache(maxsize=1)
+def _drawn_slots(count: int, draws: int, seed: int) -> Floats:
+    """How often each slot is drawn, [1 + draws, slots]; the first row is of the slots as they are."""
+    drawn = np.ones((draws + 1, count))
+    drawn[1:] = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+    return drawn
