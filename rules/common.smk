@@ -45,6 +45,11 @@ in_report = report
 DATASETS = settings["datasets"]
 MODELS = settings["models"]
 SHARDS = settings["data"]["shards"]
+# Where the results of each fold of the backtest are; those of the first, the latest, have no folder.
+FOLDS = [
+    "",
+    *(f"backtest/{fold}/" for fold in range(1, settings["backtest"]["folds"])),
+]
 # Baselines that are quick to evaluate together, and those that are fitted, each in a job of its own.
 FITTED = {
     name: entry
@@ -61,6 +66,7 @@ wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
     fitted="|".join(map(re.escape, FITTED)) or "none",
     seed=r"\d+",
+    fold=r"(backtest/[1-9]\d*/)?",
     gaps="calendar|observed",
     window=r"\d+",
     shard=r"\d+",
@@ -111,22 +117,30 @@ def sequences(wildcards):
     return f"results/{wildcards.dataset}/sequences/{model['gaps']}-{model['window']}.parquet"
 
 
-def trained(name):
-    """A function to this file of every model and seed, in one order."""
+def trained(name, folds=FOLDS[:1]):
+    """A function to this file of every model and seed of some folds, in one order."""
     return lambda wildcards: [
-        f"results/{wildcards.dataset}/models/{model}/seed-{seed}/{name}"
+        f"results/{wildcards.dataset}/{fold}models/{model}/seed-{seed}/{name}"
+        for fold in folds
         for model in sorted(MODELS)
         for seed in sorted(settings["seeds"])
     ]
 
 
 def fitted(name):
-    """A function to this file of every fitted baseline and seed, in one order."""
+    """A function to this file of every fitted baseline, seed and fold, in one order."""
     return lambda wildcards: [
-        f"results/{wildcards.dataset}/learned/{baseline}/seed-{seed}/{name}"
+        f"results/{wildcards.dataset}/{fold}learned/{baseline}/seed-{seed}/{name}"
+        for fold in FOLDS
         for baseline in sorted(FITTED)
         for seed in sorted(settings["seeds"])
     ]
+
+
+def split(wildcards):
+    """The settings of the split, with the number of the fold (0 for the latest slots)."""
+    fold = re.sub(r"\D", "", wildcards.fold)
+    return {**settings["split"], "fold": int(fold or 0)}
 
 
 def summary(results):
@@ -138,7 +152,8 @@ def summary(results):
             rows = [[row[key] for key in shown] for row in csv.DictReader(file)]
         for name, kind, *scores in [shown, *rows]:
             short = [score if name == "name" else f"{score:.7}" for score in scores]
-            lines.append("".join(cell.ljust(15) for cell in [name, kind, *short]))
+            cells = "".join(cell.ljust(15) for cell in [kind, *short])
+            lines.append(f"{name:19} {cells}")
     files = ("report.html", "leaderboard.csv", "forecast.csv", "plots")
     lines += [f"{results}/{name}" for name in files if Path(results, name).exists()]
     return "\n".join(["", *lines])
@@ -179,7 +194,7 @@ def model_settings(wildcards):
     model = {
         **MODELS[wildcards.model],
         "slot": settings["slot"],
-        "split": settings["split"],
+        "split": split(wildcards),
     }
     if model["offset"] == "ewma":
         model["half_lives"] = half_lives(settings)
@@ -196,7 +211,7 @@ def fitted_settings(wildcards):
             **entry,
             "offset_grid": offset_grid(settings, entry.get("offset", "none")),
             "slot": settings["slot"],
-            "split": settings["split"],
+            "split": split(wildcards),
         }
     )
 
@@ -220,6 +235,7 @@ def report_items(wildcards):
     results = f"results/{wildcards.dataset}"
     return [
         f"{results}/leaderboard.csv",
+        f"{results}/leaderboard_by_class.csv",
         f"{results}/forecast.csv",
         f"{results}/plots/eda_histograms.png",
         f"{results}/plots/requests_per_slot.png",

@@ -8,13 +8,13 @@ rule train_model:
         sequences=sequences,
         movies="results/{dataset}/movies.parquet",
     output:
-        model="results/{dataset}/models/{model}/seed-{seed}/model.keras",
-        history="results/{dataset}/models/{model}/seed-{seed}/history.csv",
-        resolved="results/{dataset}/models/{model}/seed-{seed}/settings.json",
+        model="results/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
+        history="results/{dataset}/{fold}models/{model}/seed-{seed}/history.csv",
+        resolved="results/{dataset}/{fold}models/{model}/seed-{seed}/settings.json",
     log:
-        "results/{dataset}/logs/train_model/{model}/seed-{seed}.log",
+        "results/{dataset}/logs/{fold}train_model/{model}/seed-{seed}.log",
     benchmark:
-        "results/{dataset}/benchmarks/train_model/{model}/seed-{seed}.tsv"
+        "results/{dataset}/benchmarks/{fold}train_model/{model}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
     threads: settings["training_threads"]
@@ -36,16 +36,16 @@ rule evaluate_model:
         code=code("evaluate_model"),
         sequences=sequences,
         movies="results/{dataset}/movies.parquet",
-        model="results/{dataset}/models/{model}/seed-{seed}/model.keras",
-        resolved="results/{dataset}/models/{model}/seed-{seed}/settings.json",
+        model="results/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
+        resolved="results/{dataset}/{fold}models/{model}/seed-{seed}/settings.json",
     output:
-        predictions="results/{dataset}/models/{model}/seed-{seed}/predictions.parquet",
-        scores="results/{dataset}/models/{model}/seed-{seed}/scores.parquet",
-        metrics="results/{dataset}/models/{model}/seed-{seed}/metrics.json",
+        predictions="results/{dataset}/{fold}models/{model}/seed-{seed}/predictions.parquet",
+        scores="results/{dataset}/{fold}models/{model}/seed-{seed}/scores.parquet",
+        metrics="results/{dataset}/{fold}models/{model}/seed-{seed}/metrics.json",
     log:
-        "results/{dataset}/logs/evaluate_model/{model}/seed-{seed}.log",
+        "results/{dataset}/logs/{fold}evaluate_model/{model}/seed-{seed}.log",
     benchmark:
-        "results/{dataset}/benchmarks/evaluate_model/{model}/seed-{seed}.tsv"
+        "results/{dataset}/benchmarks/{fold}evaluate_model/{model}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
     threads: settings["training_threads"]
@@ -65,12 +65,12 @@ rule evaluate_baselines:
         code=code("evaluate_baselines"),
         sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
     output:
-        scores="results/{dataset}/baselines/scores.parquet",
-        metrics="results/{dataset}/baselines/metrics.json",
+        scores="results/{dataset}/{fold}baselines/scores.parquet",
+        metrics="results/{dataset}/{fold}baselines/metrics.json",
     log:
-        "results/{dataset}/logs/evaluate_baselines.log",
+        "results/{dataset}/logs/{fold}evaluate_baselines.log",
     benchmark:
-        "results/{dataset}/benchmarks/evaluate_baselines.tsv"
+        "results/{dataset}/benchmarks/{fold}evaluate_baselines.tsv"
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -79,7 +79,7 @@ rule evaluate_baselines:
         runtime=60,
     params:
         baselines=canonical(NAIVE),
-        split=canonical(settings["split"]),
+        split=lambda wildcards: canonical(split(wildcards)),
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --baselines {params.baselines:q}"
         " --split {params.split:q} --scores {output.scores:q} --metrics {output.metrics:q}"
@@ -93,12 +93,12 @@ rule evaluate_learned:
         sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
         movies="results/{dataset}/movies.parquet",
     output:
-        scores="results/{dataset}/learned/{fitted}/seed-{seed}/scores.parquet",
-        metrics="results/{dataset}/learned/{fitted}/seed-{seed}/metrics.json",
+        scores="results/{dataset}/{fold}learned/{fitted}/seed-{seed}/scores.parquet",
+        metrics="results/{dataset}/{fold}learned/{fitted}/seed-{seed}/metrics.json",
     log:
-        "results/{dataset}/logs/evaluate_learned/{fitted}/seed-{seed}.log",
+        "results/{dataset}/logs/{fold}evaluate_learned/{fitted}/seed-{seed}.log",
     benchmark:
-        "results/{dataset}/benchmarks/evaluate_learned/{fitted}/seed-{seed}.tsv"
+        "results/{dataset}/benchmarks/{fold}evaluate_learned/{fitted}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
     threads: settings["training_threads"]

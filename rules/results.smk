@@ -30,9 +30,11 @@ rule compare_models:
     """Put all models and baselines side by side."""
     input:
         code=code("compare_models"),
-        models=trained("scores.parquet"),
+        models=trained("scores.parquet", FOLDS),
         learned=fitted("scores.parquet"),
-        baselines="results/{dataset}/baselines/scores.parquet",
+        baselines=[
+            f"results/{{dataset}}/{fold}baselines/scores.parquet" for fold in FOLDS
+        ],
     output:
         leaderboard=report(
             "results/{dataset}/leaderboard.csv",

@@ -123,7 +123,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     call("evaluate_baselines", *options, "--metrics", folder / "metrics.json")
     scores = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
     options = ["--scores", folder / "scores.parquet", *scores]
-    call("compare_models", *options, "--leaderboard", folder / "leaderboard.csv")
+    options += ["--leaderboard", folder / "leaderboard.csv", "--by-class", folder / "by_class.csv"]
+    call("compare_models", *options)
     call("forecast_next_slot", *forecasting(folder, folder / "forecast.csv"))
     return folder
 

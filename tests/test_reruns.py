@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from workdir import ROOT, SMALL, copy_workflow, planned, snakemake
+
+from popularity.scores import summarise
 
 COMPARING = {"compare_models", "forecast_next_slot", "plot_training", "plot_models", "write_report"}
 OF_LSTM = {"train_model lstm", "evaluate_model lstm"}
@@ -99,6 +102,32 @@ def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path)
     board = (folder / "results/demo/leaderboard.csv").read_text()
     assert "\nlstm," in board
     assert "course_lstm" not in board
+
+
+def test_another_fold_trains_and_scores_all_for_earlier_slots_and_keeps_the_latest(folder: Path) -> None:
+    def two_folds(settings: dict[str, Any]) -> None:
+        settings["models"]["course_lstm"] = None
+        settings["backtest"] = {"folds": 2}
+
+    set_small(folder, two_folds)
+    assert planned(folder) == EVALUATED | OF_LSTM | COMPARING
+    ended = snakemake(folder, "results/demo/leaderboard.csv")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    results = folder / "results/demo"
+    found = {path.parent.relative_to(results) for path in results.glob("backtest/*/*/**/scores.parquet")}
+    names = {"baselines", "learned/lightgbm_offset/seed-1", "models/lstm/seed-1"}
+    assert found == {Path("backtest/1", name) for name in names}
+    board = pd.read_csv(results / "leaderboard.csv").set_index("name")
+    for name in names:
+        folds = [pd.read_parquet(results / fold / name / "scores.parquet") for fold in ("", "backtest/1")]
+        latest, earlier = (set(rows.loc[rows["split"] == "test", "slot"]) for rows in folds)
+        assert max(earlier) < min(latest)
+        assert abs(len(earlier) - len(latest)) < 4
+        both = pd.concat(folds)
+        one = str(both["name"].iloc[0])
+        tested = both[(both["split"] == "test") & (both["name"] == one)]
+        assert board.loc[one, "cross_entropy"] == pytest.approx(summarise(tested)["cross_entropy"])
+    assert (results / "logs/backtest/1/train_model/lstm/seed-1.log").exists()
 
 
 def test_window_reruns_sequences_and_after(folder: Path) -> None:

@@ -79,7 +79,7 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"windw": 3}, "windw: no such setting; allowed here: baselines, data, dataset, "),
+        ({"windw": 3}, "windw: no such setting; allowed here: backtest, baselines, data, dataset, "),
         ({"models.lstm.unit": 8}, "models.lstm.unit: no such setting; allowed here: batch_size, "),
         ({"models.lstm.convolution": {"size": 3}}, "models.lstm.convolution.size: no such setting; "),
         ({"slot": "fortnight"}, 'slot: found "fortnight"; allowed: "hour", "day", "week", "month", "year"'),
@@ -110,6 +110,12 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
         ({"datasets.demo.simulate.first_date": "2017-13-01"}, "datasets.demo.simulate.first_date: found "),
         ({"datasets.demo.simulate.first_date": "2027-01-01"}, "allowed: a first date before the last"),
         ({"split.test": 0.5, "split.validation": 0.5}, "split: found"),
+        ({"backtest.folds": 6}, "backtest.folds: found 6; allowed: at most 5, which leave some training"),
+        ({"backtest.folds": 0}, "backtest.folds: found 0; allowed: at least 1"),
+        (
+            {"dataset": "demo", "backtest.folds": 5, "window": 100},
+            "models.gru.window: found 100; allowed: less than the 91 training slots of demo",
+        ),
         ({"models.lstm.features": ["log_age"]}, "allowed: at least one of label_n, log_count"),
         ({"models.lstm.loss": "mse"}, "models.lstm.offset: found"),
         (

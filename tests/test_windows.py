@@ -221,6 +221,15 @@ def test_a_split_keeps_shares_and_order_and_loses_nothing(
         assert abs(len(split[name]) - share * slots) <= 1
 
 
+def test_earlier_folds_have_the_blocks_of_test_slots_before() -> None:
+    # Of 100 slots 15 and 20.
+    folds = [split_range(7, 106, {"validation": 0.2, "test": 0.15, "fold": fold}) for fold in range(4)]
+    assert folds[0] == split_range(7, 106, {"validation": 0.2, "test": 0.15})
+    assert [fold["test"] for fold in folds] == [range(end - 15, end) for end in (107, 92, 77, 62)]
+    assert [fold["validation"] for fold in folds] == [range(end - 20, end) for end in (92, 77, 62, 47)]
+    assert [fold["training"] for fold in folds] == [range(7, end) for end in (72, 57, 42, 27)]
+
+
 def test_the_slots_of_a_series_are_split_from_its_first_to_its_last() -> None:
     log = {(0, 11): 1, (0, 20): 1, (1, 16): 1}
     split = split_slots(series_of(log), {"validation": 0.2, "test": 0.3})

@@ -6,6 +6,7 @@ Snakemake reads this when it reads the rules, so it needs nothing that Snakemake
 import copy
 import datetime
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -157,6 +158,10 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
         yield from _dataset_faults(f"datasets.{name}", entry)
     if settings["split"]["validation"] + settings["split"]["test"] >= 1:
         yield f"split: found {json.dumps(settings['split'])}; allowed: shares that leave some training"
+    elif _training_share(settings) <= 0:
+        found, split = settings["backtest"]["folds"], settings["split"]
+        most = math.ceil((1 - split["validation"]) / split["test"]) - 1
+        yield f"backtest.folds: found {found}; allowed: at most {most}, which leave some training"
     if not models:
         yield "models: found none; allowed: at least one model"
     for name, model in models.items():
@@ -197,6 +202,12 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
     if chosen != "best" and chosen not in models:
         yield f"forecast.model: found {json.dumps(chosen)}; allowed: best, {', '.join(sorted(models))}"
     yield from _window_faults(settings)
+
+
+def _training_share(settings: Settings) -> float:
+    """Share of the slots that the earliest fold is trained on."""
+    split = settings["split"]
+    return 1 - split["validation"] - split["test"] * settings["backtest"]["folds"]
 
 
 def offset_grid(settings: Settings, offset: str) -> Settings | None:
@@ -242,7 +253,7 @@ def _window_faults(settings: Settings) -> Iterator[str]:
     except ValueError:
         return
     slots = ((last - first).days + 1) / _SLOT_DAYS[settings["slot"]]
-    training = int(slots * (1 - settings["split"]["validation"] - settings["split"]["test"]))
+    training = int(slots * _training_share(settings))
     for name, model in settings["models"].items():
         if model["window"] >= training:
             yield (

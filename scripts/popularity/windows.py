@@ -157,11 +157,14 @@ def split_range(first: int, last: int, split: dict[str, float]) -> dict[str, ran
     """Divide the slots from ``first`` to ``last`` by time.
 
     ``split`` gives the shares of ``validation`` and ``test``, which comes last; the rest is
-    ``training``.
+    ``training``. With a ``fold`` k the test slots are as many, and end k times as many before the last:
+    the k-th origin before the latest, of an evaluation with a rolling origin (Tashman 2000,
+    "Out-of-sample tests of forecasting accuracy"). Training always begins with the first slot.
     """
-    end = last + 1
-    test = round(split["test"] * (end - first))
-    validation = round(split["validation"] * (end - first))
+    slots = last + 1 - first
+    test = round(split["test"] * slots)
+    validation = round(split["validation"] * slots)
+    end = last + 1 - int(split.get("fold", 0)) * test
     return {
         "training": range(first, end - test - validation),
         "validation": range(end - test - validation, end - test),
