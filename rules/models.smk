@@ -75,7 +75,7 @@ rule evaluate_baselines:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
+        mem_mb=memory(4000),
         runtime=60,
     params:
         baselines=canonical(NAIVE),
