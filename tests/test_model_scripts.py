@@ -17,7 +17,7 @@ from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, write_seque
 import compare_models
 import forecast_next_slot
 from popularity import networks, tables
-from popularity.scores import SCORES
+from popularity.scores import RATIOS, SCORES
 
 SCRIPTS = Path(compare_models.__file__).parent
 LOG = random_log(60, movies=25, seed=5)
@@ -268,6 +268,8 @@ def test_leaderboard_has_a_row_for_each_model_and_baseline_the_best_first(folder
         *SCORES,
         *(f"{score}_std" for score in SCORES),
         *("validation_cross_entropy", "cross_entropy_ratio", "ratio_low", "ratio_high"),
+        *(f"{score}_ratio{end}" for score in ("rmse", "hit_ratio_5") for end in ("", "_low", "_high")),
+        *(f"{score}_ratio_to_mix{end}" for score in RATIOS for end in ("", "_low", "_high")),
     ]
     assert sorted(board["name"]) == sorted([*BASELINES, *MODELS])
     assert board["name"].iloc[-1] == "knows_all"
