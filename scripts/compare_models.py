@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 
 from popularity.program import run, whole
-from popularity.scores import CLASSES, RATIOS, SCORES, score_ratio, summarise, summarise_classes
+from popularity.scores import (
+    CLASSES,
+    RATIOS,
+    SCORES,
+    score_ratio,
+    summarise,
+    summarise_classes,
+    summarise_common,
+)
 
 #: The baseline that is fairest to compare with.
 MIX = "ewma_mix"
@@ -30,7 +38,10 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
     ``ratio_low`` to ``ratio_high`` of a paired bootstrap over slots; ``<score>_ratio``,
     ``<score>_ratio_low`` and ``<score>_ratio_high`` are the same of the other scores of
     ``scores.RATIOS``, and with ``_to_mix`` after ``ratio`` all are to the forecast named ``ewma_mix``
-    (empty if there is none). Sorted by cross entropy, references last.
+    (empty if there is none). ``covered_share`` is the share of all requests that go to movies the
+    forecaster can name. Where some cover fewer movies than others, ``common_<score>`` are scores over
+    the movies that all cover, and the ratios of those that cover fewer are of these. Sorted by cross
+    entropy, those that cover fewer movies after all others, references last.
     """
     runs = scored.groupby(["split", "name", "kind", "seed"])
     summaries = pd.DataFrame({key: summarise(rows) for key, rows in runs}).T
@@ -45,6 +56,15 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
     validation = mean.xs("validation")["cross_entropy"]
     board["validation_cross_entropy"] = validation.to_numpy()
 
+    covered = summaries["covered_share"].groupby(["split", "name", "kind"]).mean()
+    board["covered_share"] = covered.xs("test").to_numpy()
+    board["partial"] = board["covered_share"] < board["covered_share"].max() - 1e-9
+    if "common_requests" in scored:
+        alone = pd.DataFrame({key: summarise_common(rows) for key, rows in runs}).T
+        alone.index.names = summaries.index.names
+        means = alone.groupby(["split", "name", "kind"]).mean().xs("test")
+        board[means.columns] = means.to_numpy()
+
     best_naive = str(validation.xs("naive", level="kind").idxmin())
     tested = scored[scored["split"] == "test"].sort_values("slot")
     by_seed: dict[str, list[pd.DataFrame]] = {name: [] for name in board["name"].tolist()}
@@ -56,12 +76,17 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
             columns = [column, f"{column}_low", f"{column}_high"]
             if column == "cross_entropy_ratio":
                 columns = [column, "ratio_low", "ratio_high"]
-            board[columns] = [
-                score_ratio(by_seed[name], by_seed[rival][0], score) if rival in by_seed else [np.nan] * 3
-                for name in by_seed
-            ]
-    reference = board["kind"] == "reference"
-    return board.assign(last=reference).sort_values(["last", "cross_entropy"]).drop(columns="last")
+            ratios = [(np.nan,) * 3] * len(board)
+            if rival in by_seed:
+                ratios = [
+                    score_ratio(by_seed[name], by_seed[rival][0], score, common=partial)
+                    for name, partial in zip(board["name"], board["partial"], strict=True)
+                ]
+            board[columns] = ratios
+    order = board.assign(last=board["kind"] == "reference").sort_values(
+        ["last", "partial", "cross_entropy"]
+    )
+    return order.drop(columns=["last", "partial"])
 
 
 def compare_by_class(scored: pd.DataFrame) -> pd.DataFrame:

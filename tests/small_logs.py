@@ -11,6 +11,8 @@ from popularity import tables
 from popularity.windows import Series
 
 FIRST_SLOT = 17_000
+#: From where on :func:`other_futures` differ.
+NOW = FIRST_SLOT + 25
 
 
 def random_log(slots: int = 40, movies: int = 12, seed: int = 1) -> pd.DataFrame:
@@ -36,6 +38,19 @@ def random_log(slots: int = 40, movies: int = 12, seed: int = 1) -> pd.DataFrame
 def log_of(*rows: tuple[int, int, int]) -> pd.DataFrame:
     """Make a log without ratings of rows of slot, movie and requests."""
     return pd.DataFrame(rows, columns=["slot", "movieId", "label"]).assign(avg_rating=np.nan)
+
+
+def other_futures(log: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Logs that differ from slot NOW on: in what is requested, how much, and until when."""
+    future = log["slot"] >= NOW
+    new = pd.DataFrame({"slot": [NOW, NOW + 400], "movieId": [12, 3], "label": 50, "avg_rating": 1.0})
+    return {
+        "none": log[~future],
+        "more": pd.concat([log, new]),
+        "less": log[~future | (log.index % 3 == 0)],
+        "multiplied": log.assign(label=log["label"].where(~future, log["label"] * 100)),
+        "rated anew": log.assign(avg_rating=log["avg_rating"].where(~future, 0.5)),
+    }
 
 
 def series_of(log: pd.DataFrame) -> Series:

@@ -9,11 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
-from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of
+from small_logs import FIRST_SLOT, NOW, catalogue_of, log_of, other_futures, random_log, series_of
 
 from popularity import baselines, features, settings, tables
 from popularity.features import Features
-from popularity.samples import draw_windows
 from popularity.windows import Series
 
 SCHEMA = Path(settings.__file__).parents[2] / "schemas" / "config.schema.yaml"
@@ -136,7 +135,7 @@ def test_genres_are_those_of_the_catalogue() -> None:
         series_of(log_of((1, 6, 2), (1, 5, 1), (2, 9, 1))),
         {"features": ["genres", "log_idle"]},
     )
-    settings = {**chosen, "slot": "day", "window": 1, "gaps": "calendar", "offset_half_life": None}
+    settings = {**chosen, "slot": "day", "window": 1, "gaps": "calendar", "offset_weights": None}
     pairs = np.arange(3), np.full(3, 3)
     # Of movie 9 the catalogue knows nothing.
     found = Features.of_settings(series, movies, settings)(*pairs)["static"]
@@ -151,6 +150,14 @@ def test_of_many_genres_the_most_frequent_are_told() -> None:
     arrays = [pa.array(list(v), field.type) for v, field in zip(columns, tables.MOVIES, strict=True)]
     names = features.genre_names(pa.table(arrays, schema=tables.MOVIES))
     assert names == ["Drama", *(f"G{i:02}" for i in range(30)), "G39"]
+
+
+def test_a_movie_before_its_first_request_has_nothing_to_tell() -> None:
+    # Movie 8 is no candidate of slot 11.
+    for name in ("log_requests", "log_age", "log_idle", "mean_rating", "ewma_1", "calendar"):
+        assert set(hand(name, 11)[1]) == set(hand(name, 10)[0]) == set(hand(name, 3)[0]) == {0}
+    early = make(series_of(HAND), ["label_n"], offset=2.0)(np.array([0, 1]), np.array([3, 11]))
+    assert early["offset"].tolist() == near([[math.log(0.02)], [math.log(0.02)]])
 
 
 @pytest.mark.parametrize(
@@ -208,7 +215,8 @@ def test_no_static_feature_gives_an_empty_array() -> None:
 def test_release_years_come_from_the_catalogue() -> None:
     log = random_log()
     series, chosen = series_of(log), {"features": EVERY, "slot": "day", "window": 3, "gaps": "calendar"}
-    made = Features.of_settings(series, catalogue_with_genres(log), {**chosen, "offset_half_life": 2.0})
+    average = {"half_lives": [2.0], "weights": [1.0]}
+    made = Features.of_settings(series, catalogue_with_genres(log), {**chosen, "offset_weights": average})
     ids = series.movie_ids.tolist()
     years = [math.nan, *(1990 + i % 20 for i in ids[1:])]
     genres = np.array([[i % 3 == 0, True] for i in ids])
@@ -216,22 +224,6 @@ def test_release_years_come_from_the_catalogue() -> None:
     pairs = np.arange(len(ids)), np.full(len(ids), series.last_slot + 1)
     for name, values in made(*pairs).items():
         assert values.tolist() == same(*pairs)[name].tolist()
-
-
-NOW = FIRST_SLOT + 25
-
-
-def other_futures(log: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Logs that differ from slot NOW on: in what is requested, how much, and until when."""
-    future = log["slot"] >= NOW
-    new = pd.DataFrame({"slot": [NOW, NOW + 400], "movieId": [12, 3], "label": 50, "avg_rating": 1.0})
-    return {
-        "none": log[~future],
-        "more": pd.concat([log, new]),
-        "less": log[~future | (log.index % 3 == 0)],
-        "multiplied": log.assign(label=log["label"].where(~future, log["label"] * 100)),
-        "rated anew": log.assign(avg_rating=log["avg_rating"].where(~future, 0.5)),
-    }
 
 
 @pytest.mark.parametrize("future", ["none", "more", "less", "multiplied", "rated anew"])
@@ -242,14 +234,15 @@ def test_nothing_depends_on_the_slot_itself_or_later_ones(
 ) -> None:
     log = random_log(movies=15)
     known, changed = series_of(log), series_of(other_futures(log)[future])
+    common = np.intersect1d(known.movie_ids, changed.movie_ids)
     made = []
     for series in (known, changed):
         years = (1950 + series.movie_ids % 60).tolist()
         genres = series.movie_ids[:, None] % [2, 3] == 0
         compute = make(series, EVERY, gaps=gaps, offset=offset, window=5, years=years, genres=genres)
-        pairs = [
-            (slot, movie) for slot in range(FIRST_SLOT + 1, NOW + 1) for movie in series.candidates(slot)
-        ]
+        # Movies before their first request, too.
+        both = np.flatnonzero(np.isin(series.movie_ids, common))
+        pairs = [(slot, movie) for slot in range(FIRST_SLOT, NOW + 1) for movie in both]
         slots, movies = np.array(pairs).T
         rows = [slots, series.movie_ids[movies]]
         rows += [values.reshape(len(pairs), -1).T for values in compute(movies, slots).values()]
@@ -274,8 +267,6 @@ def test_no_forecast_or_tuned_value_depends_on_later_slots(future: str) -> None:
             forecasters.append(baselines.intermittent(series, method, *smoothing))
         movies = series.candidates(NOW)
         made.append([half_life, mix, *(forecaster(NOW, movies).tolist() for forecaster in forecasters)])
-        drawn = draw_windows(series, range(FIRST_SLOT, NOW), 3, "calendar", 50, np.random.default_rng(1))
-        made[-1] += [drawn.slot.tolist(), series.movie_ids[drawn.movie].tolist(), drawn.label_n.tolist()]
     assert made[0] == made[1]
 
 

@@ -121,6 +121,7 @@ def test_two_slots_add_up_to_scores_by_hand() -> None:
             "slots": 2,
             "requests": 10,
             "unseen_share": 0.6,
+            "covered_share": 0.4,
             "cross_entropy": math.log(2),
             "rmse": math.sqrt((0.1**2 + 0.3**2 + 0.1**2 + 0.2**2 + 0.7**2) / 5),
             "mae": (0.1 + 0.3 + 0.1 + 0.2 + 0.7) / 5,

@@ -249,7 +249,7 @@ class Features:
             settings["slot"],
             settings["window"],
             settings["gaps"],
-            settings.get("offset_weights") or settings.get("offset_half_life"),
+            settings["offset_weights"],
             genre_flags(movies, series.movie_ids, settings.get("genre_names") or genre_names(movies))
             if "genres" in settings["features"]
             else None,
@@ -270,28 +270,34 @@ class Features:
         Returns
         -------
         float32 ``steps`` [n, window, step features], ``static`` [n, static features] and ``offset``
-        [n, 1] (log of a share, 0 without offset).
+        [n, 1] (log of a share, 0 without offset). A movie that is no candidate yet, as its first
+        request is the future, has static features of 0 and the least share as its offset.
         """
-        candidates = self.candidates(slots)
+        unknown = slots <= self._first_request[movies]
+        candidates = np.maximum(self.candidates(slots), 1.0)
+        at = np.where(unknown, self._first_request[movies] + 1, slots)
         # The movie's latest element before the slot: what all running sums are read at.
-        last = self.series.elements_before(movies, slots) - 1
-        static = [self._static_feature(name, movies, slots, last) for name in self._static]
+        last = self.series.elements_before(movies, at) - 1
+        static = [self._static_feature(name, movies, at, last) for name in self._static]
         # The log of shares times candidates is around 0 whatever the size of the catalogue.
         scale = np.log(candidates)[:, None]
         offset = np.zeros((len(movies), 1))
         if self._counts is not None:
-            shares = self._counts(movies, slots, candidates)
+            shares = self._counts(movies, at, candidates)
             if self._weights is not None:
                 offset = np.log(shares[:, -len(self._weights) :] @ self._weights)[:, None]
+                offset[unknown] = np.log(UNIFORM_SHARE / candidates[unknown, None])
                 shares = shares[:, : -len(self._weights)]
             static.append(np.log(shares) + scale)
         if self._shares is not None:
-            static.append(np.log(self._shares(movies, slots, candidates)) + scale)
+            static.append(np.log(self._shares(movies, at, candidates)) + scale)
         if self._decayed_counts is not None:
-            static.append(np.log1p(self._decayed_counts.sums(movies, slots)))
+            static.append(np.log1p(self._decayed_counts.sums(movies, at)))
+        values = np.concatenate([np.zeros((len(movies), 0)), *static], axis=1)
+        values[unknown] = 0
         return {
             "steps": self._step_features(movies, slots, candidates).astype(np.float32),
-            "static": np.concatenate([np.zeros((len(movies), 0)), *static], axis=1).astype(np.float32),
+            "static": values.astype(np.float32),
             "offset": offset.astype(np.float32),
         }
 

@@ -1,46 +1,74 @@
-"""Recurrent networks: built, trained and run. The only module that imports Keras."""
+"""Recurrent networks: built, trained and run. The only module that imports Keras.
 
+The backend is Keras' own choice: the environment variable ``KERAS_BACKEND``.
+"""
+
+import concurrent.futures
+import json
 import logging
 import math
+import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-from keras import ops
 
-from popularity import samples
-from popularity.features import Features
-from popularity.samples import Samples
-from popularity.scores import UNIFORM_SHARE, Forecast
-from popularity.windows import Ints, Series
+try:
+    import keras
+    from keras import ops
+except ModuleNotFoundError as error:
+    # Keras imports its backend; a script that has none can do nothing else.
+    sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
+
+from popularity.framings import SHARE_LOSSES, SOFTMAX_LOSSES, Arrays, Framing, to_shares
+from popularity.program import Fault
+from popularity.samples import Training, Windows
+from popularity.scores import UNIFORM_SHARE
 
 logger = logging.getLogger(__name__)
 
-#: Pairs that a network is run on at a time.
+#: Outputs that a network is run for at a time, about.
 CHUNK = 8192
-#: Movies not requested that each validation slot draws while a network trains.
-VALIDATION_OTHERS = 500
+#: Training rows by which inputs are scaled.
+EXAMPLE_ROWS = 50_000
+#: Steps that a learning-rate schedule divides a whole training into.
+SCHEDULE_STEPS = 10_000
+
+Model = keras.Model
 
 CELLS = {
     "lstm": keras.layers.LSTM,
     "gru": keras.layers.GRU,
     "simple_rnn": keras.layers.SimpleRNN,
 }
+OPTIMIZERS = {
+    kind.__name__.lower(): kind
+    for kind in vars(keras.optimizers).values()
+    if isinstance(kind, type) and issubclass(kind, keras.optimizers.Optimizer)
+}
 
-Arrays = dict[str, npt.NDArray[np.float32]]
+#: The settings, kept in the file of a saved model.
+_SETTINGS_MEMBER = "settings.json"
 
 
 def prepare(seed: int, threads: int) -> None:
     """Make runs repeatable: seed every generator, fix the threads, forbid undetermined operations."""
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_num_threads(threads)
 
 
 def build_network(settings: dict[str, Any], example: Arrays, scale: float) -> keras.Model:
@@ -51,20 +79,23 @@ def build_network(settings: dict[str, Any], example: Arrays, scale: float) -> ke
     settings
         A model's resolved settings: see ``models`` in config.yaml.
     example
-        Inputs of training pairs as :class:`Features` makes them, which give the sizes and, for the
-        networks' first layers, means and variances.
+        Inputs of training rows as :meth:`Framing.inputs` makes them, which give the sizes and, for
+        the networks' first layers, means and variances.
     scale
         Size of the shares to predict; the outputs of a network that predicts them directly are
         multiples of it.
 
     Returns
     -------
-    A model from ``steps``, ``static`` and ``offset`` to one number a pair: the log of a share, up to
-    a constant of the slot (softmax), the log of a share (poisson) or a share (mse, mae).
+    A model from ``steps`` [n, window, …], ``static`` [n, T, …] and ``offset`` [n, T, K] to [n, T, K]:
+    the log of a share, up to a constant of the slot (softmax), the log of a share (poisson), its log
+    odds (binary cross entropy) or a share.
     """
     steps = keras.Input(example["steps"].shape[1:], name="steps")
     static = keras.Input(example["static"].shape[1:], name="static")
-    offset = keras.Input((1,), name="offset")
+    offset = keras.Input(example["offset"].shape[1:], name="offset")
+    targets, movies = example["offset"].shape[1:]
+    every_step = settings["output"] == "every_step"
 
     hidden = _normalised(steps, example["steps"])
     if settings["convolution"] is not None:
@@ -75,14 +106,17 @@ def build_network(settings: dict[str, Any], example: Arrays, scale: float) -> ke
             padding="causal",
             activation="relu",
         )(hidden)
-    if settings["cell"] == "none":
-        hidden = keras.layers.Flatten()(hidden)
-    else:
+    if settings["cell"] != "none":
         for layer, units in enumerate(settings["layers"], 1):
-            hidden = CELLS[settings["cell"]](units, return_sequences=layer < len(settings["layers"]))(
-                hidden
+            cell = CELLS[settings["cell"]](
+                units, return_sequences=every_step or layer < len(settings["layers"])
             )
-    if example["static"].shape[1]:
+            hidden = (keras.layers.Bidirectional(cell) if settings["bidirectional"] else cell)(hidden)
+            if settings["layer_normalization"]:
+                hidden = keras.layers.LayerNormalization()(hidden)
+    if not every_step:
+        hidden = keras.layers.Reshape((targets, -1))(hidden)
+    if example["static"].shape[2]:
         hidden = keras.layers.Concatenate()([hidden, _normalised(static, example["static"])])
     if settings["dense_units"]:
         hidden = keras.layers.Dense(settings["dense_units"], activation="gelu")(hidden)
@@ -90,8 +124,8 @@ def build_network(settings: dict[str, Any], example: Arrays, scale: float) -> ke
         hidden = keras.layers.Dropout(settings["dropout"])(hidden)
     # With an offset the untrained network is the offset itself.
     zeros = settings["offset"] != "none"
-    output = keras.layers.Dense(1, kernel_initializer="zeros" if zeros else "glorot_uniform")(hidden)
-    if settings["loss"] in ("mse", "mae"):
+    output = keras.layers.Dense(movies, kernel_initializer="zeros" if zeros else "glorot_uniform")(hidden)
+    if settings["loss"] in SHARE_LOSSES:
         output = keras.layers.Rescaling(scale)(output)
     return keras.Model([steps, static, offset], keras.layers.Add()([output, offset]))
 
@@ -105,218 +139,273 @@ def _normalised(inputs: Any, example: npt.NDArray[np.float32]) -> Any:
 
 
 def make_loss(name: str, scale: float, groups: int) -> Any:
-    """Make the loss of predictions ``z`` [n, 1] against targets [n, 4] (:func:`_targets`).
+    """Make the loss of outputs [n, T, K] against targets [n, T, K, 4] (:func:`targets_of`).
 
     Parameters
     ----------
     name
-        ``softmax_cross_entropy`` (of the requests over their slot's movies), ``poisson`` (of the
-        counts, the slot's requests as the exposure), ``mse`` or ``mae`` (of the shares, in ``scale``).
+        ``softmax_cross_entropy`` (of the requests over their slot's movies),
+        ``categorical_cross_entropy`` (the same of the shares, so that each slot counts alike),
+        ``binary_cross_entropy`` (of a share as the chance that a request is for the movie),
+        ``poisson`` (of the counts, the slot's requests as the exposure), or ``mse``, ``rmse``,
+        ``mae``, ``huber`` (of the shares, in ``scale``).
     groups
         More than the highest group of a batch.
 
     Returns
     -------
-    A function to a scalar: nats per request for the first two, a weighted mean for the others.
+    A function to a scalar: nats per request or per slot for cross entropies over movies and poisson,
+    a weighted mean for the others.
     """
 
+    def softmax(z: Any, amount: Any, weight: Any, group: Any) -> Any:
+        logits = z + ops.where(weight > 0, ops.log(ops.maximum(weight, 1e-30)), -1e9)
+        top = ops.stop_gradient(ops.segment_max(logits, group, num_segments=groups))
+        sums = ops.segment_sum(ops.exp(logits - ops.take(top, group)), group, num_segments=groups)
+        normaliser = ops.take(ops.log(ops.maximum(sums, 1e-30)) + top, group)
+        return ops.sum(amount * (normaliser - z)) / ops.maximum(ops.sum(amount), 1e-9)
+
     def loss(targets: Any, outputs: Any) -> Any:
+        targets = ops.reshape(targets, (-1, 4))
         label, requests, weight = targets[:, 0], targets[:, 1], targets[:, 2]
-        z = outputs[:, 0]
-        if name == "softmax_cross_entropy":
-            group = ops.cast(targets[:, 3], "int32")
-            logits = z + ops.where(weight > 0, ops.log(ops.maximum(weight, 1e-30)), -1e9)
-            top = ops.stop_gradient(ops.segment_max(logits, group, num_segments=groups))
-            sums = ops.segment_sum(ops.exp(logits - ops.take(top, group)), group, num_segments=groups)
-            normaliser = ops.take(ops.log(ops.maximum(sums, 1e-30)) + top, group)
-            return ops.sum(label * (normaliser - z)) / ops.maximum(ops.sum(label), 1.0)
+        share = label / ops.maximum(requests, 1.0)
+        z = ops.reshape(outputs, (-1,))
+        if name in SOFTMAX_LOSSES:
+            amount = label if name == "softmax_cross_entropy" else share
+            return softmax(z, amount, weight, ops.cast(targets[:, 3], "int32"))
         if name == "poisson":
             losses = weight * requests * ops.exp(z) - label * z
             return ops.sum(losses) / ops.maximum(ops.sum(label), 1.0)
-        errors = (z - label / ops.maximum(requests, 1.0)) / scale
-        losses = ops.square(errors) if name == "mse" else ops.abs(errors)
-        return ops.sum(weight * losses) / ops.sum(weight)
+        total = ops.maximum(ops.sum(weight), 1e-9)
+        if name == "binary_cross_entropy":
+            return ops.sum(weight * (ops.softplus(z) - share * z)) / total
+        errors = (z - share) / scale
+        size = ops.abs(errors)
+        if name == "mae":
+            return ops.sum(weight * size) / total
+        if name == "huber":
+            near = ops.minimum(size, 1.0)
+            return ops.sum(weight * (0.5 * ops.square(near) + size - near)) / total
+        mean = ops.sum(weight * ops.square(errors)) / total
+        return ops.sqrt(mean + 1e-12) if name == "rmse" else mean
 
     return loss
 
 
-def _targets(taken: Samples, positions: Ints, padding: int) -> npt.NDArray[np.float32]:
-    """Label, requests, weight and group of the batch of each sample; padding has the weight 0."""
-    columns = np.zeros((len(positions) + padding, 4), dtype=np.float32)
-    rows = columns[: len(positions)]
-    rows[:, 0] = taken.label[positions]
-    rows[:, 1] = taken.requests[positions]
-    rows[:, 2] = taken.weight[positions]
-    rows[:, 3] = np.unique(taken.slot[positions], return_inverse=True)[1]
-    return columns
+def targets_of(framing: Framing, windows: Windows) -> npt.NDArray[np.float32]:
+    """Label, requests, weight and group of each output, float32 [n, T, K, 4].
 
-
-class _Batches(keras.utils.PyDataset):
-    """Training batches of one size, of whole slots for the softmax, in a new order each pass.
-
-    Keras takes the same number of batches in every epoch. Whole slots fill now more, now fewer, so
-    an epoch goes on where the last one ended rather than with the next pass's first batch.
+    The group numbers the batch's slots. What is no target has the weight 0.
     """
-
-    def __init__(
-        self,
-        features: Features,
-        taken: Samples,
-        batch_size: int,
-        whole_slots: bool,
-        generator: np.random.Generator,
-    ) -> None:
-        super().__init__()
-        self._features = features
-        self._samples = taken
-        self._batch_size = batch_size
-        self._generator = generator
-        self._groups = np.arange(len(taken.slot))
-        if whole_slots:
-            self._groups = np.unique(taken.slot, return_inverse=True)[1]
-        self._positions: list[Ints] = []
-        self._draw_pass()
-        self._length = len(self._positions)
-
-    def _draw_pass(self) -> None:
-        order = self._generator.permutation(self._groups[-1] + 1)
-        self._positions += samples.batches(self._groups, self._batch_size, order)
-
-    def on_epoch_end(self) -> None:
-        """Leave the epoch's batches behind."""
-        del self._positions[: self._length]
-        while len(self._positions) < self._length:
-            self._draw_pass()
-
-    def __len__(self) -> int:
-        """Batches of each epoch."""
-        return self._length
-
-    def __getitem__(self, index: int) -> tuple[Arrays, npt.NDArray[np.float32]]:
-        """One batch, padded to a multiple of the batch size so that few shapes are compiled."""
-        positions = self._positions[index]
-        padding = -len(positions) % self._batch_size
-        padded = np.concatenate([positions, np.repeat(positions[:1], padding)])
-        inputs = self._features(self._samples.movie[padded], self._samples.slot[padded])
-        return inputs, _targets(self._samples, positions, padding)
+    targets = np.zeros((*windows.label.shape, 4), dtype=np.float32)
+    targets[..., 0] = windows.label
+    targets[..., 1] = framing.series.requests(windows.slot)[:, :, None]
+    targets[..., 2] = windows.weight
+    slots = np.unique(windows.slot, return_inverse=True)[1].reshape(windows.slot.shape)
+    targets[..., 3] = slots[:, :, None]
+    return targets
 
 
-class _Progress(keras.callbacks.Callback):
-    """After each epoch score the validation samples, record a row of history and log a line."""
+def _padded(arrays: Arrays, rows: int) -> Arrays:
+    """Repeat the first row until there are ``rows``, so that few shapes are compiled."""
+    return {
+        name: np.concatenate([values, np.repeat(values[:1], rows - len(values), axis=0)])
+        for name, values in arrays.items()
+    }
 
-    def __init__(self, name: str, inputs: Arrays, taken: Samples, loss: Any, settings: dict) -> None:
-        super().__init__()
-        self.history: list[dict[str, float]] = []
-        self._name = name
-        self._inputs = inputs
-        self._samples = taken
-        self._targets = _targets(taken, np.arange(len(taken.slot)), 0)
-        self._loss = loss
+
+Batch = tuple[float, Arrays, npt.NDArray[np.float32]]
+
+
+def _batches(framing: Framing, training: Training, epoch: int, batch_size: int) -> Iterator[Batch]:
+    """Inputs and targets of an epoch's batches, padded to multiples of the batch size."""
+    for done, windows in training.batches(epoch):
+        rows = len(windows) + -len(windows) % batch_size
+        targets = np.zeros((rows, *windows.label.shape[1:], 4), dtype=np.float32)
+        targets[: len(windows)] = targets_of(framing, windows)
+        yield done, _padded(framing.inputs(windows), rows), targets
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Make the next batch in another thread while this one is learned from."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
+class _Validation:
+    """Scores a network on the same windows after each epoch."""
+
+    def __init__(self, framing: Framing, windows: Windows, settings: dict[str, Any], scale: float) -> None:
+        self._inputs = framing.inputs(windows)
+        self._targets = targets_of(framing, windows)
         self._settings = settings
+        groups = int(self._targets[..., 3].max()) + 1
+        self._loss = make_loss(settings["loss"], scale, groups)
+        judged = windows.weight[:, -1] > 0
+        self._weight = windows.weight[:, -1][judged]
+        self._label = windows.label[:, -1][judged]
+        self._group = self._targets[:, -1, :, 3][judged].astype(np.int64)
+        self._label_n = self._label / self._targets[:, -1, :, 1][judged]
+        self._judged = judged
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the epoch's clock."""
-        self._start = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Score and record; ``val_loss`` is also what early stopping reads."""
-        assert logs is not None
-        seconds = time.perf_counter() - self._start
-        outputs = run_network(self.model, self._inputs)
-        logs["val_loss"] = float(self._loss(self._targets, outputs[:, None].astype(np.float32)))
-        shares = to_shares(outputs, self._settings["loss"], self._samples.slot, self._samples.weight)
-        row = {
-            "epoch": epoch + 1,
-            "loss": float(logs["loss"]),
-            "val_loss": logs["val_loss"],
-            "val_cross_entropy": _cross_entropy(shares, self._samples),
-            "val_rmse": math.sqrt(
-                np.average((shares - self._samples.label_n) ** 2, weights=self._samples.weight)
-            ),
-            "seconds": round(seconds, 3),
+    def __call__(self, model: keras.Model) -> dict[str, float]:
+        """Loss, cross entropy (as :func:`scores.score_slot` defines it) and RMSE."""
+        outputs = run_network(model, self._inputs)
+        loss = float(ops.convert_to_numpy(self._loss(self._targets, outputs.astype(np.float32))))
+        last = outputs[:, -1][self._judged]
+        shares = to_shares(last, self._settings["loss"], self._group, self._weight)
+        return {
+            "val_loss": loss,
+            "val_cross_entropy": self._cross_entropy(shares),
+            "val_rmse": math.sqrt(np.average((shares - self._label_n) ** 2, weights=self._weight)),
         }
-        self.history.append(row)
-        epochs = self._settings["epochs"]
-        left = (epochs - epoch - 1) * np.mean([past["seconds"] for past in self.history])
-        logger.info(
-            "%s: epoch %d of %d, loss %.5g, val_loss %.5g, %.1f s; at most %.0f s left",
-            self._name,
-            epoch + 1,
-            epochs,
-            row["loss"],
-            row["val_loss"],
-            seconds,
-            left,
-        )
 
-
-def _cross_entropy(shares: npt.NDArray[np.float64], taken: Samples) -> float:
-    """Cross entropy of weighted samples, defined as in :func:`scores.score_slot`."""
-    group = np.unique(taken.slot, return_inverse=True)[1]
-    positive = np.maximum(shares, 0.0)
-    total = np.bincount(group, weights=positive * taken.weight)[group]
-    size = np.bincount(group, weights=taken.weight)[group]
-    q = np.where(total > 0, positive / np.where(total > 0, total, 1.0), 1 / size)
-    mixed = (1 - UNIFORM_SHARE) * q + UNIFORM_SHARE / size
-    return float(-(taken.label @ np.log(mixed)) / taken.label.sum())
+    def _cross_entropy(self, shares: npt.NDArray[np.float64]) -> float:
+        positive = np.maximum(shares, 0.0)
+        total = np.bincount(self._group, weights=positive * self._weight)[self._group]
+        size = np.bincount(self._group, weights=self._weight)[self._group]
+        q = np.where(total > 0, positive / np.where(total > 0, total, 1.0), 1 / size)
+        mixed = (1 - UNIFORM_SHARE) * q + UNIFORM_SHARE / size
+        return float(-(self._label @ np.log(mixed)) / self._label.sum())
 
 
 def train_network(
-    name: str,
-    settings: dict[str, Any],
-    features: Features,
-    training: Samples,
-    validation: Samples,
-    generator: np.random.Generator,
-) -> tuple[keras.Model, list[dict[str, float]]]:
-    """Train a network on its samples, stopping early on the validation samples if the settings say so.
+    settings: dict[str, Any], framing: Framing, training: Training, validation: Windows
+) -> tuple[keras.Model, list[dict[str, float]], dict[int, list[npt.NDArray]]]:
+    """Train a network, stopping early on the validation windows if the settings say so.
+
+    Parameters
+    ----------
+    settings
+        A model's resolved settings, with its ``name`` and ``seed``.
 
     Returns
     -------
-    The model (with the weights of its best epoch where it stops early) and its history, a row an
-    epoch: ``epoch``, ``loss``, ``val_loss``, ``val_cross_entropy``, ``val_rmse``, ``seconds``.
+    The model (with the weights of its best epoch where it stops early), its history, a row an
+    epoch: ``epoch``, ``loss``, ``val_loss``, ``val_cross_entropy``, ``val_rmse``, ``seconds``; and
+    its weights after each epoch of ``read_at``.
+
+    Raises
+    ------
+    Fault
+        If a loss is no number, with the model's name and the epoch.
     """
-    some = generator.permutation(len(training.slot))[:50_000]
-    example = features(training.movie[some], training.slot[some])
-    # Drawn windows may all have the label 0; then the mean share of a movie is the scale.
-    scale = max(float(np.sqrt(np.mean(training.label_n**2))), 1 / len(features.series.movie_ids))
+    example, scale = _example(framing, training)
     model = build_network(settings, example, scale)
     batch_size = settings["batch_size"]
-    whole_slots = settings["loss"] == "softmax_cross_entropy"
-    train_loss = make_loss(settings["loss"], scale, batch_size)
-    validation_loss = make_loss(settings["loss"], scale, len(np.unique(validation.slot)))
-    model.compile(optimizer=_optimizer(settings), loss=train_loss)
-
-    inputs = features(validation.movie, validation.slot)
-    progress = _Progress(name, inputs, validation, validation_loss, settings)
-    callbacks: list[keras.callbacks.Callback] = [progress]
-    if settings["patience"] is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "val_loss", patience=settings["patience"], restore_best_weights=True
+    optimizer = _optimizer(settings)
+    # More rows than the batch size are those of a single block.
+    groups = batch_size * example["offset"].shape[1]
+    model.compile(optimizer=optimizer, loss=make_loss(settings["loss"], scale, groups))
+    validate = _Validation(framing, validation, settings, scale)
+    schedule = _schedule(settings)
+    history: list[dict[str, float]] = []
+    read: dict[int, list[npt.NDArray]] = {}
+    best = model.get_weights()
+    for epoch in range(settings["epochs"]):
+        start = time.perf_counter()
+        losses = []
+        for done, inputs, targets in _ahead(_batches(framing, training, epoch, batch_size)):
+            optimizer.learning_rate = schedule((epoch + done) / settings["epochs"])
+            losses.append(model.train_on_batch(inputs, targets))
+        seconds = time.perf_counter() - start
+        row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), **validate(model)}
+        row["seconds"] = round(seconds, 3)
+        history.append(row)
+        _log_epoch(settings, history)
+        if not np.isfinite([row["loss"], row["val_loss"]]).all():
+            raise Fault(
+                f"models.{settings['name']}: the training of seed {settings['seed']} diverged in epoch "
+                f"{epoch + 1} (loss {row['loss']}, val_loss {row['val_loss']}); lower its learning_rate "
+                "or set clipnorm (config.yaml)"
             )
-        )
-    model.fit(
-        _Batches(features, training, batch_size, whole_slots, generator),
-        epochs=settings["epochs"],
-        callbacks=callbacks,
-        verbose=0,
-        shuffle=False,
+        if epoch + 1 in settings["read_at"]:
+            read[epoch + 1] = model.get_weights()
+        best_epoch = best_of(history)["epoch"]
+        if best_epoch == epoch + 1:
+            best = model.get_weights()
+        if settings["patience"] is not None and epoch + 1 >= best_epoch + settings["patience"]:
+            break
+    if settings["patience"] is not None:
+        model.set_weights(best)
+    else:
+        optimizer.finalize_variable_values(model.trainable_variables)
+    return model, history, read
+
+
+def best_of(history: list[dict[str, float]]) -> dict[str, float]:
+    """The row of the epoch with the lowest ``val_loss``."""
+    return min(history, key=lambda row: row["val_loss"])
+
+
+def _example(framing: Framing, training: Training) -> tuple[Arrays, float]:
+    """Inputs of some training rows, and the size of their shares."""
+    parts: list[Arrays] = []
+    squares, count = 0.0, 0.0
+    rows = 0
+    for _, windows in training.batches(0):
+        some = windows.take(slice(max(EXAMPLE_ROWS - rows, 0)))
+        parts.append(framing.inputs(some))
+        targets = targets_of(framing, some)
+        share = targets[..., 0] / np.maximum(targets[..., 1], 1.0)
+        squares += float((share**2).sum())
+        count += float((targets[..., 2] > 0).sum())
+        rows += len(some)
+        if rows >= EXAMPLE_ROWS:
+            break
+    example = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    # Drawn windows may all have the label 0; then the mean share of a movie is the scale.
+    scale = max(math.sqrt(squares / max(count, 1.0)), 1 / len(framing.series.movie_ids))
+    return example, scale
+
+
+def _log_epoch(settings: dict[str, Any], history: list[dict[str, float]]) -> None:
+    epoch, epochs = len(history), settings["epochs"]
+    left = (epochs - epoch) * np.mean([row["seconds"] for row in history])
+    logger.info(
+        "%s: epoch %d of %d, loss %.5g, val_loss %.5g, %.1f s; at most %.0f s left",
+        settings["name"],
+        epoch,
+        epochs,
+        history[-1]["loss"],
+        history[-1]["val_loss"],
+        history[-1]["seconds"],
+        left,
     )
-    return model, progress.history
 
 
 def _optimizer(settings: dict[str, Any]) -> keras.optimizers.Optimizer:
-    return keras.optimizers.get(
-        {
-            "class_name": settings["optimizer"],
-            "config": {
-                "learning_rate": settings["learning_rate"],
-                "weight_decay": settings["weight_decay"],
-                "clipnorm": settings["clipnorm"],
-            },
-        }
+    return OPTIMIZERS[settings["optimizer"]](
+        learning_rate=settings["learning_rate"],
+        weight_decay=settings["weight_decay"],
+        clipnorm=settings["clipnorm"],
     )
+
+
+def _schedule(settings: dict[str, Any]) -> Any:
+    """The learning rate by the share of the training that is done."""
+    first, shape = settings["learning_rate"], settings["schedule"]
+    kinds = {
+        "constant": lambda: None,
+        "cosine": lambda: keras.optimizers.schedules.CosineDecay(first, SCHEDULE_STEPS),
+        "linear": lambda: keras.optimizers.schedules.PolynomialDecay(first, SCHEDULE_STEPS, 0.0),
+        "exponential": lambda: keras.optimizers.schedules.ExponentialDecay(first, SCHEDULE_STEPS, 0.01),
+        "inverse_time": lambda: keras.optimizers.schedules.InverseTimeDecay(first, SCHEDULE_STEPS, 9.0),
+    }
+    schedule = kinds[shape]()
+    if schedule is None:
+        return lambda done: first
+    return lambda done: float(ops.convert_to_numpy(schedule(done * SCHEDULE_STEPS)))
+
+
+def save_network(model: keras.Model, settings: dict[str, Any], path: Path) -> None:
+    """Save a network and, in the same file, the settings that its use depends on."""
+    model.save(path)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(zipfile.ZipInfo(_SETTINGS_MEMBER), json.dumps(settings, sort_keys=True))
 
 
 def load_network(path: Path) -> keras.Model:
@@ -324,50 +413,46 @@ def load_network(path: Path) -> keras.Model:
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
+def load_settings(path: Path) -> dict[str, Any]:
+    """Read the settings of a saved network.
+
+    Raises
+    ------
+    Fault
+        If the file is none of ours.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return json.loads(file.read(_SETTINGS_MEMBER))
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise Fault(f"{path}: no model that train_model saved ({error}); train it anew") from error
+
+
+def save_snapshots(weights: dict[int, list[npt.NDArray]], path: Path) -> None:
+    """Write a model's weights by epoch."""
+    arrays: dict[str, Any] = {
+        f"{epoch}/{at}": array for epoch, kept in weights.items() for at, array in enumerate(kept)
+    }
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def snapshots(path: Path) -> Iterator[tuple[int, list[npt.NDArray]]]:
+    """Read the weights by epoch that train_model wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        for epoch in sorted({int(name.split("/")[0]) for name in arrays.files}):
+            count = sum(name.startswith(f"{epoch}/") for name in arrays.files)
+            yield epoch, [arrays[f"{epoch}/{at}"] for at in range(count)]
+
+
 def run_network(model: keras.Model, inputs: Arrays) -> npt.NDArray[np.float64]:
-    """Run a network on pairs, in chunks of one size; its outputs, float64 [n]."""
-    size = len(inputs["offset"])
-    outputs = np.empty(-(-size // CHUNK) * CHUNK)
-    for start in range(0, size, CHUNK):
-        chunk = {name: values[start : start + CHUNK] for name, values in inputs.items()}
-        missing = CHUNK - len(chunk["offset"])
-        if missing:
-            chunk = {
-                name: np.concatenate([values, np.repeat(values[:1], missing, axis=0)])
-                for name, values in chunk.items()
-            }
-        outputs[start : start + CHUNK] = np.asarray(model.predict_on_batch(chunk))[:, 0]
-    return outputs[:size]
-
-
-def to_shares(
-    outputs: npt.NDArray[np.float64],
-    loss: str,
-    slots: Ints,
-    weight: npt.NDArray[np.float64] | float = 1.0,
-) -> npt.NDArray[np.float64]:
-    """Turn a network's outputs for pairs, by slot, into shares of their slots' requests."""
-    if loss in ("mse", "mae"):
-        return outputs
-    if loss == "poisson":
-        return np.exp(outputs)
-    slot, group = np.unique(slots, return_inverse=True)
-    top = np.full(len(slot), -np.inf)
-    np.maximum.at(top, group, outputs)
-    odds = np.exp(outputs - top[group])
-    return odds / np.bincount(group, weights=odds * weight)[group]
-
-
-def forecast_slots(
-    model: keras.Model, loss: str, features: Features, series: Series, slots: Ints
-) -> Iterator[Forecast]:
-    """Predict the shares of every candidate of each slot."""
-    for slots_at_once in np.array_split(slots, max(1, len(slots) // 8)):
-        movies = [series.candidates(slot) for slot in slots_at_once]
-        sizes = [len(candidates) for candidates in movies]
-        if not sum(sizes):
-            continue
-        pair_slots = np.repeat(slots_at_once, sizes)
-        outputs = run_network(model, features(np.concatenate(movies), pair_slots))
-        shares = to_shares(outputs, loss, pair_slots)
-        yield from zip(slots_at_once.tolist(), movies, np.split(shares, np.cumsum(sizes)[:-1]), strict=True)
+    """Run a network on rows, in chunks of one size; its outputs, float64 [n, T, K]."""
+    size, *shape = inputs["offset"].shape
+    rows = max(1, CHUNK // int(np.prod(shape)))
+    outputs = np.empty((size, *shape))
+    for start in range(0, size, rows):
+        chunk = {name: values[start : start + rows] for name, values in inputs.items()}
+        count = len(chunk["offset"])
+        made = ops.convert_to_numpy(model.predict_on_batch(_padded(chunk, rows)))
+        outputs[start : start + count] = made[:count]
+    return outputs

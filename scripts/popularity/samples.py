@@ -1,7 +1,8 @@
-"""Which pairs of a slot and a movie a network learns from."""
+"""Which slots and movies a network learns from, and in which batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,49 +11,143 @@ from popularity.windows import Ints, Series
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Pairs of a slot and a candidate, by slot; all arrays have the length of the pairs, [n].
+class Windows:
+    """Rows of a network's targets: each row holds K movies in T slots.
 
-    ``weight`` says for how many pairs of its slot a pair stands: 1, or more where it was drawn.
+    Attributes
+    ----------
+    movie
+        int [n, K]
+    slot
+        int [n, T], the predicted slots, the latest last.
+    label
+        float64 [n, T, K], the movies' requests in the slots.
+    weight
+        float64 [n, T, K]: for how many pairs of its slot a pair stands, 1, or more where it was
+        drawn, or 0 where it is no target (the movie is no candidate yet, or the slot no part of it).
     """
 
-    slot: Ints
     movie: Ints
+    slot: Ints
     label: npt.NDArray[np.float64]
-    requests: npt.NDArray[np.float64]
     weight: npt.NDArray[np.float64]
 
-    @property
-    def label_n(self) -> npt.NDArray[np.float64]:
-        """Share of the slot's requests."""
-        return self.label / self.requests
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.slot)
+
+    def take(self, rows: Ints | slice) -> "Windows":
+        """Some of the rows."""
+        return Windows(self.movie[rows], self.slot[rows], self.label[rows], self.weight[rows])
 
 
-def sample_slots(series: Series, slots: range, others: int, generator: np.random.Generator) -> Samples:
-    """Take every requested candidate of each slot and ``others`` drawn from those not requested.
+class Training(Protocol):
+    """What a network is trained on."""
 
-    A drawn one weighs as many as it stands for, so that weighted sums over a slot's samples are
+    def batches(self, epoch: int) -> Iterator[tuple[float, Windows]]:
+        """Batches of an epoch, each with the share of the epoch that lies before it."""
+
+
+def concatenate(parts: list[Windows]) -> Windows:
+    """Put rows of the same form together."""
+    names = ("movie", "slot", "label", "weight")
+    return Windows(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def sample_block(series: Series, slots: range, others: int, generator: np.random.Generator) -> Windows:
+    """Take every movie requested in a block of slots, and ``others`` drawn from the other candidates.
+
+    The targets are the movie's slots of the block that have requests and come after its first. A
+    drawn movie weighs as many as it stands for, so that weighted sums over the block's rows are
     unbiased for sums over its candidates; added to a logit, the weight's log makes it so for the
     softmax's denominator (Bengio and Senécal 2008, "Adaptive importance sampling to accelerate
     training of a neural probabilistic language model").
+
+    Returns
+    -------
+    :class:`Windows` with K = 1 and the block's slots; no row where no target has a request.
     """
-    none = np.zeros(0, dtype=np.int64)
-    parts: list[tuple[npt.NDArray, ...]] = [(none, none, np.zeros(0), np.zeros(0))]
-    for slot in series.requested_slots(slots):
-        movies = series.candidates(slot)
-        labels = series.labels(movies, slot)
-        requested, idle = np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)
-        if not len(requested):
-            continue
-        drawn = idle
-        if len(idle) > others:
-            drawn = np.sort(generator.choice(idle, others, replace=False, shuffle=False))
-        taken = np.concatenate([requested, drawn])
-        weight = np.ones(len(taken))
-        weight[len(requested) :] = len(idle) / max(len(drawn), 1)
-        parts.append((np.full(len(taken), slot), movies[taken], labels[taken], weight))
-    slot, movie, label, weight = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Samples(slot, movie, label, series.requests(slot), weight)
+    elements = series.elements_in(slots)
+    requested, row = np.unique(series.movie[elements], return_inverse=True)
+    candidates = series.candidates(slots.stop - 1)
+    other = np.ones(len(series.movie_ids), dtype=bool)
+    other[requested] = False
+    idle = candidates[other[candidates]]
+    drawn = idle
+    if len(idle) > others:
+        drawn = idle[np.sort(generator.choice(len(idle), others, replace=False, shuffle=False))]
+    movie = np.concatenate([requested, drawn])
+    slot = np.arange(slots.start, slots.stop)
+    label = np.zeros((len(movie), len(slot)))
+    label[row, series.slot[elements] - slots.start] = series.label[elements]
+    weight = np.ones(label.shape)
+    weight[len(requested) :] = len(idle) / max(len(drawn), 1)
+    weight *= (series.first_request[movie][:, None] < slot) & (series.requests(slot) > 0)
+    label *= weight > 0
+    kept = np.flatnonzero(weight.any(axis=1) & label.any())
+    rows = np.broadcast_to(slot, label.shape)
+    return Windows(movie[:, None], rows, label[..., None], weight[..., None]).take(kept)
+
+
+class BlockBatches:
+    """Whole blocks of slots, new movies drawn and in a new order each epoch: see :func:`sample_block`.
+
+    Parameters
+    ----------
+    series
+        The log.
+    slots
+        The training slots.
+    steps
+        Slots of a block. Where the blocks begin changes from epoch to epoch.
+    others
+        Movies without a request that each block draws.
+    rows
+        Most rows of a batch, unless a single block has more.
+    seed
+        Each batch depends on this and its epoch alone.
+    """
+
+    def __init__(self, series: Series, slots: range, steps: int, others: int, rows: int, seed: int) -> None:
+        self._series = series
+        self._slots = slots
+        self._steps = steps
+        self._others = others
+        self._rows = rows
+        self._seed = seed
+
+    def batches(self, epoch: int) -> Iterator[tuple[float, Windows]]:
+        """Batches of an epoch, each with the share of the epoch that lies before it."""
+        generator = np.random.default_rng((self._seed, epoch))
+        first = self._slots.start + int(generator.integers(self._steps))
+        starts = np.arange(first, self._slots.stop - self._steps + 1, self._steps)
+        waiting: list[Windows] = []
+        begun = 0
+        for done, start in enumerate(generator.permutation(starts).tolist()):
+            block = sample_block(self._series, range(start, start + self._steps), self._others, generator)
+            if waiting and sum(map(len, waiting)) + len(block) > self._rows:
+                yield begun / len(starts), concatenate(waiting)
+                waiting, begun = [], done
+            if len(block):
+                waiting.append(block)
+        if waiting:
+            yield begun / len(starts), concatenate(waiting)
+
+
+class RowBatches:
+    """The same rows in each epoch, in a new order: parameters as of :class:`BlockBatches`."""
+
+    def __init__(self, windows: Windows, rows: int, seed: int) -> None:
+        self._windows = windows
+        self._rows = rows
+        self._seed = seed
+
+    def batches(self, epoch: int) -> Iterator[tuple[float, Windows]]:
+        """Batches of an epoch, each with the share of the epoch that lies before it."""
+        count = len(self._windows)
+        order = np.random.default_rng((self._seed, epoch)).permutation(count)
+        for start in range(0, count, self._rows):
+            yield start / count, self._windows.take(order[start : start + self._rows])
 
 
 def draw_windows(
@@ -60,14 +155,16 @@ def draw_windows(
     slots: range,
     window: int,
     gaps: str,
+    steps: int,
     count: int | None,
     generator: np.random.Generator,
-) -> Samples:
+) -> Windows:
     """Draw ``count`` of the windows (all for None) whose targets are in these slots, unweighted.
 
     The targets are those of ``build_sequences``: with the gaps ``calendar`` each slot after a movie's
     first request, with ``observed`` the slots with a request after ``window`` others. Slots in which
-    no movie is requested have no shares to learn, and are left out.
+    no movie is requested have no shares to learn, and are left out. With several ``steps`` the slots
+    before the drawn one are targets, too, where they are among ``slots``.
     """
     if gaps == "observed":
         position = np.arange(len(series.slot)) - series.starts[series.movie]
@@ -77,47 +174,26 @@ def draw_windows(
         movie, slot = series.movie[elements[chosen]], series.slot[elements[chosen]]
     else:
         requested = series.requested_slots(slots)
-        first_request = series.slot[series.starts[:-1]]
-        ends = np.cumsum(len(requested) - np.searchsorted(requested, first_request, side="right"))
+        ends = np.cumsum(len(requested) - np.searchsorted(requested, series.first_request, side="right"))
         chosen = _draw(int(ends[-1]), count, generator)
         movie = np.searchsorted(ends, chosen, side="right")
         slot = requested[chosen - ends[movie]]
-    order = np.argsort(slot, kind="stable")
-    movie, slot = movie[order], slot[order]
-    labels = series.labels(movie, slot)
-    return Samples(slot, movie, labels, series.requests(slot), np.ones(len(slot)))
+    return unroll(series, slots, movie[:, None], slot, steps)
+
+
+def unroll(series: Series, slots: range, movie: Ints, last: Ints, steps: int) -> Windows:
+    """Make the rows of movies [n, K] whose last slots are these [n]; targets are in ``slots`` alone."""
+    slot = last[:, None] + np.arange(1 - steps, 1)
+    pairs = (len(movie), steps, movie.shape[1])
+    movies = np.broadcast_to(movie[:, None, :], pairs)
+    at = np.broadcast_to(slot[:, :, None], pairs)
+    target = (at > series.first_request[movies]) & (at >= slots.start) & (at < slots.stop)
+    target &= series.requests(slot)[:, :, None] > 0
+    label = series.labels(movies.reshape(-1), at.reshape(-1)).reshape(pairs) * target
+    return Windows(movie, slot, label, target.astype(np.float64))
 
 
 def _draw(size: int, count: int | None, generator: np.random.Generator) -> Ints:
     if count is None or count >= size:
         return np.arange(size)
     return np.sort(generator.choice(size, count, replace=False, shuffle=False))
-
-
-def batches(groups: Ints, rows: int, order: Ints) -> Iterator[Ints]:
-    """Divide samples into batches of whole groups.
-
-    Parameters
-    ----------
-    groups
-        [n] group of each sample, 0, 0, 1, 1, 1, … in rising order.
-    rows
-        Most samples of a batch, unless a single group has more.
-    order
-        The groups in the order to take them.
-
-    Yields
-    ------
-    Positions of a batch's samples.
-    """
-    starts = np.searchsorted(groups, np.arange(groups[-1] + 2))
-    sizes = np.diff(starts)[order]
-    ends = np.cumsum(sizes)
-    at = 0
-    while at < len(order):
-        filled = ends[at] - sizes[at]
-        stop = max(int(np.searchsorted(ends, filled + rows, side="right")), at + 1)
-        taken = order[at:stop]
-        offsets = np.repeat(starts[taken] - (ends[at:stop] - sizes[at:stop] - filled), sizes[at:stop])
-        yield offsets + np.arange(ends[stop - 1] - filled)
-        at = stop

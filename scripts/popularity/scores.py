@@ -156,14 +156,24 @@ def _mean_over_ties(ranked: Floats, values: Floats) -> Floats:
     return np.repeat(np.add.reduceat(values, starts) / sizes, sizes)
 
 
+#: What scripts say of the movies that :func:`score_forecasts` takes as common.
+COMMON_HELP = "score these many most requested movies of the training slots on their own, too"
+
+
 def score_forecasts(
-    series: Series, forecasts: Iterable[Forecast], training: range | None = None
+    series: Series, forecasts: Iterable[Forecast], training: range | None = None, common: int = 0
 ) -> pd.DataFrame:
     """Score forecasts of slots with requests: a row a slot, ``slot`` and what :func:`score_slot` gives.
 
-    With the ``training`` slots, sums of each class of movies are among it.
+    With the ``training`` slots, sums of each class of movies are among it; with ``common`` also those of
+    :data:`RATIOS` over that many movies that were requested most in the training slots alone, as
+    ``common_…``: what forecasts that cover no others are compared by.
     """
     rows = []
+    top = np.zeros(len(series.movie_ids), dtype=bool)
+    if training is not None:
+        top[series.most_requested(training, common)] = True
+    compared = sorted({part for over, under, _ in RATIOS.values() for part in (over, under)})
     by_training = None if training is None else classify_movies(series, training)
     first_request = series.slot[series.starts[:-1]]
     for slot, movies, shares in forecasts:
@@ -172,19 +182,25 @@ def score_forecasts(
         if by_training is not None:
             new = slot - first_request[movies] < NEW_SLOTS
             classes = np.where(new, CLASSES.index("new"), by_training[movies])
-        scores = score_slot(shares, series.labels(movies, slot), requests, classes)
+        labels = series.labels(movies, slot)
+        scores = score_slot(shares, labels, requests, classes)
+        if common:
+            inside = top[movies]
+            alone = score_slot(shares[inside], labels[inside], requests)
+            scores |= {f"common_{part}": alone[part] for part in compared}
         rows.append({"slot": slot, **scores})
     return pd.DataFrame(rows)
 
 
 def summarise(slots: pd.DataFrame) -> dict[str, float]:
-    """Add up the rows of :func:`score_slot` to the scores, ``requests`` and ``unseen_share``."""
+    """Add up the rows of :func:`score_slot` to the scores, ``requests`` and what share is covered."""
     # A forecast that is no number has no score; a slot without an order to judge has no ndcg_20.
     sums, means = slots.sum(numeric_only=True, skipna=False), slots.mean(numeric_only=True)
     summary = {
         "slots": len(slots),
         "requests": sums["requests"],
         "unseen_share": 1 - sums["covered"] / sums["requests"],
+        "covered_share": sums["covered"] / sums["requests"],
         "cross_entropy": sums["log_loss"] / sums["covered"],
         "rmse": np.sqrt(sums["squared_error"] / sums["candidates"]),
         "mae": sums["absolute_error"] / sums["candidates"],
@@ -193,6 +209,15 @@ def summarise(slots: pd.DataFrame) -> dict[str, float]:
         **{f"hit_ratio_{p}": sums[f"hits_{p}"] / sums["requests"] for p in CACHE_PERCENTS},
     }
     return {name: float(value) for name, value in summary.items()}
+
+
+def summarise_common(slots: pd.DataFrame) -> dict[str, float]:
+    """Add up the sums over common movies of :func:`score_forecasts` to ``common_<score>``."""
+    sums = slots.sum(numeric_only=True, skipna=False)
+    return {
+        f"common_{score}": float((sums[f"common_{over}"] / sums[f"common_{under}"]) ** power)
+        for score, (over, under, power) in RATIOS.items()
+    }
 
 
 def summarise_classes(slots: pd.DataFrame) -> pd.DataFrame:
@@ -232,6 +257,7 @@ def score_ratio(
     score: str = "cross_entropy",
     draws: int = 1000,
     seed: int = 0,
+    common: bool = False,
 ) -> tuple[float, float, float]:
     """Ratio of a forecast's score to a reference's, with its 95 % paired bootstrap interval.
 
@@ -246,12 +272,16 @@ def score_ratio(
         A name of :data:`RATIOS`.
     draws
         How often slots are drawn with replacement, the same for both (Efron and Tibshirani 1993).
+    common
+        Compare over the common movies of :func:`score_forecasts` alone.
 
     Returns
     -------
     The ratio and the 2.5 % and 97.5 % points.
     """
     over, under, power = RATIOS[score]
+    if common:
+        over, under = f"common_{over}", f"common_{under}"
     count = len(reference)
     drawn = _drawn_slots(count, draws, seed)
 

@@ -1,5 +1,6 @@
 """The movies' series, and the windows over them, looked up by slot and movie and never copied whole."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ class Series:
         float64 [K]
     avg_rating
         float32 [K], NaN where nobody rated.
+    first_request
+        int32 [M], slot of each movie's first request.
     first_slot, last_slot
         The log's first and last slot with a request.
     totals
@@ -50,9 +53,9 @@ class Series:
         # As int64, it keeps keys of narrower movie numbers from overflowing.
         self._stride = np.int64(self.last_slot - self.first_slot + 2)
         self._keys = self.movie * self._stride + (slot - self.first_slot)
-        first_request = slot[self.starts[:-1]]
-        self._by_first_request = np.argsort(first_request, kind="stable")
-        self._first_requests = first_request[self._by_first_request]
+        self.first_request = slot[self.starts[:-1]]
+        self._by_first_request = np.argsort(self.first_request, kind="stable")
+        self._first_requests = self.first_request[self._by_first_request]
 
     def requests(self, slots: Ints) -> npt.NDArray[np.float64]:
         """All requests of each of these slots (0 outside the log)."""
@@ -69,6 +72,26 @@ class Series:
         """Movies requested in some slot before this one, in their order."""
         known = np.searchsorted(self._first_requests, slot)
         return np.sort(self._by_first_request[:known])
+
+    def elements_in(self, slots: range) -> Ints:
+        """Elements of these slots, by slot, then movie."""
+        bounds = np.searchsorted(self._slots_in_order, [slots.start, slots.stop])
+        return self._by_slot[slice(*bounds)]
+
+    @functools.cached_property
+    def _by_slot(self) -> Ints:
+        return np.argsort(self.slot, kind="stable")
+
+    @functools.cached_property
+    def _slots_in_order(self) -> Ints:
+        return self.slot[self._by_slot]
+
+    def most_requested(self, slots: range, count: int) -> Ints:
+        """Movies with the most requests in these slots, ``count`` at most, in their order."""
+        elements = self.elements_in(slots)
+        requests = np.bincount(self.movie[elements], self.label[elements], len(self.movie_ids))
+        top = np.argsort(-requests, kind="stable")[:count]
+        return np.sort(top[requests[top] > 0])
 
     def elements_before(self, movies: Ints, slots: Ints | int) -> Ints:
         """Position of each movie's first element at or after the slot: all before it is the past."""
