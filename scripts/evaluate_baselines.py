@@ -8,7 +8,7 @@ import pandas as pd
 
 from popularity.baselines import REFERENCES, build_baseline, forecast_slots
 from popularity.program import run, whole
-from popularity.scores import score_forecasts, summarise
+from popularity.scores import COMMON_HELP, score_forecasts, summarise
 from popularity.windows import read_series, split_slots
 
 
@@ -20,6 +20,7 @@ def main() -> None:
         "--baselines", type=json.loads, required=True, help="baselines of config.yaml, as JSON"
     )
     parser.add_argument("--split", type=json.loads, required=True, help="split, as JSON")
+    parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
     args = parser.parse_args()
@@ -34,7 +35,7 @@ def main() -> None:
         for part in ("validation", "test"):
             slots = series.requested_slots(parts[part])
             forecasts = forecast_slots(forecaster, series, slots)
-            scored = score_forecasts(series, forecasts, parts["training"])
+            scored = score_forecasts(series, forecasts, parts["training"], args.common)
             rows.append(scored.assign(name=name, kind=kind, seed=0, split=part))
             metrics[name][part] = summarise(scored)
     with whole(args.scores) as scores_path, whole(args.metrics) as metrics_path:

@@ -11,7 +11,7 @@ from popularity.baselines import forecast_slots, tuned_average
 from popularity.features import Features
 from popularity.learned import build_learned, feature_settings
 from popularity.program import run, whole
-from popularity.scores import score_forecasts, summarise
+from popularity.scores import COMMON_HELP, score_forecasts, summarise
 from popularity.windows import read_series, split_slots
 
 
@@ -26,6 +26,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
     args = parser.parse_args()
@@ -42,7 +43,7 @@ def main() -> None:
     for part in ("validation", "test"):
         slots = series.requested_slots(parts[part])
         forecasts = forecast_slots(forecaster, series, slots)
-        scored = score_forecasts(series, forecasts, parts["training"])
+        scored = score_forecasts(series, forecasts, parts["training"], args.common)
         rows.append(scored.assign(**identity, split=part))
         metrics[part] = summarise(scored)
     with whole(args.scores) as scores_path, whole(args.metrics) as metrics_path:

@@ -1,33 +1,18 @@
 """Score a trained model on the validation and the test slots."""
 
 import argparse
+import functools
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from popularity import networks, tables
-from popularity.features import Features
+from popularity.framings import Framing
+from popularity.predictions import recorded
 from popularity.program import run, whole
-from popularity.scores import Forecast, score_forecasts, summarise
-from popularity.windows import Series, read_series, split_slots
-
-
-def recorded(forecasts: Iterable[Forecast], series: Series, writer: pq.ParquetWriter) -> Iterator[Forecast]:
-    """Write each forecast as rows of :data:`tables.PREDICTIONS` on its way."""
-    for slot, movies, shares in forecasts:
-        columns = [
-            pa.array(np.full(len(movies), slot, dtype=np.int32)),
-            pa.array(series.movie_ids[movies]),
-            pa.array(shares),
-            pa.array(series.shares(movies, slot)),
-        ]
-        writer.write_table(pa.table(columns, schema=tables.PREDICTIONS))
-        yield slot, movies, shares
+from popularity.scores import COMMON_HELP, score_forecasts, summarise
+from popularity.windows import read_series, split_slots
 
 
 def main() -> None:
@@ -37,8 +22,10 @@ def main() -> None:
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--model", type=Path, required=True, help="model.keras")
     parser.add_argument("--resolved", type=Path, required=True, help="the model's settings.json")
+    parser.add_argument("--snapshots", type=Path, required=True, help="the model's snapshots.npz")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--predictions", type=Path, required=True, help="to write: test slots")
+    parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
     args = parser.parse_args()
@@ -46,9 +33,10 @@ def main() -> None:
     networks.prepare(0, args.threads)
     settings = json.loads(args.resolved.read_text())
     series = read_series(args.sequences)
-    features = Features.of_settings(series, tables.read(args.movies, tables.MOVIES), settings)
+    framing = Framing(series, tables.read(args.movies, tables.MOVIES), settings)
     model = networks.load_network(args.model)
     parts = split_slots(series, settings["split"])
+    identity = {"kind": "network", "seed": settings["seed"]}
     with (
         whole(args.predictions) as predictions,
         whole(args.scores) as scores,
@@ -58,13 +46,19 @@ def main() -> None:
         rows, summary = [], {}
         for part in ("validation", "test"):
             slots = series.requested_slots(parts[part])
-            forecasts = networks.forecast_slots(model, settings["loss"], features, series, slots)
+            forecasts = framing.forecasts(functools.partial(networks.run_network, model), slots)
             if part == "test":
                 forecasts = recorded(forecasts, series, writer)
-            scored = score_forecasts(series, forecasts)
-            identity = {"name": settings["name"], "kind": "network", "seed": settings["seed"]}
-            rows.append(scored.assign(**identity, split=part))
+            scored = score_forecasts(series, forecasts, parts["training"], args.common)
+            rows.append(scored.assign(name=settings["name"], **identity, split=part))
             summary[part] = summarise(scored)
+        for epoch, weights in networks.snapshots(args.snapshots):
+            model.set_weights(weights)
+            for part in ("validation", "test"):
+                slots = series.requested_slots(parts[part])
+                forecasts = framing.forecasts(functools.partial(networks.run_network, model), slots)
+                scored = score_forecasts(series, forecasts, parts["training"], args.common)
+                rows.append(scored.assign(name=f"{settings['name']}_{epoch}", **identity, split=part))
         pd.concat(rows).to_parquet(scores, index=False)
         metrics.write_text(json.dumps(summary, indent=2) + "\n")
 

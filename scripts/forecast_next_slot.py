@@ -1,23 +1,31 @@
 """Forecast the first slot after the log with the model that scored best on the validation slots."""
 
 import argparse
+import functools
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from popularity import networks, tables
-from popularity.features import Features
+from popularity.framings import Framing
 from popularity.program import Fault, run, whole
 from popularity.slots import slot_start
 from popularity.windows import read_series
 
 
-def best_model(scored: pd.DataFrame) -> str:
-    """Name the model with the lowest cross entropy on the validation slots, mean over its seeds."""
-    validation = scored[scored["split"] == "validation"]
-    sums = validation.groupby("name")[["log_loss", "covered"]].sum()
+def best_model(scored: pd.DataFrame, models: Collection[str]) -> str:
+    """Name the model with the lowest cross entropy on the validation slots, mean over its seeds.
+
+    Of these models alone, as there are scores of earlier epochs, too, which are no longer there. Fewer
+    movies are easier to tell apart, so that models that cover fewer than others are left out.
+    """
+    validation = scored[(scored["split"] == "validation") & scored["name"].isin(models)]
+    sums = validation.groupby("name")[["log_loss", "covered", "requests"]].sum()
+    covered = sums["covered"] / sums["requests"]
+    sums = sums[covered > covered.max() - 1e-9]
     return str((sums["log_loss"] / sums["covered"]).idxmin())
 
 
@@ -35,20 +43,22 @@ def main() -> None:
     args = parser.parse_args()
 
     scored = pd.concat([pd.read_parquet(path) for path in args.scores])
-    name = best_model(scored) if args.model == "best" else args.model
+    trained = [json.loads(path.read_text()) for path in args.resolved]
+    names = {settings["name"] for settings in trained}
+    name = best_model(scored, names) if args.model == "best" else args.model
     networks.prepare(0, args.threads)
     movies = tables.read(args.movies, tables.MOVIES)
     logs = []
-    for sequences, model_path, resolved in zip(args.sequences, args.models, args.resolved, strict=True):
-        settings = json.loads(resolved.read_text())
+    for sequences, model_path, settings in zip(args.sequences, args.models, trained, strict=True):
         if settings["name"] != name:
             continue
         series = read_series(sequences)
-        features = Features.of_settings(series, movies, settings)
+        framing = Framing(series, movies, settings)
         model = networks.load_network(model_path)
         slot = series.last_slot + 1
-        forecasts = networks.forecast_slots(model, settings["loss"], features, series, np.array([slot]))
-        _, candidates, shares = next(forecasts)
+        run_model = functools.partial(networks.run_network, model)
+        _, candidates, shares = next(framing.forecasts(run_model, np.array([slot])))
+        unit = settings["slot"]
         logs.append(np.log(np.maximum(shares, 1e-12)))
     if not logs:
         raise Fault(f"forecast.model in config.yaml: no model is named {name}")
@@ -58,7 +68,7 @@ def main() -> None:
     table = pd.DataFrame(
         {
             "slot": slot,
-            "slot_start": str(slot_start(np.array([slot]), settings["slot"])[0]),
+            "slot_start": str(slot_start(np.array([slot]), unit)[0]),
             "movieId": series.movie_ids[candidates],
             "predicted_share": shares / shares.sum(),
             "last_share": last / series.totals[-1],

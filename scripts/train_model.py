@@ -2,17 +2,53 @@
 
 import argparse
 import json
+import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from popularity import networks, tables
-from popularity.baselines import tuned_half_life
-from popularity.features import Features
+from popularity.baselines import tuned_average
+from popularity.features import genre_names
+from popularity.framings import Framing
 from popularity.program import Fault, run, whole
-from popularity.samples import draw_windows, sample_slots
+from popularity.records import describe_run
 from popularity.windows import read_series, split_slots
+
+
+def fit(
+    settings: dict[str, Any], sequences: Path, movies: pa.Table
+) -> tuple[networks.Model, list[dict[str, float]], dict[int, list[npt.NDArray]]]:
+    """Train the model of these settings, to which what is found out on the way is added.
+
+    Returns what :func:`networks.train_network` does.
+    """
+    series = read_series(sequences)
+    slots = split_slots(series, settings["split"])
+    if settings["window"] >= len(slots["training"]):
+        raise Fault(
+            f"models.{settings['name']}.window: found {settings['window']}; allowed: less than the "
+            f"{len(slots['training'])} training slots of {sequences}"
+        )
+    settings["validated_to"] = slots["validation"].stop - 1
+    settings["offset_weights"] = tuned_average(series, settings["offset_grid"], slots["validation"])
+    if settings["input"] == "all_movies":
+        covered = series.most_requested(slots["training"], settings["top_movies"])
+        settings["covered_movies"] = series.movie_ids[covered].tolist()
+    if "genres" in settings["features"]:
+        settings["genre_names"] = genre_names(movies)
+    framing = Framing(series, movies, settings)
+    training = framing.training(slots["training"], settings["seed"])
+    validation = framing.validation(slots["validation"], settings["seed"])
+    if next(training.batches(0), None) is None or not validation.weight.any():
+        raise Fault(
+            f"{sequences}: no window in the training or the validation slots; use shorter slots or "
+            "a shorter window (slot and window in config.yaml)"
+        )
+    return networks.train_network(settings, framing, training, validation)
 
 
 def main() -> None:
@@ -29,58 +65,29 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="model.keras, to write")
     parser.add_argument("--history", type=Path, required=True, help="history.csv, to write")
     parser.add_argument("--resolved", type=Path, required=True, help="settings.json, to write")
+    parser.add_argument("--record", type=Path, required=True, help="run.json, to write")
+    parser.add_argument("--snapshots", type=Path, required=True, help="weights by epoch, to write")
     args = parser.parse_args()
 
+    started = time.time()
     settings = {**args.settings, "name": args.name, "seed": args.seed}
     networks.prepare(args.seed, args.threads)
-    generator = np.random.default_rng(args.seed)
-    series = read_series(args.sequences)
-    slots = split_slots(series, settings["split"])
-    if settings["window"] >= len(slots["training"]):
-        raise Fault(
-            f"models.{args.name}.window: found {settings['window']}; allowed: less than the "
-            f"{len(slots['training'])} training slots of {args.sequences}"
-        )
-    settings["offset_half_life"] = None
-    if settings["offset"] == "ewma":
-        settings["offset_half_life"] = tuned_half_life(series, settings["half_lives"], slots["validation"])
-    features = Features.of_settings(series, tables.read(args.movies, tables.MOVIES), settings)
-    if settings["loss"] == "softmax_cross_entropy":
-        training = sample_slots(series, slots["training"], settings["sampled_movies"], generator)
-    else:
-        training = draw_windows(
-            series,
-            slots["training"],
-            settings["window"],
-            settings["gaps"],
-            settings["training_windows"],
-            generator,
-        )
-    validation = sample_slots(series, slots["validation"], networks.VALIDATION_OTHERS, generator)
-    for part, taken in (("training", training), ("validation", validation)):
-        if not len(taken.slot):
-            raise Fault(
-                f"{args.sequences}: no window in the {part} slots; use shorter slots or a "
-                "shorter window (slot and window in config.yaml)"
-            )
-
-    model, history = networks.train_network(args.name, settings, features, training, validation, generator)
-    if not np.isfinite(history[-1]["val_loss"]):
-        raise Fault(
-            f"models.{args.name}: the training of seed {args.seed} diverged (val_loss "
-            f"{history[-1]['val_loss']}); lower its learning_rate or set clipnorm (config.yaml)"
-        )
-    best = min(history, key=lambda row: row["val_loss"])
-    settings["best_epoch"] = best["epoch"]
+    model, history, read = fit(settings, args.sequences, tables.read(args.movies, tables.MOVIES))
+    settings["best_epoch"] = networks.best_of(history)["epoch"]
     settings["parameters"] = model.count_params()
     with (
         whole(args.model) as model_path,
         whole(args.history) as history_path,
         whole(args.resolved) as settings_path,
+        whole(args.snapshots) as snapshots_path,
+        whole(args.record) as record_path,
     ):
-        model.save(model_path)
+        networks.save_network(model, settings, model_path)
         pd.DataFrame(history).to_csv(history_path, index=False)
         settings_path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+        networks.save_snapshots(read, snapshots_path)
+        record = describe_run(settings, [args.sequences, args.movies], started)
+        record_path.write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

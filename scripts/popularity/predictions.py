@@ -1,0 +1,29 @@
+"""The table of predictions: written on the way from a model to its scores."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from popularity import tables
+from popularity.scores import Forecast
+from popularity.windows import Series
+
+
+def recorded(forecasts: Iterable[Forecast], series: Series, writer: pq.ParquetWriter) -> Iterator[Forecast]:
+    """Write each forecast as rows of :data:`tables.PREDICTIONS` on its way.
+
+    In a slot without requests, as one after the log, the true shares are null.
+    """
+    for slot, movies, shares in forecasts:
+        known = series.requests(np.array([slot]))[0] > 0
+        true = pa.array(series.shares(movies, slot)) if known else pa.nulls(len(movies), pa.float64())
+        columns = [
+            pa.array(np.full(len(movies), slot, dtype=np.int32)),
+            pa.array(series.movie_ids[movies]),
+            pa.array(shares),
+            true,
+        ]
+        writer.write_table(pa.table(columns, schema=tables.PREDICTIONS))
+        yield slot, movies, shares

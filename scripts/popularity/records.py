@@ -1,0 +1,81 @@
+"""What a run was made of: enough to repeat it, and never a reason to."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+#: Packages whose versions a model may depend on.
+PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "tensorflow", "tensorflow-cpu", "torch", "jax")
+
+
+def describe_run(settings: dict[str, Any], inputs: list[Path], started: float) -> dict[str, Any]:
+    """Describe this process's run.
+
+    Parameters
+    ----------
+    settings
+        All that the run was told.
+    inputs
+        The tables that it read.
+    started
+        When it began, in seconds since 1970.
+
+    Returns
+    -------
+    Values for JSON: ``settings``, ``command``, ``inputs`` (SHA-256 of each), ``git`` (the commit, and
+    whether the tree was clean; null outside a checkout), ``python``, ``packages``, ``machine``,
+    ``started`` (UTC), ``seconds`` and ``peak_memory_mb``.
+    """
+    return {
+        "settings": settings,
+        "command": sys.argv,
+        "inputs": {path.as_posix(): _sha256(path) for path in inputs},
+        "git": _git(),
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "started": datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.time() - started, 1),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    """The commit of the checkout that this file is in."""
+    folder = Path(__file__).parent
+
+    def ask(*question: str) -> str:
+        line = ["git", "-C", str(folder), *question]
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # A copy that merely lies within another checkout has no commit of its own.
+        ask("ls-files", "--error-unmatch", Path(__file__).name)
+        return {"commit": ask("rev-parse", "HEAD"), "clean": not ask("status", "--porcelain")}
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,60 @@
+"""Predict with a saved model: the slots of a log after those that the model was trained on.
+
+The model's file holds all that its use depends on. The log has to have slots of the length that it
+was trained for, and may go on after the one that it was trained on; --sequences and --movies are
+what build_sequences and join_ratings make of it. The last slot predicted is the one after the log.
+"""
+
+import argparse
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from popularity import networks, tables
+from popularity.framings import Framing
+from popularity.predictions import recorded
+from popularity.program import Fault, run, whole
+from popularity.scores import score_forecasts, summarise
+from popularity.windows import read_series
+
+
+def main() -> None:
+    """Read the command line, and do it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="model.keras of a training")
+    parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
+    parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--predictions", type=Path, required=True, help="to write: slots and movies")
+    parser.add_argument("--metrics", type=Path, help="scores of the slots with requests, to write")
+    args = parser.parse_args()
+
+    settings = networks.load_settings(args.model)
+    networks.prepare(0, args.threads)
+    series = read_series(args.sequences)
+    first = settings["validated_to"] + 1
+    if series.last_slot + 1 < first:
+        raise Fault(
+            f"{args.sequences}: the log ends with slot {series.last_slot}, before the model's first, "
+            f"{first}; use a log that goes on (with slots of the same length: {settings['slot']})"
+        )
+    framing = Framing(series, tables.read(args.movies, tables.MOVIES), settings)
+    slots = series.requested_slots(range(first, series.last_slot + 1))
+    forecasts = framing.forecasts(
+        functools.partial(networks.run_network, networks.load_network(args.model)),
+        np.append(slots, series.last_slot + 1),
+    )
+    with whole(args.predictions) as path, tables.open_writer(path, tables.PREDICTIONS) as writer:
+        known = (
+            forecast for forecast in recorded(forecasts, series, writer) if forecast[0] <= series.last_slot
+        )
+        scored = score_forecasts(series, known)
+        if args.metrics is not None and len(scored):
+            with whole(args.metrics) as metrics:
+                metrics.write_text(json.dumps(summarise(scored), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)
