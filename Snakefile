@@ -31,5 +31,11 @@ rule forecast:
         forecast=f"results/{settings['dataset']}/forecast.csv",
 
 
+rule search:
+    """Just a search for better settings of a model."""
+    input:
+        fragment=f"results/{settings['dataset']}/search/best.yaml",
+
+
 onsuccess:
     print(summary(f"results/{settings['dataset']}"))

@@ -27,7 +27,6 @@ from popularity.settings import (
     LEARNED,
     SettingsError,
     canonical,
-    half_lives,
     offset_grid,
     resolve_settings,
 )
@@ -50,6 +49,15 @@ FOLDS = [
     "",
     *(f"backtest/{fold}/" for fold in range(1, settings["backtest"]["folds"])),
 ]
+# The most requested movies, that all models cover, if some cover no others; otherwise 0.
+COMMON = min(
+    [
+        model["top_movies"]
+        for model in MODELS.values()
+        if model["input"] == "all_movies"
+    ],
+    default=0,
+)
 # Baselines that are quick to evaluate together, and those that are fitted, each in a job of its own.
 FITTED = {
     name: entry
@@ -112,8 +120,12 @@ def memory(mb):
 
 
 def sequences(wildcards):
-    """The table of sequences that a model reads."""
-    model = MODELS[wildcards.model]
+    """The table of sequences that the wildcards' model reads."""
+    return sequences_of(wildcards, MODELS[wildcards.model])
+
+
+def sequences_of(wildcards, model):
+    """The table of sequences that a model with these settings reads."""
     return f"results/{wildcards.dataset}/sequences/{model['gaps']}-{model['window']}.parquet"
 
 
@@ -189,15 +201,20 @@ def given(wildcards, option, key):
     )
 
 
+def searched_model():
+    """The settings that a search starts from."""
+    name = settings["search"]["model"]
+    return settings["defaults"] if name is None else MODELS[name]
+
+
 def model_settings(wildcards):
-    """All that the training of a model depends on, as canonical JSON."""
-    model = {
-        **MODELS[wildcards.model],
-        "slot": settings["slot"],
-        "split": split(wildcards),
-    }
-    if model["offset"] == "ewma":
-        model["half_lives"] = half_lives(settings)
+    """All that the training of the wildcards' model depends on, as canonical JSON."""
+    return completed(MODELS[wildcards.model], split(wildcards))
+
+
+def completed(model, split):
+    """A model's settings with all else that its training depends on, as canonical JSON."""
+    model = {**model, "slot": settings["slot"], "split": split}
     # The offset is chosen as this entry of baselines.
     model["offset_grid"] = offset_grid(settings, model["offset"])
     return canonical(model)

@@ -10,7 +10,9 @@ rule train_model:
     output:
         model="results/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
         history="results/{dataset}/{fold}models/{model}/seed-{seed}/history.csv",
+        record="results/{dataset}/{fold}models/{model}/seed-{seed}/run.json",
         resolved="results/{dataset}/{fold}models/{model}/seed-{seed}/settings.json",
+        snapshots="results/{dataset}/{fold}models/{model}/seed-{seed}/snapshots.npz",
     log:
         "results/{dataset}/logs/{fold}train_model/{model}/seed-{seed}.log",
     benchmark:
@@ -23,11 +25,13 @@ rule train_model:
         runtime=480,
     params:
         settings=model_settings,
+        backend=settings["backend"],
     shell:
-        "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
+        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
         " --name {wildcards.model:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --threads {threads} --model {output.model:q} --history {output.history:q}"
-        " --resolved {output.resolved:q} > {log:q} 2>&1"
+        " --resolved {output.resolved:q} --snapshots {output.snapshots:q} --record {output.record:q}"
+        " > {log:q} 2>&1"
 
 
 rule evaluate_model:
@@ -38,6 +42,7 @@ rule evaluate_model:
         movies="results/{dataset}/movies.parquet",
         model="results/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
         resolved="results/{dataset}/{fold}models/{model}/seed-{seed}/settings.json",
+        snapshots="results/{dataset}/{fold}models/{model}/seed-{seed}/snapshots.npz",
     output:
         predictions="results/{dataset}/{fold}models/{model}/seed-{seed}/predictions.parquet",
         scores="results/{dataset}/{fold}models/{model}/seed-{seed}/scores.parquet",
@@ -52,9 +57,13 @@ rule evaluate_model:
     resources:
         mem_mb=memory(4000),
         runtime=120,
+    params:
+        backend=settings["backend"],
+        common=COMMON,
     shell:
-        "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
-        " --model {input.model:q} --resolved {input.resolved:q} --threads {threads}"
+        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
+        " --movies {input.movies:q} --model {input.model:q} --resolved {input.resolved:q} --snapshots {input.snapshots:q}"
+        " --common {params.common} --threads {threads}"
         " --predictions {output.predictions:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"
 
@@ -80,10 +89,48 @@ rule evaluate_baselines:
     params:
         baselines=canonical(NAIVE),
         split=lambda wildcards: canonical(split(wildcards)),
+        common=COMMON,
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --baselines {params.baselines:q}"
-        " --split {params.split:q} --scores {output.scores:q} --metrics {output.metrics:q}"
-        " > {log:q} 2>&1"
+        " --split {params.split:q} --common {params.common} --scores {output.scores:q}"
+        " --metrics {output.metrics:q} > {log:q} 2>&1"
+
+
+rule search_settings:
+    """Search for a model's best settings on the validation slots."""
+    input:
+        code=code("search_settings"),
+        sequences=lambda wildcards: sequences_of(wildcards, searched_model()),
+        movies="results/{dataset}/movies.parquet",
+    output:
+        fragment="results/{dataset}/search/best.yaml",
+        trials="results/{dataset}/search/trials.csv",
+    log:
+        "results/{dataset}/logs/search_settings.log",
+    benchmark:
+        "results/{dataset}/benchmarks/search_settings.tsv"
+    conda:
+        "../envs/model.yaml"
+    threads: settings["training_threads"]
+    resources:
+        mem_mb=memory(4000),
+        runtime=1440,
+    params:
+        settings=lambda wildcards: completed(
+            searched_model(), {**settings["split"], "fold": 0}
+        ),
+        own=canonical(config["models"].get(settings["search"]["model"]) or {}),
+        space=canonical(settings["search"]["space"]),
+        name=f"{settings['search']['model'] or 'defaults'}_searched",
+        trials=settings["search"]["trials"],
+        seed=settings["seeds"][0],
+        backend=settings["backend"],
+    shell:
+        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
+        " --movies {input.movies:q} --name {params.name:q} --settings {params.settings:q}"
+        " --own {params.own:q} --space {params.space:q} --trials {params.trials}"
+        " --seed {params.seed} --threads {threads} --studies results/{wildcards.dataset:q}/search/studies"
+        " --trials-table {output.trials:q} --fragment {output.fragment:q} > {log:q} 2>&1"
 
 
 rule evaluate_learned:
@@ -107,8 +154,9 @@ rule evaluate_learned:
         runtime=120,
     params:
         settings=fitted_settings,
+        common=COMMON,
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
         " --name {wildcards.fitted:q} --settings {params.settings:q} --seed {wildcards.seed}"
-        " --threads {threads} --scores {output.scores:q} --metrics {output.metrics:q}"
-        " > {log:q} 2>&1"
+        " --threads {threads} --common {params.common} --scores {output.scores:q}"
+        " --metrics {output.metrics:q} > {log:q} 2>&1"

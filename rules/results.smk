@@ -95,8 +95,9 @@ rule forecast_next_slot:
         runtime=30,
     params:
         model=settings["forecast"]["model"],
+        backend=settings["backend"],
     shell:
-        "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
+        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
         " --models {input.models:q} --resolved {input.resolved:q} --scores {input.scores:q}"
         " --model {params.model:q} --threads {threads} --forecast {output.forecast:q}"
         " > {log:q} 2>&1"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from popularity.settings import SettingsError, canonical, half_lives, offset_grid, resolve_settings
+from popularity.settings import SettingsError, canonical, offset_grid, resolve_settings
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -54,7 +54,7 @@ def test_every_dataset_of_grouplens_and_the_demo_are_there() -> None:
 
 
 def test_every_key_of_the_schema_is_described_typed_and_closed() -> None:
-    required = {"user", "item", "time", "method"} | set(
+    required = {"user", "item", "time", "method", "grid", "low", "high"} | set(
         SCHEMA["$defs"]["dataset"]["properties"]["simulate"]["required"]
     )
     # What has no value until it is given.
@@ -79,7 +79,10 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"windw": 3}, "windw: no such setting; allowed here: backtest, baselines, data, dataset, "),
+        (
+            {"windw": 3},
+            "windw: no such setting; allowed here: backend, backtest, baselines, data, dataset, ",
+        ),
         ({"models.lstm.unit": 8}, "models.lstm.unit: no such setting; allowed here: batch_size, "),
         ({"models.lstm.convolution": {"size": 3}}, "models.lstm.convolution.size: no such setting; "),
         ({"slot": "fortnight"}, 'slot: found "fortnight"; allowed: "hour", "day", "week", "month", "year"'),
@@ -117,7 +120,37 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
             "models.gru.window: found 100; allowed: less than the 91 training slots of demo",
         ),
         ({"models.lstm.features": ["log_age"]}, "allowed: at least one of label_n, log_count"),
-        ({"models.lstm.loss": "mse"}, "models.lstm.offset: found"),
+        (
+            {"models.lstm.output": "every_step", "models.lstm.gaps": "observed"},
+            "models.lstm.output: found every_step with the gaps observed; allowed: with calendar",
+        ),
+        (
+            {"models.lstm.input": "all_movies", "models.lstm.gaps": "observed"},
+            "models.lstm.input: found all_movies with the gaps observed",
+        ),
+        ({"models.lstm.output": "every_step", "models.lstm.window": 1}, "with a window of 1"),
+        (
+            {"models.lstm.output": "every_step", "models.lstm.bidirectional": True},
+            "where a step would see the slot that it predicts; allowed: with last_step",
+        ),
+        ({"models.course_lstm.epochs": 60}, "models.course_lstm.read_at: found 70; allowed: up to"),
+        ({"models.course_lstm.patience": 3}, "models.course_lstm.read_at: found with patience 3"),
+        ({"sweeps.a": {"model": "x", "grid": {"cell": ["gru"]}}}, 'sweeps.a.model: found "x"; allowed: '),
+        ({"sweeps.a": {"grid": {"cel": ["gru"]}}}, "sweeps.a.grid.cel: no such setting; allowed here"),
+        ({"sweeps.a": {"grid": {"cell": ["lstn"]}}}, 'sweeps.a.grid.cell: found "lstn"; allowed: "lstm"'),
+        ({"sweeps.a": {"grid": {}}}, "sweeps.a.grid: found {}; allowed: at least 1 entries"),
+        ({"sweeps.a": {"grid": {"layers": [[1], [2], [1, 2, 3] * 60]}}}, "with names too long for a path"),
+        ({"search.model": "x"}, 'search.model: found "x"; allowed: an entry of models'),
+        ({"search.space": {"cel": ["gru"]}}, "search.space.cel: no such setting"),
+        (
+            {"search.space": {"dropout": {"low": 0.3, "high": 0.3}}},
+            "; allowed: low below high",
+        ),
+        (
+            {"search.space": {"weight_decay": {"low": 0, "high": 0.3, "log": True}}},
+            "; allowed: low above 0 with log",
+        ),
+        ({"backend": "theano"}, 'backend: found "theano"; allowed: "tensorflow", "torch", "jax"'),
         (
             {"baselines.ewma": None, "baselines.ewma_plain": None},
             'offset: found "ewma", but no entry of baselines has that method',
@@ -135,7 +168,6 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
             "the method ridge: lags, needed; penalties, needed; training_",
         ),
         ({"baselines.lightgbm.features": ["log_cuont"]}, 'features.0: found "log_cuont"; allowed: text of'),
-        ({"models.lstm": {"loss": "mae", "offset": "ewma_mix"}}, 'offset: found "ewma_mix", a log'),
         ({"baselines.ewma_mix.long": [3]}, "baselines.ewma_mix.short: found [3, 7, 10"),
         ({"baselines.ewma_mix.weights": [1]}, "weights.0: found 1; allowed: less than 1"),
         ({"baselines.ewma.short": [3]}, "the method ewma: half_lives, needed; uniform_share"),
@@ -177,7 +209,7 @@ def test_models_are_their_own_settings_then_the_defaults() -> None:
     assert [settings["models"][name]["window"] for name in ("gru", "course_lstm")] == [5, 3]
     assert settings["models"]["cnn_lstm"]["convolution"] == {"filters": 32, "kernel_size": 3, "dilation": 1}
     assert settings["datasets"]["ml-20m"]["format"] == "csv"
-    assert half_lives(settings) == CONFIG["baselines"]["ewma"]["half_lives"]
+    assert offset_grid(settings, "ewma") == CONFIG["baselines"]["ewma"]
 
 
 def test_a_season_is_a_day_of_hours_a_week_of_days_or_a_year() -> None:
@@ -209,3 +241,23 @@ def test_equal_settings_have_one_canonical_form() -> None:
     )
     assert canonical({"a": 1}) != canonical({"a": 1.5})
     assert json.loads(canonical({"x": "é; 'q'"})) == {"x": "é; 'q'"}
+
+
+def test_a_sweep_makes_a_model_of_each_combination() -> None:
+    grid = {"learning_rate": [0.001, 0.01], "layers": [[16], [32, 16]], "convolution": [{"filters": 4}]}
+    settings = resolve_settings(changed({"sweeps.rate": {"model": "gru", "grid": grid}}), SCHEMA)
+    names = [
+        f"rate.learning_rate-{rate}.layers-{layers}.convolution-filters-4"
+        for rate in (0.001, 0.01)
+        for layers in ("16", "32-16")
+    ]
+    assert set(settings["models"]) == {"lstm", "gru", "cnn_lstm", "course_lstm", *names}
+    swept = settings["models"][names[3]]
+    convolution = {"filters": 4, "kernel_size": 3, "dilation": 1}
+    given = {"learning_rate": 0.01, "layers": [32, 16], "convolution": convolution}
+    assert swept == {**settings["models"]["gru"], **given}
+    alone = resolve_settings(changed({"sweeps.a": {"grid": {"window": [3]}}}), SCHEMA)["models"][
+        "a.window-3"
+    ]
+    assert alone == {**settings["defaults"], "window": 3}
+    assert resolve_settings(changed({"sweeps.rate": None}), SCHEMA)["sweeps"] == {}

@@ -5,8 +5,10 @@ Snakemake reads this when it reads the rules, so it needs nothing that Snakemake
 
 import copy
 import datetime
+import itertools
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +21,9 @@ STEP_FEATURES = ("label_n", "log_count", "log_share", "log_total")
 
 #: Days of a slot, to tell how many slots a simulated log has.
 _SLOT_DAYS = {"hour": 1 / 24, "day": 1, "week": 7, "month": 365.2425 / 12, "year": 365}
+
+#: Most letters of a model's name, which is a folder's.
+_LONGEST_NAME = 200
 
 #: Slots of a season: a day of hours, a week of days, otherwise a year.
 _SEASONS = {"hour": 24, "day": 7, "week": 52, "month": 12, "year": 1}
@@ -74,9 +79,12 @@ def resolve_settings(config: Settings, schema: Settings) -> Settings:
         raise SettingsError("\n".join(sorted(faults)))
 
     settings = copy.deepcopy(config)
-    for section in ("datasets", "models", "baselines"):
+    for section in ("datasets", "models", "sweeps", "baselines"):
         entries = settings.get(section, {})
         settings[section] = {key: entry for key, entry in entries.items() if entry is not None}
+    faults = list(_expand_sweeps(settings, schema))
+    if faults:
+        raise SettingsError("\n".join(faults))
     common = settings.get("defaults") or {}
     settings["models"] = {name: {**common, **own} for name, own in settings["models"].items()}
     _fill_defaults(settings, schema, schema)
@@ -88,7 +96,7 @@ def resolve_settings(config: Settings, schema: Settings) -> Settings:
         if baseline["method"] == "seasonal_naive":
             baseline.setdefault("season", _SEASONS[settings["slot"]])
 
-    faults = list(_cross_faults(settings))
+    faults = list(_cross_faults(settings, schema))
     if faults:
         raise SettingsError("\n".join(faults))
     return settings
@@ -128,6 +136,7 @@ def _describe(error: Any) -> str:
         "required": lambda: f"all of {', '.join(error.validator_value)}",
         "minItems": lambda: f"at least {error.validator_value} entries",
         "minLength": lambda: "some text",
+        "minProperties": lambda: f"at least {error.validator_value} entries",
         "uniqueItems": lambda: "each entry once",
     }[error.validator]()
     return f"{path}: found {json.dumps(error.instance)}; allowed: {allowed}"
@@ -145,7 +154,52 @@ def _fill_defaults(instance: Settings, subschema: Settings, schema: Settings) ->
             _fill_defaults(value, member, schema)
 
 
-def _cross_faults(settings: Settings) -> Iterator[str]:
+def _expand_sweeps(settings: Settings, schema: Settings) -> Iterator[str]:
+    """Add each combination of each sweep's values to the models; yields what is wrong with them."""
+    one_model = jsonschema.Draft202012Validator({"$ref": "#/$defs/model", "$defs": schema["$defs"]})
+    models = dict(settings["models"])
+    for sweep, entry in settings["sweeps"].items():
+        start = entry.get("model")
+        if start is not None and start not in models:
+            known = ", ".join(sorted(models))
+            yield f"sweeps.{sweep}.model: found {json.dumps(start)}; allowed: an entry of models ({known})"
+            continue
+        for values in itertools.product(*entry["grid"].values()):
+            chosen = dict(zip(entry["grid"], values, strict=True))
+            for error in one_model.iter_errors(chosen):
+                yield f"sweeps.{sweep}.grid.{_describe(error)}"
+            name = ".".join([sweep, *(f"{key}-{_in_a_name(value)}" for key, value in chosen.items())])
+            if len(name) > _LONGEST_NAME:
+                yield f"sweeps.{sweep}.grid: found values with names too long for a path; allowed: fewer"
+            if name in settings["models"]:
+                yield f"sweeps.{sweep}.grid: found two models named {name}; allowed: each value once"
+            settings["models"][name] = {**(models[start] if start else {}), **chosen}
+
+
+def _in_a_name(value: Any) -> str:
+    """Write a value so that it may be a part of a model's name."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", canonical(value)).strip("-")
+
+
+def _search_faults(settings: Settings, schema: Settings) -> Iterator[str]:
+    """Find what a search could not try: the ends of each range, and each value, as a model's setting."""
+    search = settings["search"]
+    if search["model"] is not None and search["model"] not in settings["models"]:
+        known = ", ".join(sorted(settings["models"]))
+        yield f"search.model: found {json.dumps(search['model'])}; allowed: an entry of models ({known})"
+    one_model = jsonschema.Draft202012Validator({"$ref": "#/$defs/model", "$defs": schema["$defs"]})
+    for name, values in search["space"].items():
+        ends = values if isinstance(values, list) else [values["low"], values["high"]]
+        for value in ends:
+            for error in one_model.iter_errors({name: value}):
+                yield f"search.space.{_describe(error)}"
+        if isinstance(values, dict) and not values["low"] < values["high"]:
+            yield f"search.space.{name}: found {json.dumps(values)}; allowed: low below high"
+        if isinstance(values, dict) and values["log"] and values["low"] <= 0:
+            yield f"search.space.{name}: found {json.dumps(values)}; allowed: low above 0 with log"
+
+
+def _cross_faults(settings: Settings, schema: Settings) -> Iterator[str]:
     """Find what no single key shows."""
     datasets, models, baselines = (settings[key] for key in ("datasets", "models", "baselines"))
     if settings["dataset"] not in datasets:
@@ -170,11 +224,7 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
                 f"models.{name}.features: found {json.dumps(model['features'])}; "
                 f"allowed: at least one of {', '.join(STEP_FEATURES)}"
             )
-        if model["offset"] != "none" and model["loss"] in ("mse", "mae"):
-            yield (
-                f"models.{name}.offset: found {json.dumps(model['offset'])}, a log of shares, with the "
-                f"loss {model['loss']} of shares; allowed: none"
-            )
+        yield from _framing_faults(name, model)
     if not any(entry["method"] not in (*REFERENCES, *LEARNED) for entry in baselines.values()):
         yield "baselines: found none to compare with; allowed: at least one naive one"
     for name, entry in baselines.items():
@@ -192,6 +242,7 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
     for name in models:
         if name in baselines or name == "best":
             yield f"models.{name}: found a name that is taken; allowed: one that no baseline has, nor best"
+    yield from _search_faults(settings, schema)
     for section in ("models", "baselines"):
         for name, entry in settings[section].items():
             offset = entry.get("offset", "none")
@@ -202,6 +253,25 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
     if chosen != "best" and chosen not in models:
         yield f"forecast.model: found {json.dumps(chosen)}; allowed: best, {', '.join(sorted(models))}"
     yield from _window_faults(settings)
+
+
+def _framing_faults(name: str, model: Settings) -> Iterator[str]:
+    """Find settings of a model that do not go together."""
+    for key, value in (("output", "every_step"), ("input", "all_movies")):
+        if model[key] == value and model["gaps"] == "observed":
+            yield f"models.{name}.{key}: found {value} with the gaps observed; allowed: with calendar"
+    if model["output"] == "every_step" and model["window"] == 1:
+        yield f"models.{name}.output: found every_step with a window of 1; allowed: last_step"
+    if model["output"] == "every_step" and model["bidirectional"] and model["cell"] != "none":
+        yield (
+            f"models.{name}.bidirectional: found true with the output every_step, where a step would see "
+            "the slot that it predicts; allowed: with last_step"
+        )
+    late = [epoch for epoch in model["read_at"] if epoch > model["epochs"]]
+    if late:
+        yield f"models.{name}.read_at: found {late[0]}; allowed: up to the epochs, {model['epochs']}"
+    if model["read_at"] and model["patience"] is not None:
+        yield f"models.{name}.read_at: found with patience {model['patience']}; allowed: with null"
 
 
 def _training_share(settings: Settings) -> float:
@@ -218,11 +288,6 @@ def offset_grid(settings: Settings, offset: str) -> Settings | None:
     named = {name: entry for name, entry in settings["baselines"].items() if entry["method"] == offset}
     # Whatever order the settings are written in.
     return named[min(named, key=lambda name: (name != offset, name))] if named else None
-
-
-def half_lives(settings: Settings) -> list[float]:
-    """Half-lives of the entry of baselines with the method ewma, which an offset chooses from."""
-    return (offset_grid(settings, "ewma") or {"half_lives": []})["half_lives"]
 
 
 def _dataset_faults(path: str, entry: Settings) -> Iterator[str]:

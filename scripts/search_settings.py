@@ -1,0 +1,112 @@
+"""Search for a model's best settings with Optuna, by the cross entropy of the validation slots alone.
+
+Trials are kept as they end, so that a search that is stopped goes on where it was. A trial depends
+on its number and those before it alone.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+import yaml
+from optuna.storages.journal import JournalFileBackend
+
+from popularity import networks, tables
+from popularity.program import Fault, run, whole
+from train_model import fit
+
+logger = logging.getLogger(__name__)
+
+
+def suggest(trial: optuna.Trial, space: dict[str, Any]) -> dict[str, Any]:
+    """Choose a value for each setting of the space.
+
+    A list holds the values to choose from; ``low`` and ``high`` are bounds, of whole numbers where
+    both are, on a log scale with ``log: true``.
+    """
+    chosen = {}
+    for name, values in sorted(space.items()):
+        if isinstance(values, list):
+            # By its place, as Optuna chooses among numbers and texts alone.
+            chosen[name] = values[trial.suggest_categorical(name, list(range(len(values))))]
+        elif isinstance(values["low"], int) and isinstance(values["high"], int):
+            chosen[name] = trial.suggest_int(name, values["low"], values["high"], log=values["log"])
+        else:
+            chosen[name] = trial.suggest_float(name, values["low"], values["high"], log=values["log"])
+    return chosen
+
+
+def main() -> None:
+    """Read the command line, and do it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
+    parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
+    parser.add_argument("--name", required=True, help="a name for the model of the best settings")
+    parser.add_argument("--settings", type=json.loads, required=True, help="where it starts, as JSON")
+    parser.add_argument("--own", type=json.loads, required=True, help="those that are no defaults, as JSON")
+    parser.add_argument("--space", type=json.loads, required=True, help="what to search, as JSON")
+    parser.add_argument("--trials", type=int, required=True, help="how many settings to try in all")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--studies", type=Path, required=True, help="folder that keeps the trials")
+    parser.add_argument("--trials-table", type=Path, required=True, help="CSV of all trials, to write")
+    parser.add_argument("--fragment", type=Path, required=True, help="YAML of the best, to write")
+    args = parser.parse_args()
+
+    movies = tables.read(args.movies, tables.MOVIES)
+    # Another space or log is another study.
+    told = json.dumps([args.settings, args.space, args.seed], sort_keys=True).encode()
+    key = hashlib.sha256(told + args.sequences.read_bytes() + args.movies.read_bytes()).hexdigest()[:16]
+    args.studies.mkdir(parents=True, exist_ok=True)
+    backend = JournalFileBackend(str(args.studies / f"{key}.log"))
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=key,
+        storage=optuna.storages.JournalStorage(backend),
+        sampler=optuna.samplers.TPESampler(seed=args.seed),
+        load_if_exists=True,
+    )
+
+    def objective(trial: optuna.Trial) -> float:
+        chosen = suggest(trial, args.space)
+        settings = {**args.settings, **chosen, "name": args.name, "seed": args.seed}
+        networks.prepare(args.seed, args.threads)
+        try:
+            _, history, _ = fit(settings, args.sequences, movies)
+        except Fault as fault:
+            # Such as a learning rate that diverges.
+            logger.info("trial %d: %s", trial.number, fault)
+            raise optuna.TrialPruned from fault
+        trial.set_user_attr("settings", chosen)
+        return min(row["val_cross_entropy"] for row in history)
+
+    # A trial that was stopped midway counts for nothing.
+    done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    while (count := len(study.get_trials(deepcopy=False, states=done))) < args.trials:
+        study.sampler = optuna.samplers.TPESampler(seed=args.seed + count)
+        study.optimize(objective, n_trials=1)
+        logger.info("trial %d of %d: %s", count + 1, args.trials, study.trials[-1].value)
+    completed = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    if not completed:
+        raise Fault("search.space in config.yaml: no trial could be trained; see the log for why")
+    best = min(completed, key=lambda trial: trial.value if trial.value is not None else np.inf)
+    fragment = {"models": {args.name: {**args.own, **best.user_attrs["settings"]}}}
+    trials = pd.DataFrame(
+        [
+            {"trial": trial.number, "val_cross_entropy": trial.value, **trial.user_attrs["settings"]}
+            for trial in completed
+        ]
+    )
+    with whole(args.trials_table) as table_path, whole(args.fragment) as fragment_path:
+        trials.to_csv(table_path, index=False)
+        fragment_path.write_text(yaml.safe_dump(fragment, sort_keys=False))
+
+
+if __name__ == "__main__":
+    run(main)
