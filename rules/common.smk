@@ -148,6 +148,24 @@ def given(wildcards, option, key):
     )
 
 
+def archive_limits():
+    """Options on what an archive may hold, from the section data."""
+    data = settings["data"]
+    return [
+        "--on-bad-rows",
+        data["on_bad_rows"],
+        "--max-unpacked-gb",
+        canonical(data["max_unpacked_gb"]),
+    ]
+
+
+def rejected_label(wildcards):
+    """How many rows were dropped, for the report."""
+    with Path(f"results/{wildcards.dataset}/rejected.csv").open(newline="") as file:
+        rows = sum(1 for _ in csv.reader(file)) - 1
+    return f"Rows left out: {rows}"
+
+
 def model_settings(wildcards):
     """All that the training of a model depends on, as canonical JSON."""
     model = {
@@ -180,6 +198,7 @@ def report_items(wildcards):
     return [
         f"{results}/leaderboard.csv",
         f"{results}/forecast.csv",
+        f"{results}/rejected.csv",
         f"{results}/plots/eda_histograms.png",
         f"{results}/plots/requests_per_slot.png",
         f"{results}/plots/loss.png",

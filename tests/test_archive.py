@@ -465,7 +465,7 @@ def test_rows_of_other_forms_are_wrong(archive: Path) -> None:
         read(archive, "dat")
     with pytest.raises(Fault, match=r"u\.data: line 1: has 3 fields, not 4"):
         read(tab_zip(archive, "1\t2\t3\n"), "tab")
-    with pytest.raises(Fault, match=r"u\.item: line 1 has 8 fields, not 7"):
+    with pytest.raises(Fault, match=r"u\.item: line 1: has 8 fields, not 7"):
         read(tab_zip(archive, names=2), "tab")
 
 
@@ -475,12 +475,15 @@ def test_rows_of_other_forms_are_wrong(archive: Path) -> None:
         ("", r"lacks the column 'movieId' \(its header is ''\)"),
         (MOVIES.splitlines()[0], "has no movie below its header"),
         (MOVIES.replace("title", "name"), "lacks the column 'title'"),
-        (MOVIES + "5,A, B (1990),Drama\n", "line 4 has 4 fields, the header 3: quote a title"),
+        (MOVIES + "5,A, B (1990),Drama\n", "line 4: has 4 fields, the header 3: quote a title"),
         (MOVIES + "x,A (1990),Drama\n", f"line 4: movie 'x' {ID_RULE}"),
         (MOVIES + ",A (1990),Drama\n", f"line 4: movie '' {ID_RULE}"),
-        (MOVIES + "10,A (1990),Drama\n", "movie '10' is there twice (lines 2 and 4)"),
+        (MOVIES + "10,A (1990),Drama\n", "line 4: movie '10' is there already, on line 2"),
         (MOVIES + '5,"A (1990),Drama\n', "line 4: unexpected end of data"),
-        ((MOVIES + "5,é (1990),Drama\n").encode("latin-1"), "line 4 is not UTF-8"),
+        (
+            (MOVIES + "5,é (1990),Drama\n").encode("latin-1"),
+            r"line 4: '5,\\udce9 \(1990\),Drama' is not UTF-8",
+        ),
     ],
 )
 def test_movies_are_wrong(archive: Path, movies: str | bytes, reason: str) -> None:
