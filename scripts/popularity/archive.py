@@ -132,7 +132,8 @@ class Archive:
         self._members = sorted(members, key=_natural)
         self._catalogue = self._find_catalogue(catalogue)
         self._parts = self._find_requests(requests)
-        self._check_size(sum(self._zip.getinfo(member).file_size for member in self._parts))
+        used = [*self._parts, *filter(None, [self._catalogue])]
+        self._check_size(sum(self._zip.getinfo(member).file_size for member in used))
         # Texts that stand for ids, by role; and the items that the catalogue lacks.
         self._codes: dict[str, dict[str, int]] = {}
         if not self._own:
