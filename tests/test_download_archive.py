@@ -1,5 +1,6 @@
 """scripts/download_archive.py against scripted servers on this machine; no test meets a network."""
 
+import gzip
 import hashlib
 import http.server
 import io
@@ -398,7 +399,7 @@ def test_partial_of_unknown_origin_is_not_used(output: Path, partial: Path, side
 # What goes wrong for good
 
 
-@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_refused_at_once(output: Path, status: int) -> None:
     with serving(gives(status, b"gone")) as server:
         done = bring(server.url, output)
@@ -457,8 +458,9 @@ def test_checksum_of_no_known_form(output: Path, checksum: str) -> None:
         (b"<!DOCTYPE html>\n<p>Please log in \xff", "<!DOCTYPE html>.<p>Please log in ."),
         (b"", "it is empty"),
         (SOURCE[:-100], "no whole zip archive"),
+        (gzip.compress(b"userId,"), "it is gzipped; put its tables (.csv or .csv.gz) into a folder"),
     ],
-    ids=["html", "empty", "cut"],
+    ids=["html", "empty", "cut", "gzip"],
 )
 def test_no_zip(output: Path, body: bytes, words: str) -> None:
     with serving(gives(200, body)) as server:
@@ -621,6 +623,10 @@ def test_local_link_out_of_the_folder_is_followed(output: Path, tmp_path: Path) 
     download_archive.copy(folder, output)
     with zipfile.ZipFile(output) as archive:
         assert archive.read("ml-test/ratings.csv") == b"1"
+
+
+def test_home_of_nobody(output: Path) -> None:
+    assert_fault(bring("~nosuchuser/x.zip", output), output, "~nosuchuser/x.zip", "home directory")
 
 
 def test_local_folder_without_files(output: Path, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ CATALOGUE = pa.schema([MOVIES.field(name) for name in ("movieId", "title", "genr
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_BOM = "\ufeff".encode()
 _NOT_BLANK = re.compile(rb"[^\r\n]")
 _LONE_CR = re.compile(rb"\r(?![\r\n]|\Z)")
 
@@ -428,7 +429,7 @@ class Archive:
 
     def _table(self, member: str, block: bytes) -> tuple["_Table", int]:
         """How a member's rows are laid out, by its first block, and where they start in it."""
-        start = 3 if block.startswith(b"\xef\xbb\xbf") else 0
+        start = len(_BOM) if block.startswith(_BOM) else 0
         if not self._form.has_header:
             names = list(ROLES.values())
         else:
@@ -532,6 +533,9 @@ class _Table:
             block_size=4 << 20,
             use_threads=False,
         )
+        if text.startswith(_BOM):
+            # A mark at the beginning of a block, but not of the member, is no mark; Arrow would skip it.
+            text = b"\n" + text
         quoted = self.separator == "," and b'"' in text
         delimiter = self.separator[0] if self.separator != "::" else "\t"
         return pacsv.read_csv(
