@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import join_ratings
@@ -210,6 +210,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
+@example(lines=[GOOD[0], "9" * 5000, "", ""], block_bytes=2)
 @given(lines=st.lists(LINES, min_size=1, max_size=30), block_bytes=st.integers(1, 200))
 def test_good_rows_are_read_and_bad_ones_listed(folder: Path, lines: list[str], block_bytes: int) -> None:
     table, archive = TABLES["movielens"], folder / "log.zip"

@@ -592,11 +592,12 @@ class _Table:
                     reasons = [r or self._parse_error(x) for x, r in zip(lines, reasons, strict=True)]
                 for number, (line, reason) in enumerate(zip(lines, reasons, strict=True), 1):
                     if reason is None:
-                        good += [line] if _NOT_BLANK.search(line) else []
+                        good.append(line)
                     else:
                         bad.append((before + number, reason, _decoded(line)))
             before += part.count(b"\n")
-        return b"".join(good), bad
+        rows = b"".join(good)
+        return rows if _NOT_BLANK.search(rows) else b"", bad
 
     def _parses(self, text: bytes) -> bool:
         return self._parse_error(text) is None
