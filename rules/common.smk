@@ -124,10 +124,12 @@ def archive_source(wildcards):
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
         return []
     path = Path(url).expanduser()
-    if path.is_dir():
-        return sorted(str(file) for file in path.rglob("*") if file.is_file())
     # A missing one is for the script to tell of.
-    return [str(path)] if path.exists() else []
+    files = path.rglob("*") if path.is_dir() else [path]
+    # A name with braces would be a wildcard: such a file is used, but not watched.
+    return sorted(
+        str(file) for file in files if file.is_file() and "{" not in str(file)
+    )
 
 
 def names_with(key):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from popularity import networks, tables
 from popularity.features import Features
-from popularity.program import run, whole
+from popularity.program import reading, run, whole
 from popularity.scores import Forecast, score_forecasts, summarise
 from popularity.windows import Series, read_series, split_slots
 
@@ -47,7 +47,8 @@ def main() -> None:
     settings = json.loads(args.resolved.read_text())
     series = read_series(args.sequences)
     features = Features.of_settings(series, tables.read(args.movies, tables.MOVIES), settings)
-    model = networks.load_network(args.model)
+    with reading(args.model):
+        model = networks.load_network(args.model)
     parts = split_slots(series, settings["split"])
     with (
         whole(args.predictions) as predictions,

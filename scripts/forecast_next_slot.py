@@ -9,7 +9,7 @@ import pandas as pd
 
 from popularity import networks, tables
 from popularity.features import Features
-from popularity.program import Fault, run, whole
+from popularity.program import Fault, reading, run, whole
 from popularity.slots import slot_start
 from popularity.windows import read_series
 
@@ -45,7 +45,8 @@ def main() -> None:
             continue
         series = read_series(sequences)
         features = Features.of_settings(series, movies, settings)
-        model = networks.load_network(model_path)
+        with reading(model_path):
+            model = networks.load_network(model_path)
         slot = series.last_slot + 1
         forecasts = networks.forecast_slots(model, settings["loss"], features, series, np.array([slot]))
         _, candidates, shares = next(forecasts)

@@ -65,11 +65,13 @@ def main() -> None:
             )
 
     model, history = networks.train_network(args.name, settings, features, training, validation, generator)
-    if not np.isfinite(history[-1]["val_loss"]):
-        raise Fault(
-            f"models.{args.name}: the training of seed {args.seed} diverged (val_loss "
-            f"{history[-1]['val_loss']}); lower its learning_rate or set clipnorm (config.yaml)"
-        )
+    for row in history:
+        if not np.isfinite([row["loss"], row["val_loss"]]).all():
+            raise Fault(
+                f"models.{args.name}: the training of seed {args.seed} diverged in epoch {row['epoch']} "
+                f"(loss {row['loss']}, val_loss {row['val_loss']}); lower its learning_rate or set "
+                "clipnorm (config.yaml)"
+            )
     best = min(history, key=lambda row: row["val_loss"])
     settings["best_epoch"] = best["epoch"]
     settings["parameters"] = model.count_params()

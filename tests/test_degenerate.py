@@ -1,8 +1,6 @@
 """Logs that are valid and strange: each gives a right result or a line that says what to change."""
 
-import csv
-import json
-import os
+import math
 import re
 import runpy
 import shlex
@@ -29,11 +27,15 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
         "dataset": "own",
         "window": 3,
         "datasets": {"own": {"url": "own.zip"}},
+        "defaults": {**SMALL["defaults"], "epochs": 1, "batch_size": 64},
+        "models": {"gru": None, "cnn_lstm": None, "course_lstm": None},
     }
     folder = copy_workflow(tmp_path_factory.mktemp("plan"), settings)
     ended = snakemake(folder, "--dry-run", "--printshellcmds")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    lines = re.findall(r"^Shell command: python (scripts/.*) > results/\S+ 2>&1$", ended.stdout, re.MULTILINE)
+    lines = re.findall(
+        r"^Shell command: python (scripts/.*) > results/\S+ 2>&1$", ended.stdout, re.MULTILINE
+    )
     found = [shlex.split(line) for line in lines]
     names = [Path(command[0]).stem for command in found]
     assert names[0] == "download_archive"
@@ -71,25 +73,68 @@ def daily(slots: int, movies: int = 8, users: int = 5) -> list[Row]:
     ]
 
 
-CASES = {
-    "one movie": daily(60, movies=1),
-    "one user": daily(60, users=1),
-    "one slot": daily(1),
-    "one request": [(1, 10, 1)],
-    "fewer slots than a window": daily(3),
-    "as many training slots as a window": daily(5),
-    "a bit more": daily(8),
-    "no known movie is requested in the test slots": [*daily(60), (1, 99, 80 * DAY)],
-    "nor in those before": [*daily(40), (1, 99, 100 * DAY)],
-    "no movie is requested twice": [(1, 10 + slot, slot * DAY + 1) for slot in range(60)],
-    "a single request in each slot": [(1, 10 + slot % 3, slot * DAY + 1) for slot in range(60)],
+def results(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The leaderboard by name, and the forecast."""
+    own = folder / "results" / "own"
+    return pd.read_csv(own / "leaderboard.csv").set_index("name"), pd.read_csv(own / "forecast.csv")
+
+
+def test_one_movie_is_always_foreseen(commands: list[list[str]], tmp_path: Path) -> None:
+    assert run(commands, tmp_path, daily(30, movies=1)) is None
+    board, forecast = results(tmp_path)
+    assert (board["cross_entropy"].abs() < 1e-9).all()
+    assert (board[["cross_entropy_ratio", "ratio_low", "ratio_high"]].dropna() == 1).all(axis=None)
+    assert forecast["predicted_share"].tolist() == [1.0]
+
+
+def test_one_user_and_a_single_request_a_slot(commands: list[list[str]], tmp_path: Path) -> None:
+    rows = [(1, 10 + slot % 3, slot * DAY + 1) for slot in range(40)]
+    assert run(commands, tmp_path, rows) is None
+    board, forecast = results(tmp_path)
+    # Three movies in turn: the average of all tells nothing, the last value is always wrong.
+    assert board.loc["all_time_share", "cross_entropy"] == pytest.approx(math.log(3), rel=0.05)
+    assert board["cross_entropy"].idxmax() == "last_value"
+    assert sorted(forecast["movieId"]) == [10, 11, 12]
+    assert forecast["predicted_share"].sum() == pytest.approx(1)
+
+
+def test_no_known_movie_is_requested_in_the_test_slots(commands: list[list[str]], tmp_path: Path) -> None:
+    fault = run(commands, tmp_path, [*daily(60), (1, 99, 69 * DAY + 1)])
+    assert fault is not None
+    assert "no movie that was requested before is requested in the 1 slots with requests that" in fault
+    assert not list(tmp_path.rglob("leaderboard.csv"))
+
+
+TOO_LITTLE = {
+    "one request": (
+        [(1, 10, 1)],
+        "the log has 1 slots, and no request in the 0 of them that are validation",
+    ),
+    "one slot": (
+        daily(1),
+        "the log has 1 slots, and no request in the 0 of them that are validation slots",
+    ),
+    "fewer slots than a window": (daily(2), "validation slots; use shorter slots or another split"),
+    "a window as long as the training slots": (daily(5), "models.lstm.window: found 3; allowed: less than"),
+    "no request in the validation slots": (
+        [*daily(40), (1, 99, 100 * DAY)],
+        "no request in the 15 of them that are validation slots; use shorter slots or another split",
+    ),
 }
 
-@pytest.mark.parametrize("case", CASES)
-def test_x(commands, tmp_path, case):
-    fault = run(commands, tmp_path, CASES[case])
-    print("RESULT", case, fault)
-    if fault is None:
-        board = pd.read_csv(tmp_path / "results/own/leaderboard.csv")
-        print(board.iloc[:, [0,1,3,4,5,6,7]].to_string())
-        print((tmp_path / "results/own/forecast.csv").read_text()[:300])
+
+UP_TO_TRAINING = [
+    *("download_archive", "join_ratings", "label_popularity", "sort_by_time", "build_sequences"),
+    *("plot_eda", "plot_log", "train_model"),
+]
+
+
+@pytest.mark.parametrize("case", TOO_LITTLE)
+def test_too_little_to_learn_from_is_told(commands: list[list[str]], tmp_path: Path, case: str) -> None:
+    rows, words = TOO_LITTLE[case]
+    # The log's pictures are drawn for whatever there is.
+    stems = [Path(command[0]).stem for command in commands]
+    fault = run([commands[stems.index(stem)] for stem in UP_TO_TRAINING], tmp_path, rows)
+    assert fault is not None
+    assert fault.startswith("train_model: error: ")
+    assert words in fault

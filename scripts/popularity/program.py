@@ -71,6 +71,17 @@ def _traceback() -> str:
 
 
 @contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises as it reads a file into a :class:`Fault` that names the file."""
+    try:
+        yield
+    except (Fault, MemoryError):
+        raise
+    except Exception as error:
+        raise Fault(f"{path}: refused, or not readable ({error}); delete it and run again") from error
+
+
+@contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Give a path beside ``path`` to write to, renamed to ``path`` if all goes well and removed if not.
 

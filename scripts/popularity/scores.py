@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from popularity.program import Fault
 from popularity.windows import Ints, Series
 
 #: A slot, its candidates (int [candidates]) and their predicted shares (float64 [candidates]).
@@ -108,9 +109,18 @@ def score_forecasts(series: Series, forecasts: Iterable[Forecast]) -> pd.DataFra
 
 
 def summarise(slots: pd.DataFrame) -> dict[str, float]:
-    """Add up the rows of :func:`score_slot` to the scores, ``requests`` and ``unseen_share``."""
+    """Add up the rows of :func:`score_slot` to the scores, ``requests`` and ``unseen_share``.
+
+    Raises a Fault if no request is of a candidate, which leaves nothing to score.
+    """
     # A forecast that is no number has no score; a slot without an order to judge has no ndcg_20.
     sums, means = slots.sum(numeric_only=True, skipna=False), slots.mean(numeric_only=True)
+    if sums["covered"] == 0:
+        raise Fault(
+            f"no movie that was requested before is requested in the {len(slots)} slots with requests"
+            " that the forecasts are to be scored on; use longer slots or another split (slot and"
+            " split in config.yaml)"
+        )
     summary = {
         "slots": len(slots),
         "requests": sums["requests"],
@@ -147,5 +157,8 @@ def cross_entropy_ratio(
     other = reference["log_loss"].to_numpy()
     count = len(other)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+    if not other.any() and not loss.any():
+        # One candidate in each slot, which no forecaster can miss.
+        return 1.0, 1.0, 1.0
     low, high = np.quantile((drawn @ loss) / np.maximum(drawn @ other, 1e-300), [0.025, 0.975])
-    return float(loss.sum() / other.sum()), float(low), float(high)
+    return float(loss.sum() / max(other.sum(), 1e-300)), float(low), float(high)
