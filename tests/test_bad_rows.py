@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from workdir import SMALL, copy_workflow, snakemake
 
 import join_ratings
 from popularity.archive import Archive, _Table
@@ -169,6 +171,24 @@ def test_a_quote_or_an_end_of_line_within_a_row_is_told_whatever_the_block(tmp_p
             ("5", "has an end of line (CR) within it"),
         ]
         assert number == 3
+
+
+def test_shards_drop_the_same_rows_and_the_report_says_how_many(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "own.zip", HEADER + "\n".join(mixed(40)), MOVIES + "31,X,\n")
+    data = {"shards": 2, "on_bad_rows": "drop"}
+    settings_ = {**SMALL, "dataset": "own", "data": data, "datasets": {"own": {"url": str(archive)}}}
+    folder = copy_workflow(tmp_path / "work", settings_)
+    targets = [f"results/own/{name}" for name in ("joined.parquet", "movies.parquet", "rejected.csv")]
+    ended = snakemake(folder, *targets)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    table, listed, _ = joined(archive, tmp_path)
+    assert (folder / targets[0]).read_bytes() == table
+    assert (folder / targets[2]).read_text() == listed
+    logs = [path.read_text() for path in sorted(folder.glob("results/own/logs/join_shard/*.log"))]
+    assert [re.search(r"(\d+) bad rows left out", log) is not None for log in logs] == [True, False]
+    ended = snakemake(folder, "--report", "report.html", "--", targets[2])
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Rows left out: 6" in (folder / "report.html").read_text()
 
 
 # Thrown at the reader

@@ -478,6 +478,38 @@ def test_no_network(output: Path) -> None:
     assert done.stderr.count("trying again in") == 2
 
 
+def test_no_name_server(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    words = [
+        "x",
+        "--url",
+        "https://data.invalid/ml.zip",
+        "--output",
+        str(output),
+        "--tries",
+        "2",
+        "--wait",
+        "0",
+    ]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(Fault, match=r"Temporary failure in name resolution.*path/to/file\.zip"):
+        download_archive.main()
+    assert not output.exists()
+
+
+def test_server_that_never_answers(output: Path) -> None:
+    def silent(handler: Handler) -> None:
+        until(lambda: len(handler.server.seen) > 1)
+
+    with serving(silent, file()) as server:
+        get(server, output, timeout=0.5)
+    assert len(server.seen) == 2
+    assert only(output) == SOURCE
+
+
 def test_password_is_not_shown(output: Path) -> None:
     with serving(gives(404)) as server:
         done = bring(server.url.replace("//", "//me:secret@"), output)
