@@ -161,11 +161,11 @@ def archive_limits():
     ]
 
 
-def rejected_label(wildcards):
-    """How many rows were dropped, for the report."""
+def rejected_labels(wildcards):
+    """The report's label of the rows that were dropped: how many they are."""
     with Path(f"results/{wildcards.dataset}/rejected.csv").open(newline="") as file:
         rows = sum(1 for _ in csv.reader(file)) - 1
-    return f"Rows left out: {rows}"
+    return {"picture": f"Rows left out: {rows}"}
 
 
 def model_settings(wildcards):

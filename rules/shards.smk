@@ -144,7 +144,7 @@ rule list_rejected:
             "results/{dataset}/rejected.csv",
             caption="../report/rejected.rst",
             category="1 Data",
-            labels={"picture": rejected_label},
+            labels=rejected_labels,
         ),
     log:
         "results/{dataset}/logs/list_rejected.log",
@@ -158,4 +158,5 @@ rule list_rejected:
         runtime=10,
     shell:
         # One header for all.
-        "awk 'FNR > 1 || NR == 1' {input.rejected:q} > {output.rejected:q} 2> {log:q}"
+        "(awk 'FNR > 1 || NR == 1' {input.rejected:q} > {output.rejected:q}.partial"
+        " && mv {output.rejected:q}.partial {output.rejected:q}) 2> {log:q}"

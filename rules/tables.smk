@@ -13,7 +13,7 @@ rule join_ratings:
             "results/{dataset}/rejected.csv",
             caption="../report/rejected.rst",
             category="1 Data",
-            labels={"picture": rejected_label},
+            labels=rejected_labels,
         ),
     log:
         "results/{dataset}/logs/join_ratings.log",
