@@ -652,7 +652,8 @@ def _why_not(role: str, value: str, own: bool, text: bool) -> str | None:
     if not (value := value.strip(" \t")):
         return "is missing"
     if role == "rating":
-        number = np.float32(value if re.fullmatch(NUMBER, value) else np.nan)
+        with np.errstate(over="ignore"):
+            number = np.float32(value if re.fullmatch(NUMBER, value) else np.nan)
         good = 0.5 <= number <= 5 if own else np.isfinite(number)
         return None if good else _rule(role, own)
     if role == "time":
