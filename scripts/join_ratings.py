@@ -96,7 +96,7 @@ def join_ratings(
     Of ``shard`` (i, n) it is the i-th of n parts of the ratings, in the log's order.
 
     Raises:
-        Fault: if the archive is not as it must be, or no rating of it is; then neither file is written.
+        Fault: if the archive is not as it must be; then neither file is written.
     """
     rows = 0
     # Each shard reads the catalogue, and the first one tells of it.
@@ -108,8 +108,6 @@ def join_ratings(
             for part in ahead(regrouped(join(log.requests(block_bytes, shard), table))):
                 writer.write_table(part)
                 rows += len(part)
-        if log.rejects.total and not rows and shard == (0, 1):
-            raise Fault(f"no row can be used: {log.rejects.told()}")
         if len(more := log.uncatalogued()):
             table = movies_table(pa.concat_tables([catalogue, more]))
         # Within, so that if this fails joined.parquet does not appear either.

@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from workdir import SMALL, copy_workflow, snakemake
 
+import gather_shards
 import join_ratings
 from popularity.archive import Archive, _Table
 from popularity.program import Fault
@@ -118,11 +119,22 @@ def test_shards_and_blocks_change_nothing(tmp_path: Path) -> None:
         assert sum(rows for _, rows in parts) == whole[2]
 
 
-def test_nothing_left_is_a_fault(tmp_path: Path) -> None:
+def test_nothing_left_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = make_zip(tmp_path / "log.zip", HEADER + "\n".join(BAD))
     done = program(archive, tmp_path / "out", "--on-bad-rows", "drop")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "no row can be used: ml/ratings.csv: line 2: rating '9' must be" in done.stderr
+    assert f"{archive}: no row can be used: ml/ratings.csv: line 2: rating '9' must be" in done.stderr
+    parts = [tmp_path / f"{i}.parquet" for i in range(2)]
+    for i, part in enumerate(parts):
+        with Archive(archive, rejects=Rejects("drop")) as log:
+            join_ratings.join_ratings(log, part, tmp_path / "movies.parquet", block_bytes=40, shard=(i, 2))
+    monkeypatch.setattr(
+        sys, "argv", ["x", "--shards", *map(str, parts), "--kind", "joined", "--table", str(tmp_path / "t")]
+    )
+    with pytest.raises(
+        Fault, match=r"0\.parquet and the other parts have no rows; those of rejected\.csv say"
+    ):
+        gather_shards.main()
     archive = make_zip(tmp_path / "log.zip", HEADER + GOOD[0], "movieId,title,genres\nx,A,B\n")
     done = program(archive, tmp_path / "out", "--on-bad-rows", "drop")
     assert "ml/movies.csv: line 2: movie 'x' must be a whole number" in done.stderr
@@ -280,4 +292,4 @@ def test_whatever_the_members_hold_is_read_or_a_fault(
         with Archive(archive, kind, columns, rejects=Rejects(policy)) as log:
             join_ratings.join_ratings(log, *paths, block_bytes=50)
     except Fault as fault:
-        assert str(archive) in str(fault) or "no row can be used" in str(fault)
+        assert str(archive) in str(fault)

@@ -123,7 +123,13 @@ TOO_LITTLE = {
 }
 
 
-BEFORE_TRAINING = ["download_archive", "join_ratings", "label_popularity", "sort_by_time", "build_sequences"]
+BEFORE_TRAINING = [
+    "download_archive",
+    "join_ratings",
+    "label_popularity",
+    "sort_by_time",
+    "build_sequences",
+]
 
 
 @pytest.mark.parametrize("case", TOO_LITTLE)

@@ -398,7 +398,7 @@ class Archive:
         item's number to be its movie's, read the catalogue first. Of ``shard`` (i, n) they are the
         requests of the i-th of n parts of the blocks.
         """
-        empty, number = True, -1
+        empty, good, number = True, False, -1
         self._lines.clear()
         sizes = [self._zip.getinfo(member).file_size for member in self._parts]
         blocks = sum(-(-size // block_bytes) for size in sizes)
@@ -417,6 +417,7 @@ class Archive:
                     if min(number * shard[1] // blocks, shard[1] - 1) == shard[0]:
                         batch = self._batch(table, text, offset, block[:start])
                         if batch is not None:
+                            good = True
                             yield batch
                 offset += len(block)
                 if member in self._lines:
@@ -426,6 +427,8 @@ class Archive:
         if empty:
             raise self._fault("has no row below its header", _listed(self._parts))
         self.rejects.check(self._path)
+        if not good and shard == (0, 1):
+            raise self._fault(f"no row can be used: {self.rejects.told()}")
 
     def _table(self, member: str, block: bytes) -> tuple["_Table", int]:
         """How a member's rows are laid out, by its first block, and where they start in it."""
