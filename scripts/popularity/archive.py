@@ -688,17 +688,19 @@ def _is_id(text: str) -> bool:
 
 def _is_a_row_a_line(text: bytes, rows: int) -> bool:
     """Whether each line of a text that was parsed to so many rows is one of them, or blank."""
+    # NumPy counts ten times as fast as bytes do.
+    data = np.frombuffer(text, np.uint8)
     if b"\r" in text:
-        # Ten times as fast as to count in bytes.
-        data = np.frombuffer(text, np.uint8)
         returns = data == ord("\r")
         paired = np.count_nonzero(returns[:-1] & (data[1:] == ord("\n")))
         if paired != np.count_nonzero(returns) and _LONE_CR.search(text):
             return False
     if b'"' not in text:
         return True
-    lines = text.split(b"\n")
-    return rows == sum(1 for line in lines if line.rstrip(b"\r"))
+    # A blank line is no row, and a quote that stays open takes lines into its row: there are never more.
+    if rows == np.count_nonzero(data == ord("\n")) + (not text.endswith(b"\n")):
+        return True
+    return rows == sum(1 for line in text.split(b"\n") if line.rstrip(b"\r"))
 
 
 def _decoded(line: bytes) -> str:
