@@ -177,10 +177,12 @@ def archive_source(wildcards):
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
         return []
     path = Path(url).expanduser()
-    if path.is_dir():
-        return sorted(str(file) for file in path.rglob("*") if file.is_file())
     # A missing one is for the script to tell of.
-    return [str(path)] if path.exists() else []
+    files = path.rglob("*") if path.is_dir() else [path]
+    # A name with braces would be a wildcard: such a file is used, but not watched.
+    return sorted(
+        str(file) for file in files if file.is_file() and "{" not in str(file)
+    )
 
 
 def names_with(key):
@@ -205,6 +207,24 @@ def searched_model():
     """The settings that a search starts from."""
     name = settings["search"]["model"]
     return settings["defaults"] if name is None else MODELS[name]
+
+
+def archive_limits():
+    """Options on what an archive may hold, from the section data."""
+    data = settings["data"]
+    return [
+        "--on-bad-rows",
+        data["on_bad_rows"],
+        "--max-unpacked-gb",
+        canonical(data["max_unpacked_gb"]),
+    ]
+
+
+def rejected_labels(wildcards):
+    """The report's label of the rows that were dropped: how many they are."""
+    with Path(f"results/{wildcards.dataset}/rejected.csv").open(newline="") as file:
+        rows = sum(1 for _ in csv.reader(file)) - 1
+    return {"picture": f"Rows left out: {rows}"}
 
 
 def model_settings(wildcards):
@@ -254,6 +274,7 @@ def report_items(wildcards):
         f"{results}/leaderboard.csv",
         f"{results}/leaderboard_by_class.csv",
         f"{results}/forecast.csv",
+        f"{results}/rejected.csv",
         f"{results}/plots/eda_histograms.png",
         f"{results}/plots/requests_per_slot.png",
         f"{results}/plots/loss.png",

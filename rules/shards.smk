@@ -9,6 +9,7 @@ rule join_shard:
     output:
         joined="results/{dataset}/shards/joined-{shard}.parquet",
         movies="results/{dataset}/shards/movies-{shard}.parquet",
+        rejected="results/{dataset}/shards/rejected-{shard}.csv",
     log:
         "results/{dataset}/logs/join_shard/{shard}.log",
     benchmark:
@@ -27,10 +28,12 @@ rule join_shard:
             *given(wildcards, "--requests", "requests"),
             *given(wildcards, "--catalogue", "catalogue"),
         ],
+        limits=archive_limits(),
     shell:
         "python {input.code[0]:q} --archive {input.archive:q} --format {params.format:q}"
-        " {params.names:q} --shard {wildcards.shard}/{params.shards} --joined {output.joined:q}"
-        " --movies {output.movies:q} > {log:q} 2>&1"
+        " {params.names:q} {params.limits:q} --shard {wildcards.shard}/{params.shards}"
+        " --joined {output.joined:q} --movies {output.movies:q} --rejected {output.rejected:q}"
+        " > {log:q} 2>&1"
 
 
 rule label_shard:
@@ -127,3 +130,33 @@ rule copy_movies:
         runtime=10,
     shell:
         "cp {input.movies:q} {output.movies:q} 2> {log:q}"
+
+
+rule list_rejected:
+    """List the rows that were dropped, of all parts."""
+    input:
+        rejected=[
+            f"results/{{dataset}}/shards/rejected-{shard}.csv"
+            for shard in range(SHARDS)
+        ],
+    output:
+        rejected=report(
+            "results/{dataset}/rejected.csv",
+            caption="../report/rejected.rst",
+            category="1 Data",
+            labels=rejected_labels,
+        ),
+    log:
+        "results/{dataset}/logs/list_rejected.log",
+    benchmark:
+        "results/{dataset}/benchmarks/list_rejected.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=10,
+    shell:
+        # One header for all.
+        "(awk 'FNR > 1 || NR == 1' {input.rejected:q} > {output.rejected:q}.partial"
+        " && mv {output.rejected:q}.partial {output.rejected:q}) 2> {log:q}"

@@ -9,6 +9,12 @@ rule join_ratings:
     output:
         joined="results/{dataset}/joined.parquet",
         movies="results/{dataset}/movies.parquet",
+        rejected=report(
+            "results/{dataset}/rejected.csv",
+            caption="../report/rejected.rst",
+            category="1 Data",
+            labels=rejected_labels,
+        ),
     log:
         "results/{dataset}/logs/join_ratings.log",
     benchmark:
@@ -26,9 +32,11 @@ rule join_ratings:
             *given(wildcards, "--requests", "requests"),
             *given(wildcards, "--catalogue", "catalogue"),
         ],
+        limits=archive_limits(),
     shell:
         "python {input.code[0]:q} --archive {input.archive:q} --format {params.format:q}"
-        " {params.names:q} --joined {output.joined:q} --movies {output.movies:q} > {log:q} 2>&1"
+        " {params.names:q} {params.limits:q} --joined {output.joined:q} --movies {output.movies:q}"
+        " --rejected {output.rejected:q} > {log:q} 2>&1"
 
 
 rule label_popularity:

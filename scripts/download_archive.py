@@ -223,8 +223,11 @@ def check(path: Path, size: int | None, checksum: str | None) -> None:
     found_size = path.stat().st_size
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
-            start = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in file.read(80))
+            begin = file.read(80)
+        start = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in begin)
         said = f"{found_size} bytes that begin with {start}" if found_size else "it is empty"
+        if begin.startswith(b"\x1f\x8b"):
+            said = "it is gzipped; put its tables (.csv or .csv.gz) into a folder and give that"
         raise Wrong(f"this is no whole zip archive: {said}")
     if size is not None and found_size != size:
         raise Wrong(f"{size} bytes expected, {found_size} found")
@@ -323,6 +326,14 @@ def copy(source: Path, output: Path, size: int | None = None, checksum: str | No
         check(partial, size, checksum)
 
 
+def local_path(text: str) -> Path:
+    """Read a local path; ``~`` and ``~name`` are homes."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise Fault(str(error)) from error
+
+
 def checksum_of(text: str) -> str:
     """Read a checksum from the command line, ``sha256:HEX`` or ``md5:HEX``, in lower case."""
     checksum = text.strip().lower()
@@ -364,7 +375,7 @@ def main() -> None:
     scheme = re.match(r"([a-z][a-z0-9+.-]+):/", args.url, re.IGNORECASE)
     try:
         if scheme is None:
-            copy(Path(args.url).expanduser(), args.output, args.size, checksum)
+            copy(local_path(args.url), args.output, args.size, checksum)
         elif scheme[1].lower() in ("http", "https"):
             download(args.url, args.output, args.size, checksum, args.tries, args.timeout, args.wait)
         else:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from popularity import tables
-from popularity.program import run
+from popularity.program import Fault, run
 
 SCHEMAS = {"joined": tables.JOINED, "labelled": tables.LABELLED}
 
@@ -18,6 +18,8 @@ def main() -> None:
     args = parser.parse_args()
 
     schema = SCHEMAS[args.kind]
+    if not any(tables.count(path, schema) for path in args.shards):
+        raise Fault(f"{args.shards[0]} and the other parts have no rows; those of rejected.csv say why")
     parts = (part for path in args.shards for part in tables.batches(path, schema, schema.names))
     batches = (batch for part in parts for batch in part.to_batches())
     tables.write_batches(args.table, schema, batches)

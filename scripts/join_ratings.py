@@ -1,8 +1,10 @@
 """Join each rating with its movie's genres and release year, and number its hour, day and year."""
 
 import argparse
+import contextlib
 import json
 import logging
+import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pyarrow as pa
 
 from popularity.archive import BLOCK_BYTES, FORMS, Archive
 from popularity.program import SHARD_HELP, Fault, Shard, parse_shard, run, whole
+from popularity.rejects import POLICIES, Rejects
 from popularity.slots import slot_of
 from popularity.tables import (
     JOINED,
@@ -96,7 +99,8 @@ def join_ratings(
         Fault: if the archive is not as it must be; then neither file is written.
     """
     rows = 0
-    catalogue = log.catalogue()
+    # Each shard reads the catalogue, and the first one tells of it.
+    catalogue = log.catalogue(log.rejects if shard[0] == 0 else log.rejects.unlisted())
     table = movies_table(catalogue)
     with whole(joined) as partial:
         with open_writer(partial, JOINED) as writer:
@@ -119,6 +123,16 @@ def main() -> None:
     parser.add_argument("--columns", help="JSON: the headers of user, item, time (and rating)")
     parser.add_argument("--requests", help="member with the requests, * for any part of its name")
     parser.add_argument("--catalogue", help="member with the movies")
+    parser.add_argument(
+        "--on-bad-rows",
+        choices=POLICIES,
+        default="error",
+        help="whether a row that cannot be used is a fault",
+    )
+    parser.add_argument("--rejected", type=Path, help="CSV file to write: the rows that were dropped")
+    parser.add_argument(
+        "--max-unpacked-gb", type=float, default=math.inf, help="what the zip may unpack to"
+    )
     parser.add_argument("--shard", type=parse_shard, default=(0, 1), help=SHARD_HELP)
     parser.add_argument("--joined", type=Path, required=True, help="joined.parquet to write")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet to write")
@@ -131,9 +145,27 @@ def main() -> None:
         isinstance(columns, dict) and all(isinstance(name, str) for name in columns.values())
     ):
         raise Fault(f"--columns is {options.columns}: it must be an object of texts")
-    with Archive(options.archive, options.format, columns, options.requests, options.catalogue) as log:
+    with contextlib.ExitStack() as stack:
+        file = None
+        if options.rejected:
+            partial = stack.enter_context(whole(options.rejected))
+            file = stack.enter_context(partial.open("w", encoding="utf-8", newline=""))
+        rejects = Rejects(options.on_bad_rows, file)
+        log = stack.enter_context(
+            Archive(
+                options.archive,
+                options.format,
+                columns,
+                options.requests,
+                options.catalogue,
+                rejects,
+                options.max_unpacked_gb * 1e9,
+            )
+        )
         rows = join_ratings(log, options.joined, options.movies, shard=options.shard)
     logging.info("%d ratings joined", rows)
+    if rejects.total:
+        logging.warning("%d bad rows left out: %s", rejects.total, rejects.told())
 
 
 if __name__ == "__main__":

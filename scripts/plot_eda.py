@@ -213,8 +213,8 @@ def density(values: Floats, points: int = 512) -> tuple[Floats, Floats]:
     quartiles = np.quantile(values, [0.25, 0.75])
     deviation, spread = values.std(), (quartiles[1] - quartiles[0]) / 1.34
     width = 0.9 * (min(deviation, spread) if spread > 0 else deviation) * len(values) ** -0.2
-    # Values that are all the same are one kernel.
-    width = float(max(width, np.ptp(values) / 40)) or 1.0
+    # Values that are all the same, or nearly, are one kernel.
+    width = float(max(width, np.ptp(values) / 40, 1e-5 * np.abs(values).max())) or 1.0
     ends = (float(values.min()) - 4 * width, float(values.max()) + 4 * width)
     counts, edges = np.histogram(values.astype(np.float64), points, ends)
     step = edges[1] - edges[0]

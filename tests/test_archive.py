@@ -1,6 +1,8 @@
 """Reading archives: each release's form, other logs, and whatever may be wrong with them."""
 
+import gzip
 import re
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -465,7 +467,7 @@ def test_rows_of_other_forms_are_wrong(archive: Path) -> None:
         read(archive, "dat")
     with pytest.raises(Fault, match=r"u\.data: line 1: has 3 fields, not 4"):
         read(tab_zip(archive, "1\t2\t3\n"), "tab")
-    with pytest.raises(Fault, match=r"u\.item: line 1 has 8 fields, not 7"):
+    with pytest.raises(Fault, match=r"u\.item: line 1: has 8 fields, not 7"):
         read(tab_zip(archive, names=2), "tab")
 
 
@@ -475,12 +477,15 @@ def test_rows_of_other_forms_are_wrong(archive: Path) -> None:
         ("", r"lacks the column 'movieId' \(its header is ''\)"),
         (MOVIES.splitlines()[0], "has no movie below its header"),
         (MOVIES.replace("title", "name"), "lacks the column 'title'"),
-        (MOVIES + "5,A, B (1990),Drama\n", "line 4 has 4 fields, the header 3: quote a title"),
+        (MOVIES + "5,A, B (1990),Drama\n", "line 4: has 4 fields, the header 3: quote a title"),
         (MOVIES + "x,A (1990),Drama\n", f"line 4: movie 'x' {ID_RULE}"),
         (MOVIES + ",A (1990),Drama\n", f"line 4: movie '' {ID_RULE}"),
-        (MOVIES + "10,A (1990),Drama\n", "movie '10' is there twice (lines 2 and 4)"),
+        (MOVIES + "10,A (1990),Drama\n", "line 4: movie '10' is there already, on line 2"),
         (MOVIES + '5,"A (1990),Drama\n', "line 4: unexpected end of data"),
-        ((MOVIES + "5,é (1990),Drama\n").encode("latin-1"), "line 4 is not UTF-8"),
+        (
+            (MOVIES + "5,é (1990),Drama\n").encode("latin-1"),
+            r"line 4: '5,\\udce9 \(1990\),Drama' is not UTF-8",
+        ),
     ],
 )
 def test_movies_are_wrong(archive: Path, movies: str | bytes, reason: str) -> None:
@@ -512,3 +517,64 @@ def test_ahead_keeps_order_raises_and_stops() -> None:
     assert next(some) == 0
     some.close()
     assert len(made) <= 5
+
+
+# Gzip, and what unpacks to too much
+
+
+@pytest.mark.parametrize("block_bytes", [1, 40, 1 << 20])
+def test_reads_gzipped_members(archive: Path, block_bytes: int) -> None:
+    # Two gzip streams one after the other are one file, too.
+    packed = gzip.compress(RATINGS[:50].encode()) + gzip.compress(RATINGS[50:].encode())
+    make_zip(archive, {"ml/ratings.csv.gz": packed, "ml/movies.csv.gz": gzip.compress(MOVIES.encode())})
+    assert read(archive, block_bytes=block_bytes) == read(movielens(archive.with_name("plain.zip")))
+    make_zip(archive, {"access.csv.gz": gzip.compress(b"at,page,visitor\n30,1,5\n")})
+    assert read(archive, columns=OWN)[0] == [(5, 1, None, 30)]
+
+
+def test_gzipped_members_may_be_wrong(archive: Path) -> None:
+    packed = gzip.compress(RATINGS.encode(), mtime=0)
+    for data in (packed[:-1], packed[:30], b"no gzip", packed.replace(packed[-8:-4], b"abcd"), b""):
+        make_zip(archive, {"ratings.csv.gz": data, "movies.csv": MOVIES})
+        with pytest.raises(Fault, match=r"ratings\.csv\.gz: is (damaged|empty)"):
+            read(archive)
+    make_zip(archive, {"ratings.csv": RATINGS, "ratings.csv.gz": packed, "movies.csv": MOVIES})
+    with pytest.raises(Fault, match="more than once"):
+        read(archive)
+
+
+BOMB = "9" * 100 + "\n"
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "movies.csv"])
+@pytest.mark.parametrize("kind", ["declared", "real"])
+def test_a_zip_bomb_is_refused_before_it_unpacks(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    monkeypatch.setattr("popularity.archive.BLOCK_BYTES", 100_000)
+    bomb = RATINGS.splitlines(keepends=True)[0] + BOMB * 100_000
+    members: dict[str, str | bytes] = {"ratings.csv": RATINGS, "movies.csv": MOVIES, name: bomb}
+    if kind == "real":
+        # The zip tells the size of what is gzipped.
+        del members[name]
+        members[f"{name}.gz"] = gzip.compress(bomb.encode())
+    make_zip(archive, members)
+    assert archive.stat().st_size < 100_000
+    tracemalloc.start()
+    with pytest.raises(Fault, match=r"unpacks to more than 0\.001 GB.*`data: max_unpacked_gb`"):
+        read(archive, max_bytes=1e6, block_bytes=100_000)
+    assert tracemalloc.get_traced_memory()[1] < 4e6
+    tracemalloc.stop()
+
+
+def test_more_than_a_member_says_is_a_fault(archive: Path) -> None:
+    bomb = RATINGS + "1,31,2.5,1260759144\n" * 10_000
+    set_in_zip(movielens(archive, bomb), 22, 24, len(MOVIES).to_bytes(4, "little"))
+    with pytest.raises(Fault, match=r"ratings\.csv: is damaged"):
+        read(archive, max_bytes=2000, block_bytes=1000)
+
+
+def test_a_catalogue_has_a_size(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("popularity.archive.LARGEST_CATALOGUE", 10)
+    with pytest.raises(Fault, match=r"movies\.csv: is larger than .* it is no catalogue"):
+        read(movielens(archive))

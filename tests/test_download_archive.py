@@ -1,5 +1,6 @@
 """scripts/download_archive.py against scripted servers on this machine; no test meets a network."""
 
+import gzip
 import hashlib
 import http.server
 import io
@@ -398,7 +399,7 @@ def test_partial_of_unknown_origin_is_not_used(output: Path, partial: Path, side
 # What goes wrong for good
 
 
-@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_refused_at_once(output: Path, status: int) -> None:
     with serving(gives(status, b"gone")) as server:
         done = bring(server.url, output)
@@ -457,8 +458,9 @@ def test_checksum_of_no_known_form(output: Path, checksum: str) -> None:
         (b"<!DOCTYPE html>\n<p>Please log in \xff", "<!DOCTYPE html>.<p>Please log in ."),
         (b"", "it is empty"),
         (SOURCE[:-100], "no whole zip archive"),
+        (gzip.compress(b"userId,"), "it is gzipped; put its tables (.csv or .csv.gz) into a folder"),
     ],
-    ids=["html", "empty", "cut"],
+    ids=["html", "empty", "cut", "gzip"],
 )
 def test_no_zip(output: Path, body: bytes, words: str) -> None:
     with serving(gives(200, body)) as server:
@@ -474,6 +476,38 @@ def test_no_network(output: Path) -> None:
         done = bring(url, output, "--tries", 3)
     assert_fault(done, output, url, "refused", "datasets: ml-test: url: path/to/file.zip")
     assert done.stderr.count("trying again in") == 2
+
+
+def test_no_name_server(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    words = [
+        "x",
+        "--url",
+        "https://data.invalid/ml.zip",
+        "--output",
+        str(output),
+        "--tries",
+        "2",
+        "--wait",
+        "0",
+    ]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(Fault, match=r"Temporary failure in name resolution.*path/to/file\.zip"):
+        download_archive.main()
+    assert not output.exists()
+
+
+def test_server_that_never_answers(output: Path) -> None:
+    def silent(handler: Handler) -> None:
+        until(lambda: len(handler.server.seen) > 1)
+
+    with serving(silent, file()) as server:
+        get(server, output, timeout=0.5)
+    assert len(server.seen) == 2
+    assert only(output) == SOURCE
 
 
 def test_password_is_not_shown(output: Path) -> None:
@@ -621,6 +655,10 @@ def test_local_link_out_of_the_folder_is_followed(output: Path, tmp_path: Path) 
     download_archive.copy(folder, output)
     with zipfile.ZipFile(output) as archive:
         assert archive.read("ml-test/ratings.csv") == b"1"
+
+
+def test_home_of_nobody(output: Path) -> None:
+    assert_fault(bring("~nosuchuser/x.zip", output), output, "~nosuchuser/x.zip", "home directory")
 
 
 def test_local_folder_without_files(output: Path, tmp_path: Path) -> None:

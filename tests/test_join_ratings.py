@@ -172,7 +172,7 @@ def test_too_many_genres() -> None:
         ),
         (
             {"m/ratings.csv": RATINGS, "m/movies.csv": MOVIES_CSV + "1,A, The (1990),Drama\n"},
-            "m/movies.csv: line 8 has 4 fields",
+            "m/movies.csv: line 8: has 4 fields",
         ),
     ],
 )

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from popularity.settings import SettingsError, canonical, offset_grid, resolve_settings
 
@@ -97,6 +99,24 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
         ),
         ({"models.gru.layers": []}, "models.gru.layers: found []; allowed: at least 1 entries"),
         ({"models.a;b": {}}, 'models: found "a;b"; allowed: text of the form ^[A-Za-z0-9]'),
+        ({"models.a\nb": {}}, 'models: found "a\\nb"; allowed: text of the form'),
+        ({"models.a\n": {}}, 'models: found "a\\n"; allowed: text of the form'),
+        ({"models.a b": {}}, 'models: found "a b"; allowed: text of the form'),
+        ({"datasets.'x'": {"url": "x.zip"}}, "datasets: found \"'x'\"; allowed: text of the form"),
+        ({"datasets...": {"url": "x.zip"}}, "datasets: found"),
+        ({"models." + "a" * 101: {}}, "allowed: at most 100 characters"),
+        ({"data.on_bad_rows": "ignore"}, 'data.on_bad_rows: found "ignore"; allowed: "error", "drop"'),
+        ({"data.max_unpacked_gb": 0}, "data.max_unpacked_gb: found 0; allowed: more than 0"),
+        (
+            {"datasets.x": {"url": "resources/x.zip"}},
+            'datasets.x.url: found "resources/x.zip", where the wo',
+        ),
+        (
+            {"datasets.x": {"url": "./resources/../resources"}},
+            "writes its own copy, resources/x.zip; allowed",
+        ),
+        ({"datasets.x": {"url": "."}}, "so move the file or folder and give its new place"),
+        ({"datasets.x": {"url": "~nosuchuser/x.zip"}}, "allowed: a path that can be told"),
         ({"seeds": [1, 1]}, "seeds: found [1, 1]; allowed: each entry once"),
         ({"defaults.features": ["log_cuont"]}, 'defaults.features.0: found "log_cuont"; allowed: text of'),
         (
@@ -195,6 +215,42 @@ def test_a_wrong_setting_is_told_by_path_with_what_was_found_and_is_allowed(
     changes: dict[str, Any], message: str
 ) -> None:
     assert message in fault(changes)
+
+
+def test_a_link_to_the_copy_is_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.zip").symlink_to(tmp_path / "resources" / "x.zip")
+    message = "datasets.x.url: found"
+    assert message in fault({"datasets.x": {"url": "link.zip"}})
+    assert message in fault({"datasets.x": {"url": str(tmp_path / "resources" / "x.zip")}})
+    resolve_settings(changed({"datasets.x": {"url": "resources/y.zip"}}), SCHEMA)
+    # The copy may have been made as a link to it: only the link is written anew.
+    (tmp_path / "resources").mkdir()
+    (tmp_path / "resources" / "x.zip").symlink_to(tmp_path / "mine.zip")
+    resolve_settings(changed({"datasets.x": {"url": "mine.zip"}}), SCHEMA)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner),
+    max_leaves=5,
+)
+PATHS = [
+    path.replace("NAME", name) for path, _ in GENERATE["keys"](SCHEMA, SCHEMA, "") for name in ("x", "demo")
+]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(changes=st.dictionaries(st.sampled_from(PATHS), ANYTHING, min_size=1, max_size=3))
+def test_whatever_the_settings_are_they_are_resolved_or_told_of(changes: dict[str, Any]) -> None:
+    try:
+        resolve_settings(changed(changes), SCHEMA)
+    except (AttributeError, TypeError) as error:
+        # Of `changed`, that finds no place for a key below a value that is none.
+        assert error.__traceback__ is not None
+        assert error.__traceback__.tb_next.tb_frame.f_code.co_name == "changed"  # type: ignore[union-attr]
+    except SettingsError as error:
+        assert str(error)
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:

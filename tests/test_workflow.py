@@ -150,6 +150,20 @@ def test_a_bad_archive_is_told_and_leaves_nothing(tmp_path: Path, kind: str, wor
     assert not list((folder / "results").rglob("*.parquet"))
 
 
+def test_when_one_job_fails_the_others_go_on(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "good.zip", "w") as archive:
+        archive.writestr("ratings.csv", "userId,movieId,rating,timestamp\n1,1,4.0,1000000000\n")
+        archive.writestr("movies.csv", "movieId,title,genres\n1,A (1990),Drama\n")
+    datasets = {name: {"url": f"{tmp_path}/{name}.zip"} for name in ("bad", "good", "worse")}
+    folder = copy_workflow(tmp_path / "work", {**SMALL, "dataset": "good", "datasets": datasets})
+    ended = snakemake(folder, "--cores", "1", *(f"results/{name}/joined.parquet" for name in datasets))
+    assert ended.returncode != 0
+    assert [path.parent.name for path in folder.glob("results/*/joined.parquet")] == ["good"]
+    said = ended.stdout + ended.stderr
+    assert "bad.zip: no such file or folder" in said
+    assert "worse.zip: no such file or folder" in said
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="no shared/data beside the repository")
 def test_ml_latest_small_by_the_week(tmp_path: Path) -> None:
     settings = json.loads(json.dumps(SMALL))

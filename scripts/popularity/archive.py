@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-from isal import isal_zlib
+from isal import igzip, isal_zlib
 
 from popularity.program import Fault, Shard
+from popularity.rejects import Rejects
 from popularity.tables import JOINED, MOVIES, ahead, array, numbers, text_array
 
 # A field is as long as it is: whether it is good is for the rules below to say.
@@ -28,6 +29,12 @@ csv.field_size_limit(2**31 - 1)
 
 #: Bytes of text that are parsed at once.
 BLOCK_BYTES = 16 << 20
+
+#: Bytes of a catalogue, which is read as a whole: 20 million movies and more.
+LARGEST_CATALOGUE = 2 << 30
+
+#: Bytes of text of which each row is looked at, once it is known that one of them is bad.
+_FEW_BYTES = 1 << 12
 
 #: Largest id, and the first second (UTC) of the year 2200, before which every timestamp must lie.
 LARGEST_ID = 2**31 - 1
@@ -41,6 +48,11 @@ REQUESTS = pa.schema([JOINED.field(name) for name in ROLES.values()])
 CATALOGUE = pa.schema([MOVIES.field(name) for name in ("movieId", "title", "genre_names")])
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_BOM = "\ufeff".encode()
+_NOT_BLANK = re.compile(rb"[^\r\n]")
+_LONE_CR = re.compile(rb"\r(?![\r\n]|\Z)")
 
 #: Genres that say that there is none.
 NO_GENRES = ("", "(no genres listed)")
@@ -63,6 +75,18 @@ FORMS = {
 }
 
 
+@dataclass(frozen=True)
+class _Movie:
+    """A row of the catalogue, from its line on, or why it is none."""
+
+    line: int
+    row: str
+    item: str = ""
+    title: str | None = None
+    genres: str = ""
+    reason: str | None = None
+
+
 class Archive:
     """A log of requests (ratings) and its catalogue (movies) in a zip, to be used as a context.
 
@@ -75,9 +99,11 @@ class Archive:
             at the first rows shows), and a text gets the number of its first appearance, from 1.
         requests: name or pattern of the members with the requests, if not MovieLens' own.
         catalogue: name of the member with the movies, if not MovieLens' own.
+        rejects: where rows that cannot be used are noted; by default they are a fault.
+        max_bytes: how much the members may unpack to.
 
     Raises:
-        Fault: if this is no whole zip, or lacks a member or a column.
+        Fault: if this is no whole zip, lacks a member or a column, or unpacks to more.
     """
 
     def __init__(
@@ -87,9 +113,16 @@ class Archive:
         columns: Mapping[str, str] | None = None,
         requests: str | None = None,
         catalogue: str | None = None,
+        rejects: Rejects | None = None,
+        max_bytes: float = float("inf"),
     ) -> None:
         """Open the zip and find its members."""
         self._path = path
+        self.rejects = rejects or Rejects()
+        self._max_bytes = max_bytes
+        self._unpacked: dict[str, int] = {}
+        # Lines before the block at hand, by member, counted from a member's first bad row on.
+        self._lines: dict[str, int] = {}
         self._form = FORMS[form]
         self._zip = _open_zip(path)
         self._own = columns is None
@@ -100,6 +133,8 @@ class Archive:
         self._members = sorted(members, key=_natural)
         self._catalogue = self._find_catalogue(catalogue)
         self._parts = self._find_requests(requests)
+        used = [*self._parts, *filter(None, [self._catalogue])]
+        self._check_size(sum(self._zip.getinfo(member).file_size for member in used))
         # Texts that stand for ids, by role; and the items that the catalogue lacks.
         self._codes: dict[str, dict[str, int]] = {}
         if not self._own:
@@ -120,10 +155,18 @@ class Archive:
     def _fault(self, message: str, member: str | None = None) -> Fault:
         return Fault(f"{self._path}: {member}: {message}" if member else f"{self._path}: {message}")
 
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise self._fault(
+                f"unpacks to more than {self._max_bytes / 1e9:g} GB: if it is what you expect, and no"
+                " zip bomb, raise `data: max_unpacked_gb`"
+            )
+
     def _named(self, pattern: str) -> list[str]:
-        """Members whose name, or whole path, fits the pattern."""
-        fits = [m for m in self._members if any(fnmatchcase(n, pattern) for n in (m, _name(m)))]
-        if len({m.rpartition("/")[0] for m in fits}) > 1 or len(set(fits)) < len(fits):
+        """Members whose name, or whole path, fits the pattern; each may be gzipped (NAME.gz)."""
+        fits = [m for m in self._members if any(fnmatchcase(_plain(n), pattern) for n in (m, _name(m)))]
+        plain = {_plain(m) for m in fits}
+        if len({m.rpartition("/")[0] for m in fits}) > 1 or len(plain) < len(fits):
             raise self._fault(
                 f"{pattern} is there more than once ({_listed(fits)}): make a zip with one of them"
             )
@@ -143,7 +186,7 @@ class Archive:
             if not found:
                 raise self._lacks(pattern or self._form.requests)
             return found
-        found = [m for m in self._members if m.lower().endswith(".csv") and m != self._catalogue]
+        found = [m for m in self._members if _plain(m.lower()).endswith(".csv") and m != self._catalogue]
         if len(found) != 1:
             raise self._fault(
                 f"which .csv holds the requests? It holds {_listed(found)}: say it as `requests:`"
@@ -158,9 +201,12 @@ class Archive:
 
     def _blocks(self, member: str, block_bytes: int) -> Iterator[bytes]:
         """Text of a member in blocks of whole lines."""
-        rest = b""
+        rest, size = b"", 0
         try:
             for data in self._inflated(self._zip.getinfo(member), block_bytes):
+                size += len(data)
+                self._unpacked[member] = max(size, self._unpacked.get(member, 0))
+                self._check_size(sum(self._unpacked.values()))
                 end = data.rfind(b"\n") + 1
                 if end:
                     yield b"".join((rest, memoryview(data)[:end]))
@@ -184,6 +230,10 @@ class Archive:
 
     def _inflated(self, member: zipfile.ZipInfo, block_bytes: int) -> Iterator[bytes]:
         """Contents of a member in blocks of ``block_bytes``, the last one shorter; checked at the end."""
+        if member.filename.endswith(".gz"):
+            with self._zip.open(member) as packed, igzip.open(packed) as file:
+                yield from iter(lambda: file.read(block_bytes), b"")
+            return
         with self._zip.open(member) as file:
             # Opening has checked the member's own header. ISA-L inflates three times as fast as zlib.
             if member.compress_type != zipfile.ZIP_DEFLATED:
@@ -202,45 +252,61 @@ class Archive:
                     break
                 size += len(data)
                 checksum = isal_zlib.crc32(data, checksum)
+                if size > member.file_size:
+                    break
                 if data:
                     yield data
         if not inflater.eof or size != member.file_size or checksum != member.CRC:
             raise zipfile.BadZipFile("its size or checksum is wrong")
 
     def _text(self, member: str) -> str:
-        """Whole text of a small member."""
-        data = b"".join(self._blocks(member, BLOCK_BYTES))
+        """Whole text of a small member; a byte that is not UTF-8 is a lone surrogate in it."""
+        blocks, size = [], 0
+        for block in self._blocks(member, BLOCK_BYTES):
+            blocks.append(block)
+            size += len(block)
+            if size > LARGEST_CATALOGUE:
+                raise self._fault(
+                    f"is larger than {LARGEST_CATALOGUE >> 30} GiB: it is no catalogue", member
+                )
+        data = b"".join(blocks)
         try:
             return data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
+        except UnicodeDecodeError:
             if not self._form.has_header:
                 return data.decode("latin-1")
-            line = data.count(b"\n", 0, error.start) + 1
-            reason = f"line {line} is not UTF-8: save the file as UTF-8"
-            raise self._fault(reason, member) from error
+            return data.decode("utf-8-sig", "surrogateescape")
 
     # The catalogue
 
-    def catalogue(self) -> pa.Table:
-        """Movies in the archive's order: movieId, title, genre_names (null if there is none)."""
+    def catalogue(self, rejects: Rejects | None = None) -> pa.Table:
+        """Movies in the archive's order: movieId, title, genre_names (null if there is none).
+
+        Rows that are no movie, or one that was there before, are noted in ``rejects`` (default: this
+        archive's own).
+        """
+        rejects = rejects or self.rejects
         if self._catalogue is None:
             return CATALOGUE.empty_table()
         lines: dict[int, int] = {}
         titles: list[str] = []
         genres: list[str | None] = []
-        for line, item, title, genre in self._movies(self._catalogue):
-            if (code := self._item(item)) is None:
-                raise self._fault(f"line {line}: movie {item!r} {_rule('item')}", self._catalogue)
-            if code in lines:
-                raise self._fault(
-                    f"movie {item!r} is there twice (lines {lines[code]} and {line}): keep one",
-                    self._catalogue,
-                )
-            lines[code] = line
-            titles.append(item if title is None else title)
-            genres.append(None if genre in NO_GENRES else genre)
+        for movie in self._movies(self._catalogue):
+            code, reason = self._item(movie.item), movie.reason
+            if reason is None and code is None:
+                reason = f"movie {movie.item!r:.100} {_rule('item')}"
+            elif reason is None and code in lines:
+                reason = f"movie {movie.item!r:.100} is there already, on line {lines[code]}"
+            if reason is not None or code is None:
+                rejects.add(self._catalogue, movie.line, str(reason), movie.row)
+                continue
+            lines[code] = movie.line
+            titles.append(movie.item if movie.title is None else movie.title)
+            genres.append(None if movie.genres in NO_GENRES else movie.genres)
+        rejects.check(self._path)
         if not lines:
-            raise self._fault("has no movie below its header", self._catalogue)
+            bad = rejects.told()
+            raise self._fault(bad or "has no movie below its header", None if bad else self._catalogue)
         self._titled = set(lines)
         return _catalogue_table(list(lines), titles, genres)
 
@@ -261,8 +327,8 @@ class Archive:
             return codes.setdefault(text, len(codes) + 1)
         return int(text) if _is_id(text) else None
 
-    def _movies(self, member: str) -> Iterator[tuple[int, str, str | None, str]]:
-        """Line, id, title and genres of each movie."""
+    def _movies(self, member: str) -> Iterator["_Movie"]:
+        """Movies of the catalogue, and rows that are none, with the reason."""
         text = self._text(member)
         if self._form.has_header:
             yield from self._movies_csv(member, text)
@@ -270,21 +336,24 @@ class Archive:
             for line, row in _rows(text):
                 # A title may hold the separator, an id and genres do not.
                 if row.count("::") < 2:
-                    raise self._fault(f"line {line}: {row!r} is not id::title::genres", member)
+                    yield _Movie(line, row, reason=f"{row!r:.100} is not id::title::genres")
+                    continue
                 item, title = row.split("::", 1)
                 title, genre = title.rsplit("::", 1)
-                yield line, item, title, genre
+                yield _Movie(line, row, item, title, genre)
         else:
             names = self._genre_names()
             for line, row in _rows(text):
                 fields = row.split("|")
                 if len(fields) != 5 + len(names):
-                    raise self._fault(f"line {line} has {len(fields)} fields, not {5 + len(names)}", member)
+                    yield _Movie(line, row, reason=f"has {len(fields)} fields, not {5 + len(names)}")
+                    continue
                 own = [n for n, flag in zip(names, fields[5:], strict=True) if flag == "1"]
-                yield line, fields[0], fields[1], "|".join(n for n in own if n != "unknown")
+                yield _Movie(line, row, fields[0], fields[1], "|".join(n for n in own if n != "unknown"))
 
-    def _movies_csv(self, member: str, text: str) -> Iterator[tuple[int, str, str | None, str]]:
+    def _movies_csv(self, member: str, text: str) -> Iterator["_Movie"]:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        damaged = _NOT_UTF8.search(text)
         try:
             header = [name.strip() for name in next(reader, [])]
             item = self._columns["item"] if self._columns["item"] in header else "movieId"
@@ -293,15 +362,19 @@ class Archive:
             at = {name: header.index(name) for name in (item, "title", "genres") if name in header}
             line = reader.line_num + 1
             for row in reader:
+                whole = ",".join(row)
                 if row and len(row) != len(header):
-                    raise self._fault(
-                        f"line {line} has {len(row)} fields, the header {len(header)}:"
-                        " quote a title that holds a comma",
-                        member,
+                    reason = (
+                        f"has {len(row)} fields, the header {len(header)}: quote a title that holds a comma"
                     )
-                if row:
+                    yield _Movie(line, whole, reason=reason)
+                elif damaged and _NOT_UTF8.search(whole):
+                    yield _Movie(line, whole, reason=f"{whole!r:.100} is not UTF-8: save the file as UTF-8")
+                elif row:
                     title = row[at["title"]] if "title" in at else None
-                    yield line, row[at[item]], title, row[at["genres"]] if "genres" in at else ""
+                    yield _Movie(
+                        line, whole, row[at[item]], title, row[at["genres"]] if "genres" in at else ""
+                    )
                 line = reader.line_num + 1
         except csv.Error as error:
             raise self._fault(f"line {reader.line_num}: {error}: mend its quotes", member) from error
@@ -325,7 +398,8 @@ class Archive:
         item's number to be its movie's, read the catalogue first. Of ``shard`` (i, n) they are the
         requests of the i-th of n parts of the blocks.
         """
-        empty, number = True, -1
+        empty, good, number = True, False, -1
+        self._lines.clear()
         sizes = [self._zip.getinfo(member).file_size for member in self._parts]
         blocks = sum(-(-size // block_bytes) for size in sizes)
         for member in self._parts:
@@ -338,19 +412,27 @@ class Archive:
                     start = 0
                 # What is left of a block that holds only the header, or blank lines, is no table.
                 text = block[start:] if start else block
-                if text and not text.isspace():
+                if _NOT_BLANK.search(text):
                     empty = False
                     if min(number * shard[1] // blocks, shard[1] - 1) == shard[0]:
-                        yield self._batch(table, text, offset + start)
+                        batch = self._batch(table, text, offset, block[:start])
+                        if batch is not None:
+                            good = True
+                            yield batch
                 offset += len(block)
+                if member in self._lines:
+                    self._lines[member] += block.count(b"\n")
             if table is None:
                 raise self._fault("is empty: get the archive again", member)
         if empty:
             raise self._fault("has no row below its header", _listed(self._parts))
+        self.rejects.check(self._path)
+        if not good and shard == (0, 1):
+            raise self._fault(f"no row can be used: {self.rejects.told()}")
 
     def _table(self, member: str, block: bytes) -> tuple["_Table", int]:
         """How a member's rows are laid out, by its first block, and where they start in it."""
-        start = 3 if block.startswith(b"\xef\xbb\xbf") else 0
+        start = len(_BOM) if block.startswith(_BOM) else 0
         if not self._form.has_header:
             names = list(ROLES.values())
         else:
@@ -380,25 +462,30 @@ class Archive:
                 for role, sample in samples.items():
                     sample.append(row[table.at[role]])
         if self._catalogue:
-            samples["item"] += [item for _, item, _, _ in self._movies(self._catalogue)]
+            samples["item"] += [movie.item for movie in self._movies(self._catalogue) if not movie.reason]
         whole = re.compile(r"\s*-?[0-9]*\s*")
         return {r: {} for r, texts in samples.items() if not all(map(whole.fullmatch, texts))}
 
-    def _batch(self, table: "_Table", text: bytes, offset: int) -> pa.RecordBatch:
-        """Parse a block of rows that begins ``offset`` bytes into its member."""
+    def _batch(self, table: "_Table", text: bytes, offset: int, header: bytes) -> pa.RecordBatch | None:
+        """Parse a block's rows; the block begins ``offset`` bytes into its member with this header.
+
+        None if no row of it is left, or if a bad row has turned up, which needs no more than a count.
+        """
         try:
             columns = table.parse(text)
-        except pa.ArrowInvalid as error:
-            # Only now is it worth to look at each row, and to count the lines before.
-            before = 0
-            for block in self._blocks(table.member, BLOCK_BYTES):
-                before += block.count(b"\n", 0, offset)
-                offset -= len(block)
-                if offset <= 0:
-                    break
-            fault = table.first_fault(text)
-            line, reason = fault or (1, f"or a later line: {error}")
-            raise self._fault(f"line {before + line}: {reason}", table.member) from error
+        except pa.ArrowInvalid:
+            # Only now is it worth to look at single rows, and to count the lines before.
+            if table.member not in self._lines:
+                self._lines[table.member] = self._lines_before(table.member, offset)
+            before = self._lines[table.member] + header.count(b"\n")
+            good, bad = table.sift(text)
+            for line, reason, row in bad:
+                self.rejects.add(table.member, before + line, reason, row)
+            if not good:
+                return None
+            columns = table.parse(good)
+        if self.rejects.total and not self.rejects.drops:
+            return None
         for role, codes in self._codes.items():
             columns[role] = _encode(columns[role], codes)
         if not self._own:
@@ -406,6 +493,16 @@ class Archive:
         if "rating" not in columns:
             columns["rating"] = pa.nulls(len(columns["time"]), pa.float32())
         return pa.record_batch([columns[role] for role in ROLES], REQUESTS)
+
+    def _lines_before(self, member: str, offset: int) -> int:
+        """Lines in the first ``offset`` bytes of a member."""
+        lines = 0
+        for block in self._blocks(member, BLOCK_BYTES):
+            lines += block.count(b"\n", 0, max(offset, 0))
+            offset -= len(block)
+            if offset <= 0:
+                break
+        return lines
 
     def _note_items(self, items: pa.Array) -> None:
         texts = list(self._codes["item"]) if "item" in self._codes else None
@@ -439,6 +536,9 @@ class _Table:
             block_size=4 << 20,
             use_threads=False,
         )
+        if text.startswith(_BOM):
+            # A mark at the beginning of a block, but not of the member, is no mark; Arrow would skip it.
+            text = b"\n" + text
         quoted = self.separator == "," and b'"' in text
         delimiter = self.separator[0] if self.separator != "::" else "\t"
         return pacsv.read_csv(
@@ -454,6 +554,8 @@ class _Table:
             text = text.replace(b"::", b"\t")
         parsed = self._read(text, {role: self._type(role) for role in self.at}).combine_chunks()
         columns = {role: parsed[role].chunk(0) for role in self.at}
+        if not _is_a_row_a_line(text, len(parsed)):
+            raise pa.ArrowInvalid("a row is not one line")
         if not all(_sound(role, column, self.own) for role, column in columns.items()):
             raise pa.ArrowInvalid("a value is out of its range")
         whole = [r for r in self.at if r != "rating" and r not in self.texts]
@@ -466,18 +568,66 @@ class _Table:
 
     def rows(self, text: bytes) -> Iterator[tuple[int, list[str]]]:
         """Fields of each row and the number of its line in this text, from 1; a slow way."""
-        for line, row in _rows(text.decode("utf-8", "replace")):
+        for line, row in _rows(text.decode("utf-8", "surrogateescape")):
             yield line, _fields(row, self.separator)
 
-    def first_fault(self, text: bytes) -> tuple[int, str] | None:
-        """Line (in this text, from 1) and reason of the first row that is not as it must be."""
-        for line, row in self.rows(text):
-            if len(row) != self.width:
-                return line, f"has {len(row)} fields, not {self.width}"
-            for role, place in self.at.items():
-                value = row[place].strip()
-                if reason := _why_not(role, value, self.own, role in self.texts):
-                    return line, f"{ROLES[role] if self.own else role} {value!r:.100} {reason}"
+    def sift(self, text: bytes) -> tuple[bytes, list[tuple[int, str, str]]]:
+        """Part the good rows of a block from the bad ones.
+
+        Parts without a bad row are found by parsing them, so that a bad row here and there costs little.
+
+        Returns:
+            The good rows, and each bad one's line (in this text, from 1), reason and text.
+        """
+        good, bad, todo, before = [], [], [text], 0
+        while todo:
+            part = todo.pop()
+            middle = part.find(b"\n", len(part) // 2) + 1
+            if self._parses(part):
+                good.append(part)
+            elif len(part) > _FEW_BYTES and 0 < middle < len(part):
+                todo += [part[middle:], part[:middle]]
+                continue
+            else:
+                lines = [line + b"\n" for line in part.split(b"\n")]
+                reasons = list(map(self._why_not, lines))
+                if not self._parses(b"".join(x for x, r in zip(lines, reasons, strict=True) if r is None)):
+                    reasons = [r or self._parse_error(x) for x, r in zip(lines, reasons, strict=True)]
+                for number, (line, reason) in enumerate(zip(lines, reasons, strict=True), 1):
+                    if reason is None:
+                        good.append(line)
+                    else:
+                        bad.append((before + number, reason, _decoded(line)))
+            before += part.count(b"\n")
+        rows = b"".join(good)
+        return rows if _NOT_BLANK.search(rows) else b"", bad
+
+    def _parses(self, text: bytes) -> bool:
+        return self._parse_error(text) is None
+
+    def _parse_error(self, text: bytes) -> str | None:
+        try:
+            if _NOT_BLANK.search(text):
+                self.parse(text)
+        except pa.ArrowInvalid as error:
+            return f"cannot be read ({error})"
+        return None
+
+    def _why_not(self, line: bytes) -> str | None:
+        """Why a line is no good row; None if it is one, or blank."""
+        if not (row := _decoded(line)):
+            return None
+        if "\r" in row:
+            return "has an end of line (CR) within it"
+        fields = _fields(row, self.separator)
+        if len(fields) != self.width:
+            return f"has {len(fields)} fields, not {self.width}"
+        if fields[-1].endswith("\n"):
+            return "has a quote that does not end on its line"
+        for role, place in self.at.items():
+            value = fields[place]
+            if reason := _why_not(role, value, self.own, role in self.texts):
+                return f"{ROLES[role] if self.own else role} {value!r:.100} {reason}"
         return None
 
 
@@ -500,16 +650,17 @@ def _sound(role: str, column: pa.Array, own: bool) -> bool:
 
 def _why_not(role: str, value: str, own: bool, text: bool) -> str | None:
     """Why a value cannot be what its role asks for."""
-    if not value:
+    if text and value:
+        return "is not UTF-8: save the file as UTF-8" if _NOT_UTF8.search(value) else None
+    if not (value := value.strip(" \t")):
         return "is missing"
-    if text:
-        return "is not UTF-8: save the file as UTF-8" if "\ufffd" in value else None
     if role == "rating":
-        number = float(value) if re.fullmatch(NUMBER, value) else np.nan
-        good = 0.5 <= number <= 5 if own else abs(number) < 3.4e38
+        with np.errstate(over="ignore"):
+            number = np.float32(value if re.fullmatch(NUMBER, value) else np.nan)
+        good = 0.5 <= number <= 5 if own else np.isfinite(number)
         return None if good else _rule(role, own)
     if role == "time":
-        if re.fullmatch("[0-9]+", value) and int(value) < TOO_LATE:
+        if (time := _whole_number(value)) is not None and time < TOO_LATE:
             return None
         hint = "; it looks like milliseconds: divide by 1000"
         return _rule(role) + (hint if re.fullmatch(r"[0-9]{12,14}", value) else "")
@@ -525,8 +676,36 @@ def _rule(role: str, own: bool = True) -> str:
     return f"must be a whole number from 0 to {LARGEST_ID}"
 
 
+def _whole_number(text: str) -> int | None:
+    """A number of digits alone; None if it is none, or too long to be any of ours."""
+    return int(text) if re.fullmatch("0*[0-9]{1,18}", text) else None
+
+
 def _is_id(text: str) -> bool:
-    return bool(re.fullmatch("[0-9]+", text)) and int(text) <= LARGEST_ID
+    number = _whole_number(text)
+    return number is not None and number <= LARGEST_ID
+
+
+def _is_a_row_a_line(text: bytes, rows: int) -> bool:
+    """Whether each line of a text that was parsed to so many rows is one of them, or blank."""
+    # NumPy counts ten times as fast as bytes do.
+    data = np.frombuffer(text, np.uint8)
+    if b"\r" in text:
+        returns = data == ord("\r")
+        paired = np.count_nonzero(returns[:-1] & (data[1:] == ord("\n")))
+        if paired != np.count_nonzero(returns) and _LONE_CR.search(text):
+            return False
+    if b'"' not in text:
+        return True
+    # A blank line is no row, and a quote that stays open takes lines into its row: there are never more.
+    if rows == np.count_nonzero(data == ord("\n")) + (not text.endswith(b"\n")):
+        return True
+    return rows == sum(1 for line in text.split(b"\n") if line.rstrip(b"\r"))
+
+
+def _decoded(line: bytes) -> str:
+    """A line as text without its end; a byte that is not UTF-8 is a lone surrogate in it."""
+    return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
 
 
 def _encode(texts: pa.DictionaryArray, codes: dict[str, int]) -> pa.Array:
@@ -540,18 +719,28 @@ def _encode(texts: pa.DictionaryArray, codes: dict[str, int]) -> pa.Array:
 def _rows(text: str) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, with their numbers from 1."""
     for number, line in enumerate(text.split("\n"), 1):
-        if line := line.removesuffix("\r"):
+        if line := line.rstrip("\r"):
             yield number, line
 
 
 def _fields(row: str, separator: str) -> list[str]:
-    """Fields of one line; a comma may stand in quotes."""
+    """Fields of one line; a comma may stand in quotes, of which one that stays open ends in a newline."""
+    if separator == "::":
+        # As it is parsed: a tab parts, too.
+        return row.replace("::", "\t").split("\t")
     if separator != "," or '"' not in row:
         return row.split(separator)
+    # The second line is there to be swallowed.
+    reader = csv.reader([row, "\n"])
     try:
-        return next(csv.reader([row]))
+        return next(reader)
     except csv.Error:
         return [row]
+
+
+def _plain(member: str) -> str:
+    """The name of a member without the ending of gzip."""
+    return member.removesuffix(".gz")
 
 
 def _name(member: str) -> str:

@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:
     sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
 
 from popularity.framings import SHARE_LOSSES, SOFTMAX_LOSSES, Arrays, Framing, to_shares
-from popularity.program import Fault
+from popularity.program import Fault, reading
 from popularity.samples import Training, Windows
 from popularity.scores import UNIFORM_SHARE
 
@@ -410,7 +410,8 @@ def save_network(model: keras.Model, settings: dict[str, Any], path: Path) -> No
 
 def load_network(path: Path) -> keras.Model:
     """Load a saved network; a file that would run code of its own is refused by Keras."""
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    with reading(path):
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def load_settings(path: Path) -> dict[str, Any]:

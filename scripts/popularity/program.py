@@ -4,6 +4,8 @@ import contextlib
 import logging
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,7 +30,8 @@ def parse_shard(text: str) -> Shard:
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``: log to stderr, and end a :class:`Fault` in one line and exit code 1.
 
-    Any other exception is an error of ours and keeps its traceback.
+    Any other exception is a defect of ours: it ends in one line, too, which names the file that keeps
+    its traceback.
     """
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
@@ -38,6 +41,44 @@ def run(main: Callable[[], None]) -> None:
     except Fault as fault:
         message = " ".join(str(fault).split())
         sys.exit(f"error: {message}")
+    except Exception as error:
+        message = " ".join(f"{type(error).__name__} {error}".split())
+        sys.exit(
+            f"error: {message} (a defect of {Path(sys.argv[0]).name}, or of what it uses; {_traceback()})"
+        )
+
+
+def _traceback() -> str:
+    """Keep the traceback of the exception at hand beside the log, or else with temporary files.
+
+    The log itself is what Snakemake shows of a job that failed.
+    """
+    try:
+        # Where stderr goes, if that is a file (Linux).
+        log = Path(f"/proc/self/fd/{sys.stderr.fileno()}").readlink()
+        if not log.is_file():
+            raise FileNotFoundError(log)
+        path = log.with_suffix(".traceback")
+    except (OSError, ValueError):
+        path = Path(tempfile.gettempdir(), f"{Path(sys.argv[0]).stem}.{os.getpid()}.traceback")
+    try:
+        path.write_text(traceback.format_exc())
+    except OSError as error:
+        return f"its traceback could not be written: {error}"
+    with contextlib.suppress(ValueError):
+        path = path.relative_to(Path.cwd())
+    return f"its traceback is in {path}"
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises as it reads a file into a :class:`Fault` that names the file."""
+    try:
+        yield
+    except (Fault, MemoryError):
+        raise
+    except Exception as error:
+        raise Fault(f"{path}: refused, or not readable ({error}); delete it and run again") from error
 
 
 @contextlib.contextmanager

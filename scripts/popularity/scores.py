@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from popularity.program import Fault
 from popularity.windows import Ints, Series
 
 #: A slot, its candidates (int [candidates]) and their predicted shares (float64 [candidates]).
@@ -193,9 +194,18 @@ def score_forecasts(
 
 
 def summarise(slots: pd.DataFrame) -> dict[str, float]:
-    """Add up the rows of :func:`score_slot` to the scores, ``requests`` and what share is covered."""
+    """Add up the rows of :func:`score_slot` to the scores, ``requests`` and what share is covered.
+
+    Raises a Fault if no request is of a candidate, which leaves nothing to score.
+    """
     # A forecast that is no number has no score; a slot without an order to judge has no ndcg_20.
     sums, means = slots.sum(numeric_only=True, skipna=False), slots.mean(numeric_only=True)
+    if sums["covered"] == 0:
+        raise Fault(
+            f"no movie that was requested before is requested in the {len(slots)} slots with requests"
+            " that the forecasts are to be scored on; use longer slots or another split (slot and"
+            " split in config.yaml)"
+        )
     summary = {
         "slots": len(slots),
         "requests": sums["requests"],
@@ -289,7 +299,9 @@ def score_ratio(
         sums = drawn @ table[[over, under]].to_numpy(dtype=np.float64)
         return (sums[:, 0] / np.maximum(sums[:, 1], 1e-300)) ** power
 
-    ratios = np.mean([scores(table) for table in slots], axis=0) / np.maximum(scores(reference), 1e-300)
+    means, rival = np.mean([scores(table) for table in slots], axis=0), scores(reference)
+    # Where both are 0, as a loss is with one candidate in each slot, neither is better.
+    ratios = np.where((means == 0) & (rival == 0), 1.0, means / np.maximum(rival, 1e-300))
     low, high = np.quantile(ratios[1:], [0.025, 0.975])
     return float(ratios[0]), float(low), float(high)
 

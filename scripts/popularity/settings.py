@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -122,7 +123,7 @@ def _describe(error: Any) -> str:
     path = ".".join(str(part) for part in error.absolute_path) or "config"
     if error.validator == "additionalProperties":
         known = sorted(error.schema["properties"])
-        unknown = sorted(set(error.instance) - set(known))
+        unknown = sorted(str(key) for key in error.instance if key not in known)
         prefix = "" if path == "config" else f"{path}."
         return f"{prefix}{unknown[0]}: no such setting; allowed here: {', '.join(known)}"
     allowed = {
@@ -137,6 +138,7 @@ def _describe(error: Any) -> str:
         "minItems": lambda: f"at least {error.validator_value} entries",
         "minLength": lambda: "some text",
         "minProperties": lambda: f"at least {error.validator_value} entries",
+        "maxLength": lambda: f"at most {error.validator_value} characters",
         "uniqueItems": lambda: "each entry once",
     }[error.validator]()
     return f"{path}: found {json.dumps(error.instance)}; allowed: {allowed}"
@@ -290,7 +292,30 @@ def offset_grid(settings: Settings, offset: str) -> Settings | None:
     return named[min(named, key=lambda name: (name != offset, name))] if named else None
 
 
+def _url_faults(path: str, name: str, url: str) -> Iterator[str]:
+    """Find a local path that the copy of it would be written to; Snakemake removes that beforehand."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
+        return
+    try:
+        source = Path(url).expanduser()
+    except RuntimeError as error:
+        yield f"{path}.url: found {json.dumps(url)}; allowed: a path that can be told ({error})"
+        return
+    copy = Path("resources", f"{name}.zip")
+    written = copy.parent.resolve() / copy.name
+    # The file or folder itself, and what it is a link to.
+    if any(
+        written.is_relative_to(place) for place in (source.parent.resolve() / source.name, source.resolve())
+    ):
+        yield (
+            f"{path}.url: found {json.dumps(url)}, where the workflow writes its own copy, {copy}; "
+            "allowed: a path elsewhere, so move the file or folder and give its new place"
+        )
+
+
 def _dataset_faults(path: str, entry: Settings) -> Iterator[str]:
+    if "url" in entry:
+        yield from _url_faults(path, path.partition(".")[2], entry["url"])
     if ("url" in entry) == ("simulate" in entry):
         yield f"{path}: found {json.dumps(sorted(entry))}; allowed: either url or simulate"
     if "columns" in entry and entry["format"] != "csv":
