@@ -31,5 +31,9 @@ rule forecast:
         forecast=f"results/{settings['dataset']}/forecast.csv",
 
 
+onstart:
+    print(software(), file=sys.stderr)
+
+
 onsuccess:
     print(summary(f"results/{settings['dataset']}"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 # Relative to the working directory, so that a moved checkout finds its results up to date.
 HOME = Path(os.path.relpath(workflow.basedir))
@@ -74,6 +75,13 @@ def code(script):
             modules = [SCRIPTS / f"{name.replace('.', '/')}.py" for name in names]
             todo += [module for module in modules if module.exists()]
     return [str(path) for path in [found[0], *sorted(found[1:])]]
+
+
+def software():
+    """Which packages the rules run with, in a line for the start of a run."""
+    if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+        return "Each rule runs in its own conda environment, from envs/."
+    return f"All rules run with the packages at hand, without conda: {sys.prefix}."
 
 
 def shards(table):
