@@ -1,6 +1,11 @@
 """From an archive to the series of every movie."""
 
 
+# The nodes of a cluster often have no internet.
+localrules:
+    download_archive,
+
+
 rule download_archive:
     """Bring a dataset's archive from its address, or copy it from its local path."""
     input:

@@ -21,6 +21,7 @@ rule train_model:
     resources:
         mem_mb=memory(4000),
         runtime=480,
+        gpu=settings["training_gpus"],
     params:
         settings=model_settings,
     shell:

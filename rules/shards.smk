@@ -1,6 +1,10 @@
 """The same tables as rules/tables.smk makes, to the byte, by several jobs each (data.shards)."""
 
 
+localrules:
+    copy_movies,
+
+
 rule join_shard:
     """Join one part of the ratings with the movies' genres and years of release."""
     input:
