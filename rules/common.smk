@@ -96,6 +96,11 @@ def memory(mb):
     return lambda wildcards, attempt: mb * attempt
 
 
+def minutes(number):
+    """Minutes of a first attempt; each further one asks for as many again."""
+    return lambda wildcards, attempt: number * attempt
+
+
 def sequences(wildcards):
     """The table of sequences that a model reads."""
     model = MODELS[wildcards.model]

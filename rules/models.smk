@@ -20,7 +20,7 @@ rule train_model:
     threads: settings["training_threads"]
     resources:
         mem_mb=memory(4000),
-        runtime=480,
+        runtime=minutes(480),
         gpu=settings["training_gpus"],
     params:
         settings=model_settings,
@@ -52,7 +52,7 @@ rule evaluate_model:
     threads: settings["training_threads"]
     resources:
         mem_mb=memory(4000),
-        runtime=120,
+        runtime=minutes(120),
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
         " --model {input.model:q} --resolved {input.resolved:q} --threads {threads}"
@@ -77,7 +77,7 @@ rule evaluate_baselines:
     threads: 1
     resources:
         mem_mb=memory(3000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         baselines=canonical(settings["baselines"]),
         split=canonical(settings["split"]),

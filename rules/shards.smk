@@ -22,7 +22,7 @@ rule join_shard:
     threads: 2
     resources:
         mem_mb=memory(3000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         shards=SHARDS,
         format=lambda wildcards: DATASETS[wildcards.dataset]["format"],
@@ -54,7 +54,7 @@ rule label_shard:
     threads: 2
     resources:
         mem_mb=memory(3000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         shards=SHARDS,
         slot=settings["slot"],
@@ -81,7 +81,7 @@ rule sort_shard:
     threads: 1
     resources:
         mem_mb=memory(2000),
-        runtime=30,
+        runtime=minutes(30),
     shell:
         "python {input.code[0]:q} --labelled {input.labelled:q} --sorted {output.sorted:q}"
         " > {log:q} 2>&1"
@@ -105,7 +105,7 @@ rule gather_shards:
     threads: 2
     resources:
         mem_mb=memory(1000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         kind=lambda wildcards: "joined" if wildcards.table == "joined" else "labelled",
     shell:
@@ -128,6 +128,6 @@ rule copy_movies:
     threads: 1
     resources:
         mem_mb=memory(500),
-        runtime=10,
+        runtime=minutes(10),
     shell:
         "cp {input.movies:q} {output.movies:q} 2> {log:q}"

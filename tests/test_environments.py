@@ -185,15 +185,18 @@ esac
 """
 
 
-def test_with_conda_each_script_runs_with_its_environments_interpreter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def conda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = tmp_path / "conda"
     (base / "bin").mkdir(parents=True)
     (base / "bin" / "conda").write_text(CONDA.format(base=base, python=sys.executable))
     (base / "bin" / "conda").chmod(0o755)
     (base / "bin" / "activate").write_text('export PATH="$1/bin:$PATH"\n')
     monkeypatch.setenv("PATH", str(base / "bin"), prepend=os.pathsep)
+
+
+@pytest.mark.usefixtures("conda")
+def test_with_conda_each_script_runs_with_its_environments_interpreter(tmp_path: Path) -> None:
     folder = copy_workflow(tmp_path / "work", SMALL)
     ended = snakemake(folder, "results/demo/plots/rank_frequency.png")
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -210,6 +213,16 @@ def test_with_conda_each_script_runs_with_its_environments_interpreter(
         },
         (ROOT / "envs" / "plot.yaml").read_bytes(): {"plot_log"},
     }
+
+
+@pytest.mark.usefixtures("conda")
+def test_a_container_can_be_made_of_all_environments(tmp_path: Path) -> None:
+    ended = snakemake(copy_workflow(tmp_path / "work", SMALL), "--containerize")
+    assert ended.returncode == 0, ended.stderr
+    copied = re.findall(r"^COPY envs/(\w+)\.yaml (\S+)/environment.yaml$", ended.stdout, re.MULTILINE)
+    assert {name for name, _ in copied} == set(ENVIRONMENT_OF.values())
+    for _, prefix in copied:
+        assert f"conda env create --prefix {prefix} --file {prefix}/environment.yaml" in ended.stdout
 
 
 def test_without_conda_the_rules_run_with_the_packages_at_hand(finished: Path) -> None:

@@ -33,6 +33,12 @@ def test_every_job_of_the_cluster_asks_for_memory_and_time_and_none_for_a_gpu(
         assert not given.get("gpu"), rule
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "rules").glob("*.smk")), ids=lambda path: path.stem)
+def test_memory_and_time_grow_with_each_attempt(path: Path) -> None:
+    plain = re.findall(r"^ +(?:mem_mb|runtime)=(?!memory\(|minutes\().*", path.read_text(), re.MULTILINE)
+    assert not plain
+
+
 def test_training_alone_asks_for_the_gpus_of_the_settings(tmp_path: Path) -> None:
     folder = copy_workflow(tmp_path, {**SMALL, "training_gpus": 2})
     found = {rule: given.get("gpu", 0) for rule, _, given in asked(folder)}

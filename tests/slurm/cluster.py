@@ -78,7 +78,11 @@ class Job:
     state: str
     node: str
     memory_mb: int
-    seconds: int
+    #: How long it may run, as Slurm writes it.
+    limit: str
+    #: When it started and ended, as Slurm writes it, which sorts by time; N/A if it did not.
+    start: str
+    end: str
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,11 @@ class Cluster:
 
     def jobs(self) -> dict[str, Job]:
         """All jobs, ended or not, by number."""
-        printed = self.call("squeue", "--noheader", "--states=all", "--format=%i|%T|%N|%m|%S|%e")
+        printed = self.call("squeue", "--noheader", "--states=all", "--format=%i|%T|%N|%m|%l|%S|%e")
         found = {}
         for line in printed.splitlines():
-            number, state, node, memory, start, end = line.split("|")
-            times = [time.strptime(text, "%Y-%m-%dT%H:%M:%S") for text in (start, end) if text[0].isdigit()]
-            seconds = int(time.mktime(times[1]) - time.mktime(times[0])) if len(times) == 2 else 0
-            found[number] = Job(number, state, node, _megabytes(memory), seconds)
+            number, state, node, memory, limit, start, end = line.split("|")
+            found[number] = Job(number, state, node, _megabytes(memory), limit, start, end)
         return found
 
     def queue(self) -> list[str]:

@@ -74,6 +74,9 @@ def test_the_demos_graph_gives_under_slurm_what_it_gives_here(
     # 4 trainings and evaluations, the baselines, and a job each for the tables, the log's pictures
     # and the comparison.
     assert len(jobs) == 12
+    trainings = [jobs[number] for number, log in numbers.items() if "rule_train_model" in log]
+    assert len(trainings) == 4
+    assert max(job.start for job in trainings) < min(job.end for job in trainings)
     assert run.logs().keys() == jobs.keys()
     assert all(run.logs()[number] == Path(log) for number, log in numbers.items())
 
@@ -104,6 +107,7 @@ def test_a_failed_job_is_run_again_with_more_memory_and_its_log_is_named(
     jobs = slurm.jobs()
     assert [jobs[number].state for number in (first, second)] == ["FAILED", "COMPLETED"]
     assert [jobs[number].memory_mb for number in (first, second)] == [asked, 2 * asked]
+    assert [jobs[number].limit for number in (first, second)] == ["10:00", "20:00"]
 
 
 def test_ctrl_c_empties_the_queue_and_the_next_run_goes_on(
