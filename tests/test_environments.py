@@ -41,6 +41,7 @@ KNOWN = {
     "lightgbm": "4.6.0",
     "matplotlib-base": "3.11.0",
     "numpy": "2.5.1",
+    "optuna": "4.5.0",
     "pandas": "3.0.3",
     "pyarrow": "25.0.0",
     "pygments": "2.19.2",
@@ -134,6 +135,8 @@ def test_an_environment_gives_ranges_that_hold_the_known_and_the_locked_versions
     names = [name for name, _ in specs(path)]
     assert sorted(set(names)) == sorted(names)
     for name, versions in specs(path):
+        if name == "pip":
+            continue
         assert re.fullmatch(r">=[\d.]+,<[\d.]+", versions), f"{name} {versions}"
         tried = {KNOWN[name]} if name in KNOWN else set()
         tried |= {"3.11.0", "3.12.0"} if name == "python" else locked()[ON_PYPI.get(name, name)]
