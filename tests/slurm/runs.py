@@ -1,5 +1,6 @@
 """Copies of the workflow, and Snakemake run in them with a cluster."""
 
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             process_group=0,
+            # Tests that run in the background ignore a Ctrl-C, and what they start would, too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def logs(self) -> dict[str, Path]:
