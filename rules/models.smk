@@ -19,7 +19,7 @@ rule train_model:
         "../envs/model.yaml"
     threads: settings["training_threads"]
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(8000),
         runtime=minutes(480),
         gpu=settings["training_gpus"],
     params:

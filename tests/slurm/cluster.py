@@ -63,8 +63,8 @@ ReturnToService=2
 KillWait=2
 MinJobAge=7200
 InactiveLimit=0
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={cpus} RealMemory=16000
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={cpus} RealMemory=16000
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={cpus} RealMemory=64000
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={cpus} RealMemory=64000
 PartitionName=both Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
 PartitionName=one Nodes=n1 MaxTime=INFINITE State=UP
 """
