@@ -195,6 +195,17 @@ def test_the_generic_profile_hands_jobs_in_and_sees_those_that_the_scheduler_end
         assert (run.folder / name).read_bytes() == (finished / name).read_bytes(), table
 
 
+def test_where_nothing_can_be_installed_it_says_what_to_install() -> None:
+    script = Path(cluster.__file__).with_name("install-packages")
+    bash = shutil.which("bash")
+    assert bash
+    ended = subprocess.run(
+        [bash, script], env={"PATH": "/nowhere"}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge" in ended.stderr
+
+
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
 def test_a_cluster_that_is_stopped_leaves_no_process(sent: signal.Signals) -> None:
     program = str(Path(cluster.__file__))
