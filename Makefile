@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench-data bench-billion audit lock clean
+.PHONY: help demo test test-slurm lint format docs bench-data bench-billion audit lock clean
 
 # The newest Python that the locked packages are for.
 PYTHON ?= $(shell for version in 3.12 3.11; do \
@@ -18,6 +18,10 @@ demo: .venv/installed ## Run everything on the simulated archive; results in res
 
 test: .venv/installed-torch ## Run all checks and tests.
 	$(BIN)/python -m pytest
+
+test-slurm: .venv-slurm/installed ## Test the workflow on a private Slurm cluster (some 10 minutes).
+	tests/slurm/install-packages
+	.venv-slurm/bin/python -m pytest tests/slurm
 
 lint: .venv/installed-tests ## Check style, types and rules.
 	$(BIN)/ruff check .
@@ -50,12 +54,12 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 
 lock: ## Resolve each requirements.in to a requirements.txt (needs uv).
 	$(COMPILE) requirements.in -o requirements.txt
-	for part in tests benchmarks; do \
+	for part in tests tests/slurm benchmarks; do \
 		$(COMPILE) $$part/requirements.in -c requirements.txt -o $$part/requirements.txt; \
 	done
 
 clean: ## Remove the environment, the results and all caches.
-	rm -rf .venv .snakemake results resources .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-slurm .snakemake results resources .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find scripts tests -name __pycache__ -type d -exec rm -rf {} +
 
 .venv/installed: requirements.txt
@@ -75,4 +79,13 @@ clean: ## Remove the environment, the results and all caches.
 # PyTorch's build for CPUs is not on every index: without it the tests of that backend are skipped.
 .venv/installed-torch: .venv/installed-tests tests/requirements-torch.txt
 	$(INSTALL) --no-deps -r tests/requirements-torch.txt || echo "PyTorch for CPUs was not found."
+	touch $@
+
+# Snakemake loads each executor plugin that it finds at every start, so those of clusters have an
+# environment of their own, on top of the other one.
+.venv-slurm/installed: .venv/installed-tests tests/slurm/requirements.txt
+	$(BIN)/python -m venv .venv-slurm
+	packages=$$(cd .venv && echo lib/python3*/site-packages); \
+	echo "import site; site.addsitedir('$(CURDIR)/.venv/$$packages')" > .venv-slurm/$$packages/on-top.pth
+	.venv-slurm/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/slurm/requirements.txt
 	touch $@

@@ -37,5 +37,9 @@ rule search:
         fragment=f"results/{settings['dataset']}/search/best.yaml",
 
 
+onstart:
+    print(software(), file=sys.stderr)
+
+
 onsuccess:
     print(summary(f"results/{settings['dataset']}"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 # Relative to the working directory, so that a moved checkout finds its results up to date.
 HOME = Path(os.path.relpath(workflow.basedir))
@@ -107,6 +108,13 @@ def code(script):
     return [str(path) for path in [found[0], *sorted(found[1:])]]
 
 
+def software():
+    """Which packages the rules run with, in a line for the start of a run."""
+    if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+        return "Each rule runs in its own conda environment, from envs/."
+    return f"All rules run with the packages at hand, without conda: {sys.prefix}."
+
+
 def shards(table):
     """The paths of a table's shards, in their order."""
     return [
@@ -117,6 +125,11 @@ def shards(table):
 def memory(mb):
     """Memory in MB of a first attempt; each further one asks for as much again."""
     return lambda wildcards, attempt: mb * attempt
+
+
+def minutes(number):
+    """Minutes of a first attempt; each further one asks for as many again."""
+    return lambda wildcards, attempt: number * attempt
 
 
 def sequences(wildcards):

@@ -1,6 +1,11 @@
 """From an archive to the series of every movie."""
 
 
+# The nodes of a cluster often have no internet.
+localrules:
+    download_archive,
+
+
 rule download_archive:
     """Bring a dataset's archive from its address, or copy it from its local path."""
     input:
@@ -19,7 +24,7 @@ rule download_archive:
     threads: 1
     resources:
         mem_mb=memory(500),
-        runtime=240,
+        runtime=minutes(240),
     params:
         url=lambda wildcards: DATASETS[wildcards.dataset]["url"],
         checks=lambda wildcards: [
@@ -49,7 +54,7 @@ rule simulate_archive:
     threads: 1
     resources:
         mem_mb=memory(4000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         ratings=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["ratings"],
         users=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["users"],
@@ -82,7 +87,7 @@ rule build_sequences:
     threads: 1
     resources:
         mem_mb=memory(3000),
-        runtime=30,
+        runtime=minutes(30),
     shell:
         "python {input.code[0]:q} --sorted {input.sorted:q} --gaps {wildcards.gaps:q}"
         " --window {wildcards.window} --memory-mb {resources.mem_mb}"

@@ -21,15 +21,16 @@ rule train_model:
         "../envs/model.yaml"
     threads: settings["training_threads"]
     resources:
-        mem_mb=memory(4000),
-        runtime=480,
+        mem_mb=memory(8000),
+        runtime=minutes(480),
+        gpu=settings["training_gpus"],
     params:
         settings=model_settings,
         backend=settings["backend"],
     shell:
-        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
-        " --name {wildcards.model:q} --settings {params.settings:q} --seed {wildcards.seed}"
-        " --threads {threads} --model {output.model:q} --history {output.history:q}"
+        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
+        " --movies {input.movies:q} --name {wildcards.model:q} --settings {params.settings:q}"
+        " --seed {wildcards.seed} --threads {threads} --model {output.model:q} --history {output.history:q}"
         " --resolved {output.resolved:q} --snapshots {output.snapshots:q} --record {output.record:q}"
         " > {log:q} 2>&1"
 
@@ -56,14 +57,14 @@ rule evaluate_model:
     threads: settings["training_threads"]
     resources:
         mem_mb=memory(4000),
-        runtime=120,
+        runtime=minutes(120),
     params:
         backend=settings["backend"],
         common=COMMON,
     shell:
         "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
-        " --movies {input.movies:q} --model {input.model:q} --resolved {input.resolved:q} --snapshots {input.snapshots:q}"
-        " --common {params.common} --threads {threads}"
+        " --movies {input.movies:q} --model {input.model:q} --resolved {input.resolved:q}"
+        " --snapshots {input.snapshots:q} --common {params.common} --threads {threads}"
         " --predictions {output.predictions:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"
 
@@ -85,7 +86,7 @@ rule evaluate_baselines:
     threads: 1
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         baselines=canonical(NAIVE),
         split=lambda wildcards: canonical(split(wildcards)),
@@ -114,7 +115,7 @@ rule search_settings:
     threads: settings["training_threads"]
     resources:
         mem_mb=memory(4000),
-        runtime=1440,
+        runtime=minutes(1440),
     params:
         settings=lambda wildcards: completed(
             searched_model(), {**settings["split"], "fold": 0}
@@ -129,8 +130,9 @@ rule search_settings:
         "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --name {params.name:q} --settings {params.settings:q}"
         " --own {params.own:q} --space {params.space:q} --trials {params.trials}"
-        " --seed {params.seed} --threads {threads} --studies results/{wildcards.dataset:q}/search/studies"
-        " --trials-table {output.trials:q} --fragment {output.fragment:q} > {log:q} 2>&1"
+        " --seed {params.seed} --threads {threads}"
+        " --studies results/{wildcards.dataset:q}/search/studies --trials-table {output.trials:q}"
+        " --fragment {output.fragment:q} > {log:q} 2>&1"
 
 
 rule evaluate_learned:
@@ -151,7 +153,7 @@ rule evaluate_learned:
     threads: settings["training_threads"]
     resources:
         mem_mb=memory(4000),
-        runtime=120,
+        runtime=minutes(120),
     params:
         settings=fitted_settings,
         common=COMMON,

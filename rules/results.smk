@@ -57,7 +57,7 @@ rule compare_models:
     threads: 1
     resources:
         mem_mb=memory(1000),
-        runtime=10,
+        runtime=minutes(10),
     shell:
         "python {input.code[0]:q} --scores {input.models:q} {input.learned:q} {input.baselines:q}"
         " --leaderboard {output.leaderboard:q} --by-class {output.by_class:q} > {log:q} 2>&1"
@@ -92,7 +92,7 @@ rule forecast_next_slot:
     threads: 1
     resources:
         mem_mb=memory(3000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         model=settings["forecast"]["model"],
         backend=settings["backend"],
@@ -121,7 +121,7 @@ rule plot_eda:
     threads: 1
     resources:
         mem_mb=memory(3000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         slot=settings["slot"],
         seed=settings["seeds"][0],
@@ -148,7 +148,7 @@ rule plot_log:
     threads: 1
     resources:
         mem_mb=memory(2000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         slot=settings["slot"],
         split=canonical(settings["split"]),
@@ -176,7 +176,7 @@ rule plot_training:
     threads: 1
     resources:
         mem_mb=memory(1000),
-        runtime=10,
+        runtime=minutes(10),
     shell:
         "python {input.code[0]:q} --histories {input.histories:q} --resolved {input.resolved:q}"
         " --dataset {wildcards.dataset:q} --folder results/{wildcards.dataset:q}/plots"
@@ -203,7 +203,7 @@ rule plot_models:
     threads: 1
     resources:
         mem_mb=memory(3000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         slot=settings["slot"],
     shell:
@@ -230,7 +230,7 @@ rule write_report:
     threads: 1
     resources:
         mem_mb=memory(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         config=report_config,
     shell:

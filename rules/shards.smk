@@ -1,6 +1,10 @@
 """The same tables as rules/tables.smk makes, to the byte, by several jobs each (data.shards)."""
 
 
+localrules:
+    copy_movies,
+
+
 rule join_shard:
     """Join one part of the ratings with the movies' genres and years of release."""
     input:
@@ -19,7 +23,7 @@ rule join_shard:
     threads: 2
     resources:
         mem_mb=memory(3000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         shards=SHARDS,
         format=lambda wildcards: DATASETS[wildcards.dataset]["format"],
@@ -53,7 +57,7 @@ rule label_shard:
     threads: 2
     resources:
         mem_mb=memory(3000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         shards=SHARDS,
         slot=settings["slot"],
@@ -80,7 +84,7 @@ rule sort_shard:
     threads: 1
     resources:
         mem_mb=memory(2000),
-        runtime=30,
+        runtime=minutes(30),
     shell:
         "python {input.code[0]:q} --labelled {input.labelled:q} --sorted {output.sorted:q}"
         " > {log:q} 2>&1"
@@ -104,7 +108,7 @@ rule gather_shards:
     threads: 2
     resources:
         mem_mb=memory(1000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         kind=lambda wildcards: "joined" if wildcards.table == "joined" else "labelled",
     shell:
@@ -127,7 +131,7 @@ rule copy_movies:
     threads: 1
     resources:
         mem_mb=memory(500),
-        runtime=10,
+        runtime=minutes(10),
     shell:
         "cp {input.movies:q} {output.movies:q} 2> {log:q}"
 

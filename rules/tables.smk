@@ -24,7 +24,7 @@ rule join_ratings:
     threads: 2
     resources:
         mem_mb=memory(3000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         format=lambda wildcards: DATASETS[wildcards.dataset]["format"],
         names=lambda wildcards: [
@@ -56,7 +56,7 @@ rule label_popularity:
     threads: 2
     resources:
         mem_mb=memory(3000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         slot=settings["slot"],
     shell:
@@ -81,7 +81,7 @@ rule sort_by_time:
     threads: 1
     resources:
         mem_mb=memory(2000),
-        runtime=30,
+        runtime=minutes(30),
     shell:
         "python {input.code[0]:q} --labelled {input.labelled:q} --sorted {output.sorted:q}"
         " > {log:q} 2>&1"

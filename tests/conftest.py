@@ -14,6 +14,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended = snakemake(folder)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (folder / "printed.txt").write_text(ended.stdout)
+    (folder / "told.txt").write_text(ended.stderr)
     return folder
 
 
