@@ -163,11 +163,11 @@ def _labelled(
     groups = groups[starts]
     if ratings is None:
         codes = keys[block] & LAST_BITS
-        # A running sum of whole numbers is exact, and takes a third of the time of a sum by group.
-        sums = _by_group(codes, starts, ends)
+        # A running sum of whole numbers is exact, and much cheaper than a sum by group.
+        added = _by_group(codes, starts, ends)
         rated = label if codes.all() else _by_group(codes > 0, starts, ends)
         # A code is twice the stars and 1.
-        sums = (sums - rated) / 2
+        sums = (added - rated) / 2
     else:
         given = ~np.isnan(ratings[block])
         rated = _by_group(given, starts, ends)
