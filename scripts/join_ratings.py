@@ -104,8 +104,8 @@ def join_ratings(
     table = movies_table(catalogue)
     with whole(joined) as partial:
         with open_writer(partial, JOINED) as writer:
-            # Three at work: one inflates, one parses and joins, this one writes.
-            for part in ahead(regrouped(join(log.requests(block_bytes, shard), table))):
+            # Three at work: one inflates, one parses, this one joins and writes.
+            for part in regrouped(join(ahead(log.requests(block_bytes, shard), 4), table)):
                 writer.write_table(part)
                 rows += len(part)
         if len(more := log.uncatalogued()):

@@ -8,7 +8,7 @@ import numpy.typing as npt
 Keys = npt.NDArray[np.int64]
 
 #: Rows that are worked on at a time: few enough to stay in the processor's cache.
-BLOCK = 1 << 20
+BLOCK = 1 << 16
 
 
 def ranges(counts: npt.NDArray[np.integer], most: int) -> Iterator[tuple[int, int, int]]:
