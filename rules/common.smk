@@ -174,17 +174,25 @@ def pictures(names, category):
     return [*shown, *(f"results/{{dataset}}/plots/{name}.svg" for name in names)]
 
 
-def report_items(wildcards):
-    """What a whole run makes, and the report shows."""
-    results = f"results/{wildcards.dataset}"
+def results_shown(wildcards):
+    """What the report shows of the results, one file of each job."""
+    plots = f"results/{wildcards.dataset}/plots"
     return [
-        f"{results}/leaderboard.csv",
-        f"{results}/forecast.csv",
-        f"{results}/plots/eda_histograms.png",
-        f"{results}/plots/requests_per_slot.png",
-        f"{results}/plots/loss.png",
-        f"{results}/plots/leaderboard.png",
+        f"{plots}/requests_per_slot.png",
+        f"{plots}/eda_histograms.png",
+        f"{plots}/loss.png",
+        f"{plots}/leaderboard.png",
+        f"{plots}/predicted_and_true.png",
+        f"results/{wildcards.dataset}/leaderboard.csv",
+        f"results/{wildcards.dataset}/forecast.csv",
     ]
+
+
+def features_used():
+    """The features that the models see, each once."""
+    return list(
+        dict.fromkeys(name for model in MODELS.values() for name in model["features"])
+    )
 
 
 def report_config(wildcards):

@@ -201,9 +201,7 @@ def read_settings(resolved: Sequence[Path]) -> dict[str, dict[str, Any]]:
     return models
 
 
-def find_sweeps(
-    models: dict[str, dict[str, Any]], board: pd.DataFrame
-) -> dict[str, list[list[Point]]]:
+def find_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame) -> dict[str, list[list[Point]]]:
     """Find the settings in which models differ that are otherwise alike.
 
     Returns

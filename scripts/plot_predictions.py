@@ -1,6 +1,7 @@
 """Draw what the models predict: beside the true shares, calibrated, and by classes of movies."""
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -90,7 +91,7 @@ def by_slot(path: Path, groups: Sequence[int] | None = None) -> Iterator[SlotPre
             table = file.read_row_group(group, columns=tables.PREDICTIONS.names)
             slots, movies, predicted, label_n = (tables.numbers(column) for column in table.columns)
             bounds = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1, append=slots[-1] + 1))
-            for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+            for begin, end in itertools.pairwise(bounds):
                 part = slice(begin, end)
                 yield SlotPredictions(int(slots[begin]), movies[part], predicted[part], label_n[part])
 
@@ -145,7 +146,9 @@ def plot_calibration(models: dict[str, tuple[Floats, Floats]], source: str) -> F
     low = positive.min() / 3
     high = 2 * max(values.max(initial=low) for shares in models.values() for values in shares)
     for panel, (name, (predicted, label_n)) in zip(panels, models.items(), strict=True):
-        panel.plot([low, high], [low, high], color=style.GREY, linewidth=1, label="prediction = truth", zorder=1)
+        panel.plot(
+            [low, high], [low, high], color=style.GREY, linewidth=1, label="prediction = truth", zorder=1
+        )
         shown = (predicted >= low) & (label_n > 0)
         panel.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
         if shown.any():
@@ -265,7 +268,9 @@ def classify(labelled: pa.Table, training: range) -> Classes:
     return Classes(unique, place, first)
 
 
-def score_classes(predictions: Iterator[SlotPredictions], classes: Classes, requests: Floats) -> pd.DataFrame:
+def score_classes(
+    predictions: Iterator[SlotPredictions], classes: Classes, requests: Floats
+) -> pd.DataFrame:
     """Score predictions by class of movies.
 
     Parameters
@@ -342,9 +347,7 @@ def plot_classes(
         for at, (name, scored) in enumerate(models.items()):
             heights = np.arange(len(CLASSES)) + (at - (len(models) - 1) / 2) * step
             marker = "osD^v"[at % 5]
-            panel.plot(
-                scored[score], heights, marker, color=looks[name]["color"], markersize=6, label=name
-            )
+            panel.plot(scored[score], heights, marker, color=looks[name]["color"], markersize=6, label=name)
         values = style.finite(np.concatenate([scored[score] for scored in models.values()]))
         values = values[values > 0]
         if score == "ratio":

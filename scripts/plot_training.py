@@ -126,9 +126,7 @@ def plot_rmse_by_epoch(models: dict[str, Runs], source: str) -> Figure:
     source = f"{source}; {SEEDS_NOTE}"
     if COURSE_MODEL in models and means["val_rmse"][COURSE_MODEL].count() >= COURSE_EPOCHS[0]:
         source += f"; numbers: {COURSE_MODEL} after as many epochs as the course project told of"
-    figure, panels = style.new_figure(
-        title, source, 2 * rows, columns=2, height=1.6 + 2.7 * rows
-    )
+    figure, panels = style.new_figure(title, source, 2 * rows, columns=2, height=1.6 + 2.7 * rows)
     looks = style.looks(models)
     for at, panel in enumerate(panels):
         column = list(SCORES)[at % 2]
@@ -162,7 +160,12 @@ def _mark_course(panel: Axes, means: pd.Series, colour: str) -> None:
     panel.plot(marked.index, marked, "o", color=colour, markersize=4)
     for epoch, value in marked.items():
         panel.annotate(
-            f"{epoch}", (float(str(epoch)), value), (0, 5), textcoords="offset points", ha="center", fontsize=8
+            f"{epoch}",
+            (float(str(epoch)), value),
+            (0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
         )
 
 

@@ -109,6 +109,16 @@ def percent(share: float, _: Any = None) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
+def duration(seconds: float) -> str:
+    """Write a time: 8.5 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.2g} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def label_values(axis: Axis, kind: str, most: int = 5) -> None:
     """Choose the ticks of an axis that has its scale and its data, and how they are written.
 
