@@ -44,7 +44,7 @@ rule write_table:
             "results/{dataset}/tables/{table}.html",
             caption="../report/table.rst",
             category=lambda wildcards: TABLES[wildcards.table][0],
-            labels={"picture": lambda wildcards: TABLES[wildcards.table][1]},
+            labels=lambda wildcards: {"picture": TABLES[wildcards.table][1]},
         ),
     log:
         "results/{dataset}/logs/write_table/{table}.log",

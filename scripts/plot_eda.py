@@ -543,8 +543,8 @@ def main() -> None:
     generator = np.random.default_rng(args.seed)
     pairs = balanced_pairs(series, training, JUDGED_PAIRS, generator)
     settings = {"slot": args.slot, "window": args.window, "gaps": "calendar"}
-    names = candidate_features(args.features)
-    information, noise = feature_information(series, movies, pairs, names, settings, args.seed)
+    candidates = candidate_features(args.features)
+    information, noise = feature_information(series, movies, pairs, candidates, settings, args.seed)
     source = (
         f"{args.sequences.parent.name}/{args.sequences.name} of {args.dataset}; {len(pairs.slot):,} pairs "
         f"of a training {args.slot} and a movie drawn at random (seed {args.seed}), half of them with a "

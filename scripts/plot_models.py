@@ -209,17 +209,17 @@ def find_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame) -> dict[
     For each such setting the groups of models that differ in nothing else, each by its values. A grid
     of two settings so gives each of them one group for every value of the other.
     """
-    scores = board.set_index("name")
+    columns = ["name", SWEPT_SCORE, f"{SWEPT_SCORE}_std"]
+    scores = {name: (score, deviation) for name, score, deviation in board[columns].to_numpy()}
     sweeps: dict[str, list[list[Point]]] = {}
     for key in dict.fromkeys(key for model in models.values() for key in model):
         groups: dict[str, dict[str, Point]] = {}
         for name, model in models.items():
-            if name not in scores.index:
+            if name not in scores:
                 continue
             others = {other: value for other, value in model.items() if other != key}
             value = model.get(key)
-            score = float(scores.at[name, SWEPT_SCORE])
-            deviation = float(scores.at[name, f"{SWEPT_SCORE}_std"])
+            score, deviation = scores[name]
             point = Point(value, score, 0.0 if np.isnan(deviation) else deviation)
             groups.setdefault(json.dumps(others, sort_keys=True), {})[json.dumps(value)] = point
         found = [list(group.values()) for group in groups.values() if len(group) > 1]
@@ -254,8 +254,8 @@ def plot_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame, source: 
         return figure
     changes = {}
     for key, groups in sweeps.items():
-        values = [[point.score for point in group] for group in groups]
-        changes[key] = max(max(scores) / min(scores) - 1 for scores in values)
+        spans = [[point.score for point in group] for group in groups]
+        changes[key] = max(max(span) / min(span) - 1 for span in spans)
     most = max(changes, key=lambda key: changes[key])
     columns = min(3, len(sweeps))
     title = (

@@ -179,7 +179,7 @@ def plot_calibration(models: dict[str, tuple[Floats, Floats]], source: str) -> F
     for panel in panels[::columns]:
         panel.set_ylabel("true share")
     if drawn:
-        norm = LogNorm(1, max(max(part.get_array().max() for part in drawn), 2))
+        norm = LogNorm(1, max(np.max(part.get_array()) for part in drawn) + 1)
         for part in drawn:
             part.set_norm(norm)
         bar = figure.colorbar(drawn[0], ax=panels, label="pairs with a request", shrink=0.6)
@@ -326,12 +326,13 @@ def plot_classes(
     ``models`` gives what :func:`score_classes` tells of each, the best first, ``looks`` their colours.
     """
     best, table = next(iter(models.items()))
-    share = table["requests"] / max(table["requests"].sum(), 1)
+    share = (table["requests"] / max(table["requests"].sum(), 1)).to_dict()
+    ratio = table["ratio"].to_dict()["new"]
     title = "Errors by class of movies"
-    if np.isfinite(table.loc["new", "ratio"]):
+    if np.isfinite(ratio):
         title = (
             f"New movies get {style.percent(share['new'])} of the requests, and {best} expects "
-            f"{table.loc['new', 'ratio']:.2f} times as many for them"
+            f"{ratio:.2f} times as many for them"
         )
     figure, panels = style.new_figure(
         title,
@@ -413,8 +414,9 @@ def main() -> None:
     pairs = {}
     for name, path in shown:
         parts = list(by_slot(path, groups))
-        pairs[name] = tuple(
-            np.concatenate([getattr(part, key) for part in parts]) for key in ("predicted", "label_n")
+        pairs[name] = (
+            np.concatenate([part.predicted for part in parts]),
+            np.concatenate([part.label_n for part in parts]),
         )
     drawn = f"{len(groups)} test {args.slot}s drawn at random (seed {args.seed})" if groups else "all"
     drawn = f"{source}; {drawn} of its pairs of a test {args.slot} and a candidate"
@@ -422,7 +424,7 @@ def main() -> None:
 
     labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])
     slots = labelled["slot"].to_numpy()
-    requests = np.bincount(slots, labelled["label"])
+    requests = np.bincount(slots, labelled["label"]).astype(np.float64)
     training = split_range(int(slots.min()), int(slots.max()), args.split)["training"]
     classes = classify(labelled, training)
     scored = {

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -86,7 +85,7 @@ def plot_runtimes(table: pd.DataFrame, source: str) -> Figure:
         height=1.9 + 0.24 * len(table),
         sharey=True,
     )
-    places = np.arange(len(table))
+    places = range(len(table))
     for panel, (column, title, unit) in zip(
         panels,
         (("wall_s", "time of all its jobs", "seconds"), ("memory_mb", "most memory of a job", "MB")),
