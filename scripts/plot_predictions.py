@@ -179,7 +179,7 @@ def plot_calibration(models: dict[str, tuple[Floats, Floats]], source: str) -> F
     for panel in panels[::columns]:
         panel.set_ylabel("true share")
     if drawn:
-        norm = LogNorm(1, max(np.max(part.get_array()) for part in drawn) + 1)
+        norm = LogNorm(1, max(part.get_clim()[1] or 1 for part in drawn) + 1)
         for part in drawn:
             part.set_norm(norm)
         bar = figure.colorbar(drawn[0], ax=panels, label="pairs with a request", shrink=0.6)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from popularity import style
 from popularity.program import Fault, run, whole
 
-#: Memory that a shell may take.
-SHELL_MB = 10
+#: Memory that a shell may take, or Python before it has begun.
+SHELL_MB = 15
 
 
 def read_benchmarks(folder: Path, models: Sequence[str]) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def read_benchmarks(folder: Path, models: Sequence[str]) -> pd.DataFrame:
         if parts[-1].startswith("seed-") and parts[1] not in models:
             continue
         taken = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
-        # In less memory there is no Python: what was measured is the shell before it.
+        # What was measured in less memory is not the script yet.
         measured = taken["max_rss"] > SHELL_MB
         jobs.append(
             pd.DataFrame(
@@ -79,7 +79,7 @@ def plot_runtimes(table: pd.DataFrame, source: str) -> Figure:
         f"All jobs together took {style.duration(total)}, {style.percent(share)} of it {longest['rule']}; "
         f"none used more than {table['memory_mb'].max():,.0f} MB of memory",
         f"{source}; wall-clock time, some jobs at the same time as others; memory: resident set, the "
-        "most of a rule's jobs; no bar: too short to be measured",
+        "most of a rule's jobs; no bar: too short to be measured; jobs after this one are not in it",
         2,
         columns=2,
         height=1.9 + 0.24 * len(table),
@@ -93,7 +93,9 @@ def plot_runtimes(table: pd.DataFrame, source: str) -> Figure:
     ):
         values = table[column].fillna(0)
         panel.barh(places, values, color=style.BLUE if column == "wall_s" else style.GREEN)
-        for place, value, jobs in zip(places, values, table["jobs"], strict=True):
+        for place, value, jobs in zip(places, table[column], table["jobs"], strict=True):
+            if pd.isna(value):
+                continue
             count = f" ({jobs} jobs)" if jobs > 1 and column == "wall_s" else ""
             shown = f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
             panel.text(value, place, f" {shown}{count}", va="center", fontsize=8)
@@ -121,7 +123,7 @@ def main() -> None:
 
     jobs = read_benchmarks(args.benchmarks, args.models)
     table = by_rule(jobs)
-    source = f"benchmark files of {len(jobs)} jobs of {args.dataset}, but for those that write the report"
+    source = f"benchmark files of {len(jobs)} jobs of {args.dataset}"
     with whole(args.table) as path:
         table.to_csv(path, index=False)
     style.save(plot_runtimes(table, source), args.folder, "runtimes")
