@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench-data bench-billion lock clean
+.PHONY: help demo test lint format docs screenshot bench-data bench-billion lock clean
 
 # The newest Python that the locked packages are for.
 PYTHON ?= $(shell for version in 3.12 3.11; do \
@@ -16,7 +16,7 @@ help: ## List these targets.
 demo: .venv/installed ## Run everything on the simulated archive; results in results/demo.
 	$(BIN)/snakemake --cores all --config dataset=demo
 
-test: .venv/installed-torch ## Run all checks and tests.
+test: .venv/installed-torch .venv/installed-chromium ## Run all checks and tests.
 	$(BIN)/python -m pytest
 
 lint: .venv/installed-tests ## Check style, types and rules.
@@ -33,6 +33,10 @@ format: .venv/installed-tests ## Bring the code into shape.
 
 docs: .venv/installed ## Write docs/settings.md and docs/features.md anew.
 	$(BIN)/python docs/generate.py
+
+screenshot: .venv/installed-chromium ## Take the README's pictures anew from the finished demo.
+	$(BIN)/python tests/browser.py results/demo/report.html docs/report.png
+	cp results/demo/plots/leaderboard.png docs/leaderboard.png
 
 bench-data: .venv/installed-benchmarks ## Compare the data stage with DuckDB, Polars and pandas.
 	$(BIN)/python benchmarks/bench_data.py --scaling
@@ -70,4 +74,12 @@ clean: ## Remove the environment, the results and all caches.
 # PyTorch's build for CPUs is not on every index: without it the tests of that backend are skipped.
 .venv/installed-torch: .venv/installed-tests tests/requirements-torch.txt
 	$(INSTALL) --no-deps -r tests/requirements-torch.txt || echo "PyTorch for CPUs was not found."
+	touch $@
+
+# The browser that opens the report in tests/test_report.py, which is skipped where there is none.
+.venv/installed-chromium: .venv/installed-tests
+	@if ! command -v chromium > /dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends chromium \
+			|| echo "Chromium was not installed."; \
+	fi
 	touch $@

@@ -32,6 +32,8 @@ RANKED_ROWS = 1_000_000
 SCATTERED_ROWS = 3_000
 #: Pairs of a slot and a movie that the features are judged on, half of them with a request.
 JUDGED_PAIRS = 10_000
+#: Fewer pairs tell nothing.
+FEWEST_PAIRS = 50
 WEEKDAYS = pd.Index(list(calendar.day_abbr))
 MONTHS = pd.Index(list(calendar.month_abbr)[1:])
 #: Genres shown.
@@ -440,8 +442,11 @@ def feature_information(
 
     Returns
     -------
-    Nats of each feature, the highest first, and the most of 3 shuffled columns: as much is noise.
+    Nats of each feature, the highest first, and the most of 3 shuffled columns: as much is noise. All
+    are 0 if there are too few pairs to tell.
     """
+    if len(pairs.slot) < FEWEST_PAIRS:
+        return pd.Series(0.0, list(names)), 0.0
     columns, owners = [], []
     step = next(iter(STEP_FEATURES))
     for name in names:
@@ -470,9 +475,14 @@ def plot_features(
 ) -> Figure:
     """Draw the mutual information of features and the next slot's share as ranked bars."""
     telling = (information > noise).sum()
+    title = f"No feature tells more than chance about a movie's share of the next {slot}"
+    if telling:
+        title = (
+            f"{information.index[0]} tells most about which movies get the shares of the next {slot}; "
+            f"{telling} of {len(information)} features tell more than chance"
+        )
     figure, (panel,) = style.new_figure(
-        f"{information.index[0]} tells most about which movies get the shares of the next {slot}; "
-        f"{telling} of {len(information)} features tell more than chance",
+        title,
         source,
         height=1.8 + 0.22 * len(information),
     )

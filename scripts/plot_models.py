@@ -248,7 +248,7 @@ def plot_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame, source: 
         figure, (panel,) = style.new_figure(
             f"No setting is swept: no two of {len(models)} models differ in one setting alone",
             source,
-            height=2,
+            height=2.4,
         )
         panel.set_axis_off()
         return figure

@@ -27,7 +27,7 @@ MOVIES = 6
 MODELS = 5
 #: Models with a panel of predicted against true shares, and rows of predictions in it at most.
 CALIBRATED_MODELS = 4
-CALIBRATED_ROWS = 1_000_000
+CALIBRATED_ROWS = 5_000_000
 #: Groups of predictions, from the lowest to the highest, of which means are compared.
 DECILES = 10
 
@@ -40,14 +40,13 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer]
 
 
-def most_popular(predictions: Path, count: int) -> list[int]:
-    """Find the movies of the highest mean true share over the test slots, the highest first."""
-    totals = pd.Series(dtype=np.float64)
-    with pq.ParquetFile(predictions) as file:
-        for batch in file.iter_batches(2**20, columns=["movieId", "label_n"]):
-            sums = batch.to_pandas().groupby("movieId")["label_n"].sum()
-            totals = totals.add(sums, fill_value=0.0)
-    return totals.sort_values(ascending=False, kind="stable").index[:count].astype(int).tolist()
+def most_requested(labelled: pa.Table, slots: range, count: int) -> list[int]:
+    """Find the movies with the most requests in these slots, the most requested first."""
+    at = labelled["slot"].to_numpy()
+    inside = (at >= slots.start) & (at < slots.stop)
+    ids, movie = np.unique(labelled["movieId"].to_numpy()[inside], return_inverse=True)
+    requests = np.bincount(movie, labelled["label"].to_numpy()[inside])
+    return ids[np.argsort(-requests, kind="stable")[:count]].tolist()
 
 
 def first_seeds(
@@ -197,11 +196,11 @@ def plot_predicted_and_true(
     for table in shown.values():
         deviation = table.groupby("movieId")[["predicted", "label_n"]].std()
         spreads.extend(style.finite(deviation["predicted"] / deviation["label_n"]))
-    title = f"Predicted and true shares of the {len(movies)} most popular movies of the test slots"
+    title = f"Predicted and true shares of the {len(movies)} most requested movies of the test slots"
     if spreads:
         title = (
             f"Predicted shares vary {style.percent(float(np.median(spreads)))} as much as true "
-            f"ones: the {len(movies)} most popular movies of the test slots"
+            f"ones: the {len(movies)} most requested movies of the test slots"
         )
     if len(models) > len(shown):
         source += f"; the {len(shown)} best of {len(models)} models"
@@ -401,32 +400,35 @@ def main() -> None:
     models = first_seeds(args.predictions, args.resolved, best)
     source = f"predictions.parquet of models trained on {args.dataset}, first seed of each"
 
-    popular = most_popular(next(iter(models.values())), MOVIES)
+    labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])
+    slots = labelled["slot"].to_numpy()
+    parts = split_range(int(slots.min()), int(slots.max()), args.split)
+    shown = most_requested(labelled, parts["test"], MOVIES)
     catalogue = tables.read(args.movies, tables.MOVIES, ["movieId", "title"]).to_pandas()
     titles = catalogue.set_index("movieId")["title"].to_dict()
-    named = {movie: titles.get(movie) or f"movie {movie}" for movie in popular}
-    series = {name: read_movies(path, popular) for name, path in models.items()}
+    named = {movie: titles.get(movie) or f"movie {movie}" for movie in shown}
+    series = {name: read_movies(path, shown) for name, path in models.items()}
     figure = plot_predicted_and_true(series, named, args.slot, source)
     style.save(figure, args.folder, "predicted_and_true")
 
-    shown = list(models.items())[:CALIBRATED_MODELS]
-    groups = sample_groups(shown[0][1], CALIBRATED_ROWS, args.seed)
+    calibrated = list(models.items())[:CALIBRATED_MODELS]
+    groups = sample_groups(calibrated[0][1], CALIBRATED_ROWS, args.seed)
     pairs = {}
-    for name, path in shown:
-        parts = list(by_slot(path, groups))
+    for name, path in calibrated:
+        predictions = list(by_slot(path, groups))
         pairs[name] = (
-            np.concatenate([part.predicted for part in parts]),
-            np.concatenate([part.label_n for part in parts]),
+            np.concatenate([one.predicted for one in predictions]),
+            np.concatenate([one.label_n for one in predictions]),
         )
-    drawn = f"{len(groups)} test {args.slot}s drawn at random (seed {args.seed})" if groups else "all"
-    drawn = f"{source}; {drawn} of its pairs of a test {args.slot} and a candidate"
-    style.save(plot_calibration(pairs, drawn), args.folder, "calibration")
+    drawn = f"all pairs of a test {args.slot} and a candidate"
+    if groups:
+        drawn = (
+            f"{len(groups)} test {args.slot}s drawn at random (seed {args.seed}) and all their candidates"
+        )
+    style.save(plot_calibration(pairs, f"{source}; {drawn}"), args.folder, "calibration")
 
-    labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])
-    slots = labelled["slot"].to_numpy()
     requests = np.bincount(slots, labelled["label"]).astype(np.float64)
-    training = split_range(int(slots.min()), int(slots.max()), args.split)["training"]
-    classes = classify(labelled, training)
+    classes = classify(labelled, parts["training"])
     scored = {
         name: score_classes(by_slot(path), classes, requests)
         for name, path in list(models.items())[:MODELS]

@@ -11,7 +11,12 @@ import yaml
 ROOT = Path(__file__).parents[1]
 RULES = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
 #: Modules whose packages have other names on conda-forge.
-PACKAGES = {"tensorflow": "tensorflow-cpu", "matplotlib": "matplotlib-base", "isal": "python-isal"}
+PACKAGES = {
+    "tensorflow": "tensorflow-cpu",
+    "matplotlib": "matplotlib-base",
+    "isal": "python-isal",
+    "sklearn": "scikit-learn",
+}
 #: What another package of the environment brings in any case.
 BROUGHT = {"urllib3": "requests", "yaml": "snakemake-minimal", "jsonschema": "snakemake-minimal"}
 
@@ -21,6 +26,9 @@ ENVIRONMENT_OF = {
     for script in re.findall(r'code=code\("(\w+)"\)', rule)
     for environment in re.findall(r"conda:\n +\"\.\./envs/(\w+)\.yaml\"", rule)
 }
+
+#: Scripts that run once in each environment.
+IN_EACH = {"list_software"}
 
 
 def packages(environment: str) -> set[str]:
@@ -53,7 +61,12 @@ def imported(script: Path) -> set[str]:
 
 
 def test_every_script_has_an_environment() -> None:
-    assert set(ENVIRONMENT_OF) == {path.stem for path in (ROOT / "scripts").glob("*.py")}
+    assert set(ENVIRONMENT_OF) | IN_EACH == {path.stem for path in (ROOT / "scripts").glob("*.py")}
+
+
+@pytest.mark.parametrize("script", sorted(IN_EACH))
+def test_what_runs_in_each_environment_needs_none(script: str) -> None:
+    assert imported(ROOT / "scripts" / f"{script}.py") == set()
 
 
 @pytest.mark.parametrize("script", sorted(ENVIRONMENT_OF))

@@ -15,7 +15,16 @@ import pytest
 import yaml
 from workdir import ROOT, SMALL, copy_workflow, planned, snakemake
 
-COMPARING = {"compare_models", "forecast_next_slot", "plot_training", "plot_models", "write_report"}
+REPORTING = {"plot_runtimes", "write_table", "write_report"}
+COMPARING = {
+    "compare_models",
+    "forecast_next_slot",
+    "plot_training",
+    "plot_models",
+    "plot_predictions",
+    "write_front_page",
+    *REPORTING,
+}
 OF_LSTM = {"train_model lstm", "evaluate_model lstm"}
 OF_COURSE = {"train_model course_lstm", "evaluate_model course_lstm"}
 AFTER_SORT = {
@@ -95,7 +104,7 @@ def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path)
 def test_window_reruns_sequences_and_after(folder: Path) -> None:
     set_small(folder, lambda settings: settings.update(window=6))
     # The course's model keeps its own window of 3.
-    assert planned(folder) == {"build_sequences 6", "evaluate_baselines", *OF_LSTM} | COMPARING
+    assert planned(folder) == {"build_sequences 6", "evaluate_baselines", "plot_eda", *OF_LSTM} | COMPARING
 
 
 def test_slot_reruns_label_and_after(folder: Path) -> None:
@@ -111,7 +120,7 @@ def test_another_archive_of_the_same_name_reruns_join_and_after(folder: Path) ->
 def test_a_plots_script_reruns_that_plot(folder: Path) -> None:
     with (folder / "scripts" / "plot_log.py").open("a") as script:
         script.write("# changed\n")
-    assert planned(folder) == {"plot_log", "write_report"}
+    assert planned(folder) == {"plot_log", *REPORTING}
 
 
 def imported(script: Path, name: str) -> bool:
