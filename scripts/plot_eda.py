@@ -31,7 +31,7 @@ from popularity.windows import Series, read_series, split_slots
 RANKED_ROWS = 1_000_000
 SCATTERED_ROWS = 3_000
 #: Pairs of a slot and a movie that the features are judged on, half of them with a request.
-JUDGED_PAIRS = 10_000
+JUDGED_PAIRS = 5_000
 #: Fewer pairs tell nothing.
 FEWEST_PAIRS = 50
 WEEKDAYS = pd.Index(list(calendar.day_abbr))

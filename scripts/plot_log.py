@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
@@ -235,15 +236,18 @@ def shares_by_age(movies: Movies, edges: npt.NDArray[np.integer]) -> Floats:
 
 def plot_life(movies: Movies, slot: str, source: str) -> Figure:
     """Draw how movies' shares run with their age: median, quartiles and mean over the movies."""
-    enough = movies.requests >= min(LIFE_REQUESTS, movies.requests.max())
+    least = min(LIFE_REQUESTS, int(movies.requests.max()))
+    enough = movies.requests >= least
     length = len(movies.slots_before) - 1
     edges = np.unique(np.concatenate([[0], np.geomspace(1, max(length, 2), 16).round().astype(int)]))
     shares = shares_by_age(movies, edges)[enough]
     # Later spans would show the log's oldest movies alone.
-    spans = int((np.isfinite(shares).sum(axis=0) >= 0.5 * len(shares)).sum())
-    shares, edges = shares[:, : max(spans, 1)], edges[: max(spans, 1) + 1]
-    low, median, high = np.nanquantile(shares, [0.25, 0.5, 0.75], axis=0)
-    mean = np.nanmean(shares, axis=0)
+    reached = np.flatnonzero(np.isfinite(shares).sum(axis=0) >= 0.5 * len(shares))
+    shares, edges = shares[:, : reached[-1] + 1], edges[: reached[-1] + 2]
+    # Other than NumPy's, these leave NaN alone where no movie has a share.
+    table = pd.DataFrame(shares)
+    low, median, high = table.quantile([0.25, 0.5, 0.75]).to_numpy()
+    mean = table.mean().to_numpy()
     later = f"{style.percent(median[-1])}" if median[-1] > 0 else "none"
     title = (
         f"In the {slot} of its first request a movie has a median share of "
@@ -251,7 +255,7 @@ def plot_life(movies: Movies, slot: str, source: str) -> Figure:
     )
     figure, (panel,) = style.new_figure(
         title,
-        f"{source}; the {enough.sum():,} movies with {LIFE_REQUESTS} requests or more, each from its "
+        f"{source}; the {enough.sum():,} movies with {least} requests or more, each from its "
         f"first request in this log as long as the log goes on; a {slot} without a request of the "
         "movie counts 0; the ages that the log lets half of them reach",
     )

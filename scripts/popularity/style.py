@@ -113,9 +113,9 @@ def duration(seconds: float) -> str:
     """Write a time: 8.5 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 60:
         return f"{seconds:.2g} s"
-    minutes = round(seconds / 60)
+    minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+        return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
 
 
