@@ -301,9 +301,7 @@ def plot_box_plots(table: Table) -> Figure:
         if at % 2 == 0:
             panel.set_ylabel("share of the slot's requests")
         if sum(len(str(label)) for label in quantiles.index) > 40:
-            panel.tick_params(axis="x", rotation=30)
-            for label in panel.get_xticklabels():
-                label.set(ha="right", rotation_mode="anchor")
+            style.tilt_labels(panel)
     return figure
 
 

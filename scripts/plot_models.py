@@ -307,7 +307,10 @@ def plot_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame, source: 
             panel.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
             panel.set_xticks([], minor=True)
         else:
-            panel.set_xticks(list(places.values()), [_told(value) for value in _ordered(values)])
+            names = [_told(value) for value in _ordered(values)]
+            panel.set_xticks(list(places.values()), names)
+            if sum(len(name) for name in names) > 22 and not any("\n" in name for name in names):
+                style.tilt_labels(panel)
         panel.set_title(key.replace("_", " "))
         panel.ticklabel_format(axis="y", useOffset=False)
         panel.yaxis.set_major_locator(MaxNLocator(4))

@@ -156,6 +156,13 @@ def _number(value: float, _: Any = None) -> str:
     return f"{value:,.10g}"
 
 
+def tilt_labels(panel: Axes) -> None:
+    """Tilt the labels of the x axis, which side by side would overlap."""
+    panel.tick_params(axis="x", rotation=30)
+    for label in panel.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+
+
 def draw_boxes(panel: Axes, statistics: Sequence[dict[str, Any]]) -> None:
     """Draw a box of each of these: ``whislo``, ``q1``, ``med``, ``q3``, ``whishi`` and ``label``."""
     panel.bxp(
