@@ -440,8 +440,8 @@ def feature_information(
 
     Returns
     -------
-    Nats of each feature, the highest first, and the most of 3 shuffled columns: as much is noise. All
-    are 0 if there are too few pairs to tell.
+    Nats of each feature, the highest first, and the most of their columns shuffled: as much is chance.
+    All are 0 if there are too few pairs to tell.
     """
     if len(pairs.slot) < FEWEST_PAIRS:
         return pd.Series(0.0, list(names)), 0.0
@@ -456,7 +456,7 @@ def feature_information(
         columns.append(values)
         owners += [name] * values.shape[1]
     matrix = np.concatenate(columns, axis=1)
-    shuffled = np.random.default_rng(seed).permuted(matrix[:, :3], axis=0)
+    shuffled = np.random.default_rng(seed).permuted(matrix, axis=0)
     told = mutual_info_classif(
         np.concatenate([matrix, shuffled], axis=1),
         pairs.share_class,

@@ -68,6 +68,8 @@ def test_the_front_page_is_filled_from_the_run(page: Page, finished: Path) -> No
     assert re.search(r"from 2016-01-\d\d to 2016-06-30 \(\d+ days, \d+ of them without a request\)", said)
     assert f"{best['name']} with a cross entropy of {float(best['cross_entropy']):.4g}" in said
     assert "{" not in said
+    top = page.locator(".prose .title").bounding_box()
+    assert top is not None and top["y"] >= 0
     assert "problematic" not in page.locator(".prose").inner_html()
 
 
