@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slurm lint format docs bench-data bench-billion audit lock clean
+.PHONY: help demo test test-slurm lint format docs screenshot bench-data bench-billion audit lock clean
 
 # The newest Python that the locked packages are for.
 PYTHON ?= $(shell for version in 3.12 3.11; do \
@@ -16,7 +16,7 @@ help: ## List these targets.
 demo: .venv/installed ## Run everything on the simulated archive; results in results/demo.
 	$(BIN)/snakemake --cores all --config dataset=demo
 
-test: .venv/installed-torch ## Run all checks and tests.
+test: .venv/installed-torch .venv/installed-chromium ## Run all checks and tests.
 	$(BIN)/python -m pytest
 
 test-slurm: .venv-slurm/installed ## Test the workflow on a private Slurm cluster (some 10 minutes).
@@ -37,6 +37,10 @@ format: .venv/installed-tests ## Bring the code into shape.
 
 docs: .venv/installed ## Write docs/settings.md and docs/features.md anew.
 	$(BIN)/python docs/generate.py
+
+screenshot: .venv/installed-chromium ## Take the README's pictures anew from the finished demo.
+	$(BIN)/python tests/browser.py results/demo/report.html docs/report.png
+	cp results/demo/plots/leaderboard.png docs/leaderboard.png
 
 bench-data: .venv/installed-benchmarks ## Compare the data stage with DuckDB, Polars and pandas.
 	$(BIN)/python benchmarks/bench_data.py --scaling
@@ -88,4 +92,12 @@ clean: ## Remove the environment, the results and all caches.
 	packages=$$(cd .venv && echo lib/python3*/site-packages); \
 	echo "import site; site.addsitedir('$(CURDIR)/.venv/$$packages')" > .venv-slurm/$$packages/on-top.pth
 	.venv-slurm/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/slurm/requirements.txt
+	touch $@
+
+# The browser that opens the report in tests/test_report.py, which is skipped where there is none.
+.venv/installed-chromium: .venv/installed-tests
+	@if ! command -v chromium > /dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends chromium \
+			|| echo "Chromium was not installed."; \
+	fi
 	touch $@

@@ -13,9 +13,10 @@ include: "rules/data.smk"
 include: "rules/tables.smk" if SHARDS == 1 else "rules/shards.smk"
 include: "rules/models.smk"
 include: "rules/results.smk"
+include: "rules/report.smk"
 
 
-report: "report/workflow.rst"
+report: str(Path("results", settings["dataset"], "front_page.rst").resolve())
 
 
 rule all:

@@ -237,7 +237,7 @@ def rejected_labels(wildcards):
     """The report's label of the rows that were dropped: how many they are."""
     with Path(f"results/{wildcards.dataset}/rejected.csv").open(newline="") as file:
         rows = sum(1 for _ in csv.reader(file)) - 1
-    return {"picture": f"Rows left out: {rows}"}
+    return {"picture": f"12 Rows left out: {rows}"}
 
 
 def model_settings(wildcards):
@@ -280,19 +280,27 @@ def pictures(names, category):
     return [*shown, *(f"results/{{dataset}}/plots/{name}.svg" for name in names)]
 
 
-def report_items(wildcards):
-    """What a whole run makes, and the report shows."""
-    results = f"results/{wildcards.dataset}"
+def results_shown(wildcards):
+    """What the report shows of the results, one file of each job."""
+    plots = f"results/{wildcards.dataset}/plots"
     return [
-        f"{results}/leaderboard.csv",
-        f"{results}/leaderboard_by_class.csv",
-        f"{results}/forecast.csv",
-        f"{results}/rejected.csv",
-        f"{results}/plots/eda_histograms.png",
-        f"{results}/plots/requests_per_slot.png",
-        f"{results}/plots/loss.png",
-        f"{results}/plots/leaderboard.png",
+        f"{plots}/requests_per_slot.png",
+        f"{plots}/eda_histograms.png",
+        f"{plots}/loss.png",
+        f"{plots}/leaderboard.png",
+        f"{plots}/predicted_and_true.png",
+        f"results/{wildcards.dataset}/leaderboard.csv",
+        f"results/{wildcards.dataset}/forecast.csv",
+        f"results/{wildcards.dataset}/leaderboard_by_class.csv",
+        f"results/{wildcards.dataset}/rejected.csv",
     ]
+
+
+def features_used():
+    """The features that the models see, each once."""
+    return list(
+        dict.fromkeys(name for model in MODELS.values() for name in model["features"])
+    )
 
 
 def report_config(wildcards):

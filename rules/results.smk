@@ -1,28 +1,34 @@
-"""From scores to the leaderboard, the forecast, the pictures and the report."""
+"""From scores to the leaderboard, the forecast and the pictures."""
 
-
-localrules:
-    write_report,
-
-
-EDA_PICTURES = {
-    "eda_histograms": "Histograms",
-    "eda_densities": "Densities",
-    "eda_correlations": "Correlation matrix",
-    "eda_box_plots": "Box plots",
-    "eda_scatter_matrix": "Scatter matrix",
-}
+# The report orders a category's items by their labels, hence the numbers.
 LOG_PICTURES = {
-    "requests_per_slot": "Requests per slot",
-    "rank_frequency": "Requests by rank",
+    "requests_per_slot": "01 Requests per slot",
+    "rank_frequency": "02 Requests by rank",
+    "hours_of_week": "03 Hours of the week",
+    "life_of_a_movie": "04 A movie's life",
+    "slots_without_requests": "05 Slots without a request",
+}
+EDA_PICTURES = {
+    "eda_histograms": "06 Histograms",
+    "eda_densities": "07 Densities",
+    "eda_correlations": "08 Correlation matrix",
+    "eda_box_plots": "09 Box plots",
+    "eda_scatter_matrix": "10 Scatter matrix",
+    "feature_information": "11 Which features matter",
 }
 TRAINING_PICTURES = {
-    "loss": "Loss by epoch",
-    "rmse_by_epoch": "RMSE and cross entropy by epoch",
+    "loss": "1 Loss by epoch",
+    "rmse_by_epoch": "2 RMSE and cross entropy by epoch",
+    "epoch_seconds": "3 Time per epoch",
 }
 MODEL_PICTURES = {
-    "leaderboard": "Leaderboard",
-    "predicted_and_true": "Predicted and true shares",
+    "leaderboard": "1 Leaderboard",
+    "sweeps": "6 Settings swept",
+}
+PREDICTION_PICTURES = {
+    "predicted_and_true": "3 Predicted and true series",
+    "calibration": "4 Predicted against true shares",
+    "error_by_class": "5 Error by class of movies",
 }
 
 
@@ -36,18 +42,8 @@ rule compare_models:
             f"results/{{dataset}}/{fold}baselines/scores.parquet" for fold in FOLDS
         ],
     output:
-        leaderboard=report(
-            "results/{dataset}/leaderboard.csv",
-            caption="../report/leaderboard_table.rst",
-            category="3 Comparison",
-            labels={"picture": "Leaderboard as a table"},
-        ),
-        by_class=report(
-            "results/{dataset}/leaderboard_by_class.csv",
-            caption="../report/leaderboard_by_class.rst",
-            category="3 Comparison",
-            labels={"picture": "Leaderboard by class of movie"},
-        ),
+        leaderboard="results/{dataset}/leaderboard.csv",
+        by_class="results/{dataset}/leaderboard_by_class.csv",
     log:
         "results/{dataset}/logs/compare_models.log",
     benchmark:
@@ -77,12 +73,7 @@ rule forecast_next_slot:
         resolved=trained("settings.json"),
         scores=trained("scores.parquet"),
     output:
-        forecast=report(
-            "results/{dataset}/forecast.csv",
-            caption="../report/forecast.rst",
-            category="4 Forecast",
-            labels={"picture": "Forecast of the next slot"},
-        ),
+        forecast="results/{dataset}/forecast.csv",
     log:
         "results/{dataset}/logs/forecast_next_slot.log",
     benchmark:
@@ -97,19 +88,20 @@ rule forecast_next_slot:
         model=settings["forecast"]["model"],
         backend=settings["backend"],
     shell:
-        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
-        " --models {input.models:q} --resolved {input.resolved:q} --scores {input.scores:q}"
-        " --model {params.model:q} --threads {threads} --forecast {output.forecast:q}"
+        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
+        " --movies {input.movies:q} --models {input.models:q} --resolved {input.resolved:q}"
+        " --scores {input.scores:q} --model {params.model:q} --threads {threads} --forecast {output.forecast:q}"
         " > {log:q} 2>&1"
 
 
 rule plot_eda:
-    """Explore the labelled table in five pictures."""
+    """Explore the labelled table, and which features matter."""
     input:
         code=code("plot_eda"),
         style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         labelled="results/{dataset}/labelled.parquet",
         movies="results/{dataset}/movies.parquet",
+        sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
     output:
         pictures=pictures(EDA_PICTURES, "1 Data"),
     log:
@@ -124,18 +116,24 @@ rule plot_eda:
         runtime=minutes(30),
     params:
         slot=settings["slot"],
+        split=canonical(settings["split"]),
+        window=settings["window"],
+        features=features_used(),
         seed=settings["seeds"][0],
     shell:
         "python {input.code[0]:q} --labelled {input.labelled:q} --movies {input.movies:q}"
+        " --sequences {input.sequences:q} --split {params.split:q} --window {params.window}"
+        " --features {params.features:q}"
         " --dataset {wildcards.dataset:q} --slot {params.slot:q} --seed {params.seed}"
         " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
 
 
 rule plot_log:
-    """Show the log: requests over time, and by rank of movie."""
+    """Show the log: requests over time, by movie, and over a movie's life."""
     input:
         code=code("plot_log"),
         style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
+        joined="results/{dataset}/joined.parquet",
         labelled="results/{dataset}/labelled.parquet",
     output:
         pictures=pictures(LOG_PICTURES, "1 Data"),
@@ -153,8 +151,8 @@ rule plot_log:
         slot=settings["slot"],
         split=canonical(settings["split"]),
     shell:
-        "python {input.code[0]:q} --labelled {input.labelled:q} --dataset {wildcards.dataset:q}"
-        " --slot {params.slot:q} --split {params.split:q}"
+        "python {input.code[0]:q} --joined {input.joined:q} --labelled {input.labelled:q}"
+        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"
         " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
 
 
@@ -184,14 +182,12 @@ rule plot_training:
 
 
 rule plot_models:
-    """Compare the models: the leaderboard, and predicted beside true shares."""
+    """Compare the models: the leaderboard, and the scores against the settings swept."""
     input:
         code=code("plot_models"),
         style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         leaderboard="results/{dataset}/leaderboard.csv",
-        predictions=trained("predictions.parquet"),
         resolved=trained("settings.json"),
-        movies="results/{dataset}/movies.parquet",
     output:
         pictures=pictures(MODEL_PICTURES, "3 Comparison"),
     log:
@@ -202,37 +198,43 @@ rule plot_models:
         "../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
+        mem_mb=memory(1000),
         runtime=minutes(10),
+    shell:
+        "python {input.code[0]:q} --leaderboard {input.leaderboard:q} --resolved {input.resolved:q}"
+        " --dataset {wildcards.dataset:q} --folder results/{wildcards.dataset:q}/plots"
+        " > {log:q} 2>&1"
+
+
+rule plot_predictions:
+    """Show predicted beside true shares, how far they agree, and for which movies."""
+    input:
+        code=code("plot_predictions"),
+        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
+        leaderboard="results/{dataset}/leaderboard.csv",
+        predictions=trained("predictions.parquet"),
+        resolved=trained("settings.json"),
+        movies="results/{dataset}/movies.parquet",
+        labelled="results/{dataset}/labelled.parquet",
+    output:
+        pictures=pictures(PREDICTION_PICTURES, "3 Comparison"),
+    log:
+        "results/{dataset}/logs/plot_predictions.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_predictions.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=minutes(30),
     params:
         slot=settings["slot"],
+        split=canonical(settings["split"]),
+        seed=settings["seeds"][0],
     shell:
         "python {input.code[0]:q} --leaderboard {input.leaderboard:q}"
         " --predictions {input.predictions:q} --resolved {input.resolved:q}"
-        " --movies {input.movies:q} --dataset {wildcards.dataset:q} --slot {params.slot:q}"
-        " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
-
-
-rule write_report:
-    """Put the pictures and tables into one HTML file that needs nothing else."""
-    input:
-        code=code("write_report"),
-        results=report_items,
-        captions=sorted(str(path) for path in (HOME / "report").glob("*.rst")),
-    output:
-        report="results/{dataset}/report.html",
-    log:
-        "results/{dataset}/logs/write_report.log",
-    benchmark:
-        "results/{dataset}/benchmarks/write_report.tsv"
-    conda:
-        "../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(1000),
-        runtime=minutes(10),
-    params:
-        config=report_config,
-    shell:
-        "python {input.code[0]:q} --config {params.config:q} --items {input.results:q}"
-        " --report {output.report:q} > {log:q} 2>&1"
+        " --movies {input.movies:q} --labelled {input.labelled:q}"
+        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"
+        " --seed {params.seed} --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"

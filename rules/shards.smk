@@ -159,7 +159,7 @@ rule list_rejected:
     threads: 1
     resources:
         mem_mb=memory(500),
-        runtime=10,
+        runtime=minutes(10),
     shell:
         # One header for all.
         "(awk 'FNR > 1 || NR == 1' {input.rejected:q} > {output.rejected:q}.partial"

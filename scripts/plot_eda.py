@@ -1,11 +1,14 @@
-"""Explore the labelled table: histograms, densities, correlations, box plots and a scatter matrix.
+"""Explore the labelled table: histograms, densities, correlations, box plots, a scatter matrix.
 
 Everything is drawn from all rows, but for the correlations and the scatter matrix of long tables,
-which are drawn from a seeded sample and say so. A column without a value is left out.
+which are drawn from a seeded sample and say so. A column without a value is left out. And of a
+seeded sample of the sequences: how much each feature tells about the next slot's share.
 """
 
 import argparse
 import calendar
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,14 +19,21 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from sklearn.feature_selection import mutual_info_classif
 
 from popularity import style, tables
+from popularity.features import STATIC_FEATURES, STEP_FEATURES, Features
 from popularity.program import run
 from popularity.slots import SLOTS, slot_start
+from popularity.windows import Series, read_series, split_slots
 
 #: Rows that ranks and points are drawn from, at most.
 RANKED_ROWS = 1_000_000
 SCATTERED_ROWS = 3_000
+#: Pairs of a slot and a movie that the features are judged on, half of them with a request.
+JUDGED_PAIRS = 5_000
+#: Fewer pairs tell nothing.
+FEWEST_PAIRS = 50
 WEEKDAYS = pd.Index(list(calendar.day_abbr))
 MONTHS = pd.Index(list(calendar.month_abbr)[1:])
 #: Genres shown.
@@ -284,26 +294,14 @@ def plot_box_plots(table: Table) -> Figure:
             dict(zip(("whislo", "q1", "med", "q3", "whishi"), row, strict=True), label=str(label))
             for label, row in zip(quantiles.index, quantiles.to_numpy(), strict=True)
         ]
-        panel.bxp(
-            statistics,
-            showfliers=False,
-            patch_artist=True,
-            widths=0.6,
-            boxprops={"facecolor": style.SKY, "edgecolor": style.BLUE},
-            medianprops={"color": style.BLACK, "linewidth": 2},
-            whiskerprops={"color": style.BLUE},
-            capprops={"color": style.BLUE},
-        )
+        style.draw_boxes(panel, statistics)
         panel.set_title(f"by {name}")
         panel.set_yscale("log")
         style.label_values(panel.yaxis, "share")
-        panel.grid(axis="x", visible=False)
         if at % 2 == 0:
             panel.set_ylabel("share of the slot's requests")
         if sum(len(str(label)) for label in quantiles.index) > 40:
-            panel.tick_params(axis="x", rotation=30)
-            for label in panel.get_xticklabels():
-                label.set(ha="right", rotation_mode="anchor")
+            style.tilt_labels(panel)
     return figure
 
 
@@ -376,6 +374,134 @@ def plot_scatter_matrix(table: Table, seed: int) -> Figure:
     return figure
 
 
+class Pairs(NamedTuple):
+    """Pairs of a slot and a movie known by then, and the class of its share in the slot, each [n].
+
+    0: no request; 1: at most the mean share of the slot's requested movies; 2: more.
+    """
+
+    slot: npt.NDArray[np.integer]
+    movie: npt.NDArray[np.integer]
+    share_class: npt.NDArray[np.integer]
+
+
+def balanced_pairs(series: Series, slots: range, size: int, generator: np.random.Generator) -> Pairs:
+    """Draw about ``size`` pairs, in each slot as many with a request as without, so far as there are.
+
+    Where requests are few, pairs drawn evenly would be next to all without one. And as each slot has
+    both in like parts, a feature that tells slots from each other but not movies tells nothing:
+    of plain shares, which are multiples of one over the slot's requests, it would tell a lot.
+    """
+    requested_slots = generator.permutation(series.requested_slots(slots))
+    each = max(25, -(-size // (2 * len(requested_slots))))
+    parts = [np.zeros((3, 0), dtype=np.int64)]
+    drawn = 0
+    for slot in requested_slots:
+        movies = series.candidates(slot)
+        labels = series.labels(movies, slot)
+        requested, idle = np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)
+        count = min(each, len(requested), len(idle))
+        if not count:
+            continue
+        taken = np.concatenate([generator.permutation(kind)[:count] for kind in (requested, idle)])
+        classes = (labels[taken] > 0) + (labels[taken] > labels[requested].mean())
+        parts.append(np.stack([np.full(2 * count, slot), movies[taken], classes]))
+        drawn += 2 * count
+        if drawn >= size:
+            break
+    return Pairs(*np.concatenate(parts, axis=1))
+
+
+def candidate_features(used: Sequence[str]) -> list[str]:
+    """All features by name: those that models use, and every other that takes no number."""
+    # A capital in a name stands for a number, of which there is no end.
+    named = [name for name in (*STEP_FEATURES, *STATIC_FEATURES) if name == name.lower()]
+    return list(dict.fromkeys([*used, *named]))
+
+
+def feature_information(
+    series: Series,
+    movies: pa.Table,
+    pairs: Pairs,
+    names: Sequence[str],
+    settings: dict[str, Any],
+    seed: int,
+) -> tuple[pd.Series, float]:
+    """Estimate the mutual information of features and the class of the share in the next slot.
+
+    The estimator is that of Ross (2014), "Mutual information between discrete and continuous data
+    sets", with 3 neighbours. Of a feature with a value for each slot of the window the last one
+    counts, of one with several values the one that tells most.
+
+    Parameters
+    ----------
+    settings
+        ``slot``, ``window`` and ``gaps`` of the features.
+
+    Returns
+    -------
+    Nats of each feature, the highest first, and the most of their columns shuffled: as much is chance.
+    All are 0 if there are too few pairs to tell.
+    """
+    if len(pairs.slot) < FEWEST_PAIRS:
+        return pd.Series(0.0, list(names)), 0.0
+    columns, owners = [], []
+    step = next(iter(STEP_FEATURES))
+    for name in names:
+        features = [name] if name in STEP_FEATURES else [step, name]
+        made = Features.of_settings(
+            series, movies, {**settings, "features": features, "offset_weights": None}
+        )(pairs.movie, pairs.slot)
+        values = made["steps"][:, -1] if name in STEP_FEATURES else made["static"]
+        columns.append(values)
+        owners += [name] * values.shape[1]
+    matrix = np.concatenate(columns, axis=1)
+    shuffled = np.random.default_rng(seed).permuted(matrix, axis=0)
+    told = mutual_info_classif(
+        np.concatenate([matrix, shuffled], axis=1),
+        pairs.share_class,
+        discrete_features=False,
+        random_state=seed,
+    )
+    noise = float(told[len(owners) :].max())
+    by_name = pd.Series(told[: len(owners)]).groupby(owners).max()
+    return by_name.sort_values(ascending=False, kind="stable"), noise
+
+
+def plot_features(
+    information: pd.Series, noise: float, used: Sequence[str], slot: str, source: str
+) -> Figure:
+    """Draw the mutual information of features and the next slot's share as ranked bars."""
+    telling = (information > noise).sum()
+    title = f"No feature tells more than chance about a movie's share of the next {slot}"
+    if telling:
+        title = (
+            f"{information.index[0]} tells most about which movies get the shares of the next {slot}; "
+            f"{telling} of {len(information)} features tell more than chance"
+        )
+    figure, (panel,) = style.new_figure(
+        title,
+        source,
+        height=1.8 + 0.22 * len(information),
+    )
+    heights = np.arange(len(information))
+    seen = information.index.isin(list(used))
+    for kind, colour, label in (
+        (seen, style.BLUE, "a model of this run sees it"),
+        (~seen, style.SKY, "no model of this run sees it"),
+    ):
+        if kind.any():
+            panel.barh(heights[kind], information[kind], color=colour, label=label)
+    panel.axvline(noise, color=style.VERMILION, linestyle="--", label="chance (shuffled columns)")
+    panel.set_yticks(heights, list(information.index))
+    panel.set_ylim(len(information) - 0.4, -0.6)
+    panel.tick_params(axis="y", length=0)
+    panel.grid(axis="y", visible=False)
+    panel.set_xlabel(f"mutual information with the share in the next {slot} (nats)")
+    panel.legend(loc="lower right")
+    return figure
+
+
 def _scale(panel: Axes, which: str, key: str) -> None:
     """Scale the x or y axis of a panel by its column."""
     axis = panel.xaxis if which == "x" else panel.yaxis
@@ -392,20 +518,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet")
-    parser.add_argument("--movies", type=Path, help="movies.parquet, for the genres' names")
+    parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
     parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
     parser.add_argument("--seed", type=int, default=1, help="of the samples (default: 1)")
+    parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
+    parser.add_argument("--split", type=json.loads, required=True, help="shares of slots, as JSON")
+    parser.add_argument("--window", type=int, required=True, help="slots of a window")
+    parser.add_argument(
+        "--features", nargs="*", default=[], help="features that models see; all others are drawn too"
+    )
     parser.add_argument(
         "--folder", type=Path, required=True, help="where eda_….png and eda_….svg are written"
     )
     args = parser.parse_args()
 
     labelled = tables.read(args.labelled, tables.LABELLED, [*COLUMNS, "genres"])
-    names = {}
-    if args.movies:
-        movies = tables.read(args.movies, tables.MOVIES, ["genres", "genre_names"])
-        names = dict(zip(*(column.to_pylist() for column in movies.columns), strict=True))
+    movies = tables.read(args.movies, tables.MOVIES)
+    names = dict(zip(*(movies[key].to_pylist() for key in ("genres", "genre_names")), strict=True))
     source = f"{args.labelled.name} of {args.dataset}, {len(labelled):,} rows"
     table = make_table(labelled, args.slot, source, names)
     del labelled
@@ -414,6 +544,23 @@ def main() -> None:
     style.save(plot_correlations(table, args.seed), args.folder, "eda_correlations")
     style.save(plot_box_plots(table), args.folder, "eda_box_plots")
     style.save(plot_scatter_matrix(table, args.seed), args.folder, "eda_scatter_matrix")
+    del table
+
+    series = read_series(args.sequences)
+    training = split_slots(series, args.split)["training"]
+    generator = np.random.default_rng(args.seed)
+    pairs = balanced_pairs(series, training, JUDGED_PAIRS, generator)
+    settings = {"slot": args.slot, "window": args.window, "gaps": "calendar"}
+    candidates = candidate_features(args.features)
+    information, noise = feature_information(series, movies, pairs, candidates, settings, args.seed)
+    source = (
+        f"{args.sequences.parent.name}/{args.sequences.name} of {args.dataset}; {len(pairs.slot):,} pairs "
+        f"of a training {args.slot} and a movie drawn at random (seed {args.seed}), half of them with a "
+        f"request; shares in three classes: none, up to the mean of the {args.slot}'s requested movies, "
+        f"more; of features with a value for each {args.slot} of the window, the last one"
+    )
+    figure = plot_features(information, noise, args.features, args.slot, source)
+    style.save(figure, args.folder, "feature_information")
 
 
 if __name__ == "__main__":

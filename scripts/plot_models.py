@@ -1,21 +1,19 @@
-"""Draw how good the models are: the leaderboard, and predicted beside true shares."""
+"""Draw how good the models are: the leaderboard, and their scores against the settings swept."""
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from popularity import style, tables
+from popularity import style
 from popularity.program import Fault, run
-from popularity.slots import SLOTS, slot_start
 
 #: What is drawn of the leaderboard, and whether more is better.
 SCORES = {
@@ -31,9 +29,15 @@ KINDS = {
     "reference": ("references", style.GREY, "^"),
 }
 RATIO = ["cross_entropy_ratio", "ratio_low", "ratio_high"]
-#: Movies and models in the picture of predicted and true shares: more lines can't be told apart.
-MOVIES = 6
-MODELS = 5
+#: The score that is drawn against settings.
+SWEPT_SCORE = "cross_entropy"
+#: Relative differences of it that are hardly any, and within which the best naive forecast is shown.
+SLIGHT, NEAR = 0.001, 0.05
+#: What settings.json holds of a run beside the settings it was given.
+NO_SETTINGS = (
+    *("name", "seed", "best_epoch", "parameters", "validated_to"),
+    *("offset_weights", "genre_names", "covered_movies"),
+)
 
 
 def plot_leaderboard(board: pd.DataFrame, source: str) -> Figure:
@@ -176,88 +180,152 @@ def board_title(board: pd.DataFrame) -> str:
     return f"No model is clearly better than {rival}: {model['name']} differs by {change}"
 
 
-def most_popular(predictions: Path, count: int) -> list[int]:
-    """Find the movies of the highest mean true share over the test slots, the highest first."""
-    totals = pd.Series(dtype=np.float64)
-    with pq.ParquetFile(predictions) as file:
-        for batch in file.iter_batches(2**20, columns=["movieId", "label_n"]):
-            sums = batch.to_pandas().groupby("movieId")["label_n"].sum()
-            totals = totals.add(sums, fill_value=0.0)
-    return totals.sort_values(ascending=False, kind="stable").index[:count].astype(int).tolist()
+class Point(NamedTuple):
+    """A model in a panel of a setting: the setting's value and the model's score."""
+
+    value: Any
+    score: float
+    deviation: float
 
 
-def read_predictions(
-    predictions: Sequence[Path],
-    resolved: Sequence[Path],
-    movies: Sequence[int],
-    best: Sequence[str],
-) -> dict[str, pd.DataFrame]:
-    """Read the predictions for some movies, of each model's first seed.
+def read_settings(resolved: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Read the settings of each model, by its name; those of its seeds are the same."""
+    models: dict[str, dict[str, Any]] = {}
+    for path in resolved:
+        text = json.loads(path.read_text())
+        models[text["name"]] = {key: text[key] for key in text if key not in NO_SETTINGS}
+    layers = [model.pop("layers", []) for model in models.values()]
+    even = all(len(set(units)) <= 1 for units in layers)
+    for model, units in zip(models.values(), layers, strict=True):
+        if even:
+            model.update({"hidden layers": len(units), "units": units[0] if units else 0})
+        else:
+            model["layers"] = " + ".join(map(str, units))
+    return models
 
-    ``best`` names models in the order to take them in; others come after them.
+
+def find_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame) -> dict[str, list[list[Point]]]:
+    """Find the settings in which models differ that are otherwise alike.
+
+    Returns
+    -------
+    For each such setting the groups of models that differ in nothing else, each by its values. A grid
+    of two settings so gives each of them one group for every value of the other.
     """
-    if len(predictions) != len(resolved):
-        raise Fault(f"{len(predictions)} --predictions but {len(resolved)} --resolved: give as many")
-    first: dict[str, tuple[int, Path]] = {}
-    for path, settings in zip(predictions, resolved, strict=True):
-        text = json.loads(settings.read_text())
-        one = (int(text["seed"]), path)
-        first[text["name"]] = min(one, first.get(text["name"], one))
-    rank = {name: at for at, name in enumerate(best)}
-    names = sorted(first, key=lambda name: (rank.get(name, len(rank)), name))
-    return {
-        name: pq.read_table(
-            first[name][1],
-            columns=tables.PREDICTIONS.names,
-            filters=[("movieId", "in", list(movies))],
-        ).to_pandas()
-        for name in names
-    }
+    columns = ["name", SWEPT_SCORE, f"{SWEPT_SCORE}_std"]
+    scores = {name: (score, deviation) for name, score, deviation in board[columns].to_numpy()}
+    sweeps: dict[str, list[list[Point]]] = {}
+    for key in dict.fromkeys(key for model in models.values() for key in model):
+        groups: dict[str, dict[str, Point]] = {}
+        for name, model in models.items():
+            if name not in scores:
+                continue
+            others = {other: value for other, value in model.items() if other != key}
+            value = model.get(key)
+            score, deviation = scores[name]
+            point = Point(value, score, 0.0 if np.isnan(deviation) else deviation)
+            groups.setdefault(json.dumps(others, sort_keys=True), {})[json.dumps(value)] = point
+        found = [list(group.values()) for group in groups.values() if len(group) > 1]
+        if found:
+            sweeps[key] = found
+    return sweeps
 
 
-def plot_predicted_and_true(
-    models: dict[str, pd.DataFrame], movies: dict[int, str], slot: str, source: str
-) -> Figure:
-    """Draw the true and the predicted shares of some movies (id to title) by slot."""
-    shown = dict(list(models.items())[:MODELS])
-    spreads: list[float] = []
-    for table in shown.values():
-        deviation = table.groupby("movieId")[["predicted", "label_n"]].std()
-        spreads.extend(style.finite(deviation["predicted"] / deviation["label_n"]))
-    title = f"Predicted and true shares of the {len(movies)} most popular movies of the test slots"
-    if spreads:
-        title = (
-            f"Predicted shares vary {style.percent(float(np.median(spreads)))} as much as true "
-            f"ones: the {len(movies)} most popular movies of the test slots"
+def _numeric(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _told(value: Any) -> str:
+    """Write a setting's value; one of several parts by its parts, one to a line."""
+    if isinstance(value, dict):
+        return "\n".join(f"{key} {part}" for key, part in value.items())
+    if isinstance(value, list):
+        return f"{len(value)} of them"
+    return {None: "none", True: "yes", False: "no"}.get(value, f"{value}")
+
+
+def plot_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame, source: str) -> Figure:
+    """Draw the cross entropy against each setting in which models differ that are otherwise alike."""
+    sweeps = find_sweeps(models, board)
+    if not sweeps:
+        figure, (panel,) = style.new_figure(
+            f"No setting is swept: no two of {len(models)} models differ in one setting alone",
+            source,
+            height=2.4,
         )
-    if len(models) > len(shown):
-        source += f"; the {len(shown)} best of {len(models)} models"
+        panel.set_axis_off()
+        return figure
+    changes = {}
+    for key, groups in sweeps.items():
+        spans = [[point.score for point in group] for group in groups]
+        changes[key] = max(max(span) / min(span) - 1 for span in spans)
+    most = max(changes, key=lambda key: changes[key])
+    columns = min(3, len(sweeps))
+    title = (
+        f"Of the settings that models differ in alone, {most.replace('_', ' ')} changes the cross entropy "
+        f"most: by {style.percent(changes[most])}"
+    )
+    if changes[most] < SLIGHT:
+        title = (
+            f"No setting that models differ in alone changes the cross entropy by {style.percent(SLIGHT)}"
+        )
     figure, panels = style.new_figure(
         title,
-        source,
-        len(movies),
-        columns=min(2, len(movies)),
-        height=1.4 + 2 * -(-len(movies) // 2),
-        sharex=True,
+        f"{source}; a line joins models that differ in nothing else; dot: mean over seeds, bar: one "
+        "standard deviation to each side; dashed: the best naive forecast",
+        len(sweeps),
+        columns=columns,
+        height=1.5 + 2.3 * -(-len(sweeps) // columns),
     )
-    looks = style.looks(shown)
-    for panel, (movie, name) in zip(panels, movies.items(), strict=True):
-        for at, (model, table) in enumerate(shown.items()):
-            rows = table[table["movieId"] == movie].sort_values("slot")
-            dates = slot_start(rows["slot"].to_numpy(), slot)
-            if at == 0:
-                look: dict[str, Any] = {"color": "#AAAAAA", "linewidth": 0.7, "markersize": 3}
-                panel.plot(dates, rows["label_n"], ".-", label="true share", **look)
-            marker = "o" if len(rows) == 1 else None
-            panel.plot(dates, rows["predicted"], marker=marker, label=model, **looks[model])
-        panel.set_title(name if len(name) <= 42 else f"{name[:41]}…", parse_math=False, fontsize=9)
-        panel.set_ylim(bottom=0)
-        style.label_values(panel.yaxis, "share")
-        style.label_values(panel.xaxis, "date", most=6)
-    figure.supylabel(f"share of the {slot}'s requests", fontsize=9)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center")
+    naive = board.loc[board["kind"] == "naive", SWEPT_SCORE].min()
+    for at, (panel, (key, groups)) in enumerate(zip(panels, sweeps.items(), strict=True)):
+        values = [point.value for group in groups for point in group]
+        numeric = _numeric(values)
+        # Names and the like have places in their order of appearance.
+        places = {json.dumps(value): place for place, value in enumerate(_ordered(values))}
+        for group in groups:
+            points = sorted(group, key=lambda point: places[json.dumps(point.value)])
+            x = [point.value if numeric else places[json.dumps(point.value)] for point in points]
+            panel.errorbar(
+                x,
+                [point.score for point in points],
+                [point.deviation for point in points],
+                fmt="o-" if numeric else "o:",
+                color=style.BLUE,
+                markersize=5,
+                linewidth=1.2,
+            )
+        scores = style.finite([point.score for group in groups for point in group])
+        if len(scores) and abs(naive / scores.min() - 1) < NEAR:
+            panel.axhline(naive, color=style.VERMILION, linestyle="--", linewidth=1)
+            scores = np.append(scores, naive)
+        panel.margins(x=0.15, y=0.15)
+        if len(scores) and np.ptp(scores) < 10 * SLIGHT * scores.min():
+            # Differences that are next to none would else look like great ones.
+            middle, reach = (scores.min() + scores.max()) / 2, 10 * SLIGHT * scores.min()
+            panel.set_ylim(middle - reach, middle + reach)
+        if numeric:
+            if min(values) > 0 and max(values) >= 8 * min(values):
+                panel.set_xscale("log")
+            panel.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
+            panel.set_xticks([], minor=True)
+        else:
+            names = [_told(value) for value in _ordered(values)]
+            panel.set_xticks(list(places.values()), names)
+            if sum(len(name) for name in names) > 22 and not any("\n" in name for name in names):
+                style.tilt_labels(panel)
+        panel.set_title(key.replace("_", " "))
+        panel.ticklabel_format(axis="y", useOffset=False)
+        panel.yaxis.set_major_locator(MaxNLocator(4))
+        if at % columns == 0:
+            panel.set_ylabel("cross entropy (nats per request)")
     return figure
+
+
+def _ordered(values: Iterable[Any]) -> list[Any]:
+    """Each value once: numbers by size, others as they come."""
+    once = list({json.dumps(value): value for value in values}.values())
+    return sorted(once) if _numeric(once) else once
 
 
 def main() -> None:
@@ -265,39 +333,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--leaderboard", type=Path, required=True, help="leaderboard.csv")
     parser.add_argument(
-        "--predictions",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="predictions.parquet of each trained model",
+        "--resolved", type=Path, nargs="+", required=True, help="settings.json of each trained model"
     )
-    parser.add_argument(
-        "--resolved", type=Path, nargs="+", required=True, help="settings.json, in the same order"
-    )
-    parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
-    parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
     parser.add_argument(
         "--folder",
         type=Path,
         required=True,
-        help="where leaderboard and predicted_and_true are written, as .png and .svg",
+        help="where leaderboard and sweeps are written, as .png and .svg",
     )
     args = parser.parse_args()
 
     board = pd.read_csv(args.leaderboard)
     source = f"{args.leaderboard.name} of {args.dataset}, {len(board)} rows"
     style.save(plot_leaderboard(board, source), args.folder, "leaderboard")
-
-    popular = most_popular(args.predictions[0], MOVIES)
-    catalogue = tables.read(args.movies, tables.MOVIES, ["movieId", "title"]).to_pandas()
-    titles = catalogue.set_index("movieId")["title"].to_dict()
-    best = board.sort_values("cross_entropy")["name"].tolist()
-    models = read_predictions(args.predictions, args.resolved, popular, best)
-    source = f"predictions.parquet of models trained on {args.dataset}, first seed of each"
-    named = {movie: titles.get(movie) or f"movie {movie}" for movie in popular}
-    figure = plot_predicted_and_true(models, named, args.slot, source)
-    style.save(figure, args.folder, "predicted_and_true")
+    source = f"{args.leaderboard.name} and settings.json of the models of {args.dataset}"
+    style.save(plot_sweeps(read_settings(args.resolved), board, source), args.folder, "sweeps")
 
 
 if __name__ == "__main__":

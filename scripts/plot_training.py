@@ -1,4 +1,4 @@
-"""Draw how the models trained: their losses, and their RMSE and cross entropy in validation."""
+"""Draw how the models trained: losses, RMSE and cross entropy in validation, and time by epoch."""
 
 import argparse
 import json
@@ -18,6 +18,9 @@ from popularity.program import Fault, run
 SEEDS_NOTE = "line: mean over the seeds that train so long, band: least to greatest"
 #: Models whose best value is within this share of the best model's are shown in a close-up.
 CLOSE = 0.05
+
+#: The model of the course project of 2017, and the epochs after which that looked at its RMSE.
+COURSE_MODEL, COURSE_EPOCHS = "course_lstm", (30, 50, 70, 100, 150)
 
 #: What is drawn of the validation samples.
 SCORES = {
@@ -120,9 +123,10 @@ def plot_rmse_by_epoch(models: dict[str, Runs], source: str) -> Figure:
         title = f"{lowest.idxmin()} comes to the lowest RMSE in validation: {lowest.min():.3g}"
     spread = [table.max().max() > (1 + 2 * CLOSE) * table.min().min() for table in means.values()]
     rows = 2 if any(spread) else 1
-    figure, panels = style.new_figure(
-        title, f"{source}; {SEEDS_NOTE}", 2 * rows, columns=2, height=1.6 + 2.7 * rows
-    )
+    source = f"{source}; {SEEDS_NOTE}"
+    if COURSE_MODEL in models and means["val_rmse"][COURSE_MODEL].count() >= COURSE_EPOCHS[0]:
+        source += f"; numbers: {COURSE_MODEL} after as many epochs as the course project told of"
+    figure, panels = style.new_figure(title, source, 2 * rows, columns=2, height=1.6 + 2.7 * rows)
     looks = style.looks(models)
     for at, panel in enumerate(panels):
         column = list(SCORES)[at % 2]
@@ -131,6 +135,8 @@ def plot_rmse_by_epoch(models: dict[str, Runs], source: str) -> Figure:
             table = table.loc[:, table.min() <= (1 + CLOSE) * table.min().min()]
         for name in map(str, table):
             draw_band(panel, models[name], column, name, **looks[name])
+            if name == COURSE_MODEL and at < 2:
+                _mark_course(panel, table[name].dropna(), looks[name]["color"])
         values = style.finite(table)
         if at >= 2 and len(values):
             # A first epoch far above is no part of the close-up.
@@ -148,6 +154,66 @@ def plot_rmse_by_epoch(models: dict[str, Runs], source: str) -> Figure:
     return figure
 
 
+def _mark_course(panel: Axes, means: pd.Series, colour: str) -> None:
+    """Mark those of the course's epochs that there are."""
+    marked = means[means.index.isin(COURSE_EPOCHS)]
+    panel.plot(marked.index, marked, "o", color=colour, markersize=4)
+    for epoch, value in marked.items():
+        panel.annotate(
+            f"{epoch}",
+            (float(str(epoch)), value),
+            (0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+
+
+def plot_epoch_seconds(models: dict[str, Runs], source: str) -> Figure:
+    """Draw the seconds of each epoch of each model."""
+    medians = {
+        name: float(np.median(np.concatenate([history["seconds"] for _, history in runs])))
+        for name, runs in models.items()
+    }
+    ordered = sorted(medians, key=lambda name: medians[name])
+    fastest, slowest = ordered[0], ordered[-1]
+    title = f"An epoch of {fastest} takes {medians[fastest]:.2g} s"
+    if slowest != fastest:
+        title += f", one of {slowest} {medians[slowest]:.2g} s"
+    figure, (panel,) = style.new_figure(
+        f"{title} in the median",
+        f"{source}; each dot an epoch; circles: first epochs, in which the network is compiled; line: "
+        "median; epochs differ in their number of samples from model to model",
+        height=1.9 + 0.42 * len(models),
+    )
+    for at, name in enumerate(ordered):
+        for _, history in models[name]:
+            seconds = history["seconds"].to_numpy()
+            heights = np.full(len(seconds), float(at))
+            look: dict[str, Any] = {"color": style.BLUE, "linestyle": "none"}
+            panel.plot(seconds[1:], heights[1:], marker=".", alpha=0.4, markersize=7, mew=0, **look)
+            panel.plot(seconds[:1], heights[:1], marker="o", fillstyle="none", markersize=6, **look)
+        panel.plot([medians[name]] * 2, [at - 0.3, at + 0.3], color=style.BLACK, linewidth=2)
+        counts = sorted({len(history) for _, history in models[name]})
+        total = sum(history["seconds"].sum() for _, history in models[name]) / len(models[name])
+        panel.text(
+            1.01, at, f"{' or '.join(map(str, counts))} epochs, {total:,.0f} s",
+            transform=panel.get_yaxis_transform(), va="center", fontsize=8,
+        )  # fmt: skip
+    seconds = style.finite(np.concatenate([h["seconds"] for runs in models.values() for _, h in runs]))
+    if len(seconds) and seconds.min() > 0 and seconds.max() > 10 * seconds.min():
+        panel.set_xscale("log")
+    style.label_values(panel.xaxis, "number")
+    panel.set_yticks(range(len(ordered)), ordered)
+    for label in panel.get_yticklabels():
+        label.set_parse_math(False)
+    panel.set_ylim(len(ordered) - 0.5, -0.5)
+    panel.grid(axis="y", visible=False)
+    panel.tick_params(axis="y", length=0)
+    panel.set_xlabel("seconds of an epoch")
+    return figure
+
+
 def main() -> None:
     """Read the command line, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -162,7 +228,7 @@ def main() -> None:
         "--folder",
         type=Path,
         required=True,
-        help="where loss and rmse_by_epoch are written, as .png and .svg",
+        help="where the pictures are written, as .png and .svg",
     )
     args = parser.parse_args()
 
@@ -174,6 +240,7 @@ def main() -> None:
     )
     style.save(plot_loss(models, source), args.folder, "loss")
     style.save(plot_rmse_by_epoch(models, source), args.folder, "rmse_by_epoch")
+    style.save(plot_epoch_seconds(models, source), args.folder, "epoch_seconds")
 
 
 if __name__ == "__main__":

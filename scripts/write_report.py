@@ -14,13 +14,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, help="settings of the workflow, as JSON")
     parser.add_argument("--items", type=Path, nargs="+", required=True, help="results to show")
+    parser.add_argument("--style", type=Path, required=True, help="style sheet of the report")
     parser.add_argument("--report", type=Path, required=True, help="report.html, to write")
     args = parser.parse_args()
 
     with whole(args.report) as report, tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.json")
         config.write_text(args.config)
-        call = ["-m", "snakemake", "--configfile", config, "--report", report, "--", *args.items]
+        call = ["-m", "snakemake", "--configfile", config, "--report", report]
+        call += ["--report-stylesheet", args.style, "--", *args.items]
         ended = subprocess.run([sys.executable, *map(str, call)], check=False)
         if ended.returncode or not report.exists():
             raise Fault(f"{args.report}: Snakemake wrote no report; the lines above say why")

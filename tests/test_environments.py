@@ -61,6 +61,9 @@ ENVIRONMENT_OF = {
     for environment in re.findall(r"conda:\n +\"\.\./envs/(\w+)\.yaml\"", text)
 }
 
+#: Scripts that run once in each environment.
+IN_EACH = {"list_software"}
+
 
 def specs(path: Path) -> Iterator[tuple[str, str]]:
     """Each package of an environment and the versions it asks for, from conda or by pip."""
@@ -155,7 +158,12 @@ def test_only_pip_has_packages_that_conda_forge_is_not_known_to_have() -> None:
 
 
 def test_every_script_has_an_environment() -> None:
-    assert set(ENVIRONMENT_OF) == {path.stem for path in (ROOT / "scripts").glob("*.py")}
+    assert set(ENVIRONMENT_OF) | IN_EACH == {path.stem for path in (ROOT / "scripts").glob("*.py")}
+
+
+@pytest.mark.parametrize("script", sorted(IN_EACH))
+def test_what_runs_in_each_environment_needs_none(script: str) -> None:
+    assert imported(ROOT / "scripts" / f"{script}.py") == set()
 
 
 @pytest.mark.parametrize("script", sorted(ENVIRONMENT_OF))

@@ -13,21 +13,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
+from small_logs import random_log, sequences_of, series_of
 
 import plot_eda
 import plot_log
 import plot_models
+import plot_predictions
+import plot_runtimes
 import plot_training
 from popularity import style, tables
 
 SCRIPTS = Path(plot_eda.__file__).parent
 EDA = [f"eda_{name}" for name in ("histograms", "densities", "correlations", "box_plots", "scatter_matrix")]
 MADE = {
-    "plot_eda": EDA,
-    "plot_log": ["requests_per_slot", "rank_frequency"],
-    "plot_training": ["loss", "rmse_by_epoch"],
-    "plot_models": ["leaderboard", "predicted_and_true"],
+    "plot_eda": [*EDA, "feature_information"],
+    "plot_log": [
+        "requests_per_slot",
+        "rank_frequency",
+        "life_of_a_movie",
+        "slots_without_requests",
+        "hours_of_week",
+    ],
+    "plot_training": ["loss", "rmse_by_epoch", "epoch_seconds"],
+    "plot_models": ["leaderboard", "sweeps"],
+    "plot_predictions": ["predicted_and_true", "calibration", "error_by_class"],
+    "plot_runtimes": ["runtimes"],
 }
+SPLIT = {"validation": 0.15, "test": 0.15}
 
 
 def labelled_table(
@@ -119,6 +131,21 @@ def prediction_table(slots: int = 5, movies: int = 8) -> pa.Table:
     )
 
 
+def joined_table(timestamps: list[int]) -> pa.Table:
+    """Requests at these times (Unix seconds)."""
+    columns = {field.name: np.zeros(len(timestamps)) for field in tables.JOINED}
+    columns["timestamp"] = np.array(timestamps)
+    return pa.table(
+        [pa.array(columns[field.name].astype(field.type.to_pandas_dtype())) for field in tables.JOINED],
+        schema=tables.JOINED,
+    )
+
+
+def benchmark(path: Path, seconds: float, memory: float | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"s\tmax_rss\tcpu_time\n{seconds}\t{memory}\t{seconds / 2}\n")
+
+
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text"))]
 
@@ -147,18 +174,30 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         resolved.append(str(inputs / f"settings{at}.json"))
         history(4 + at, seed).to_csv(histories[-1], index=False)
         Path(resolved[-1]).write_text(json.dumps(settings(name, seed, 3)))
+    by_time = tables.read(inputs / "labelled.parquet", tables.LABELLED)
+    tables.write(inputs / "sequences.parquet", sequences_of(by_time, 3, "calendar"))
+    times = np.random.default_rng(1).integers(1_400_000_000, 1_500_000_000, 500)
+    tables.write(inputs / "joined.parquet", joined_table(times.tolist()))
+    benchmark(inputs / "benchmarks/train_model/lstm/seed-1.tsv", 3.0, 200)
     data, slot = ["--dataset", "made up"], ["--slot", "day"]
     labelled = ["--labelled", str(inputs / "labelled.parquet")]
+    joined = ["--joined", str(inputs / "joined.parquet")]
     named = ["--movies", str(inputs / "movies.parquet")]
-    split = ["--split", '{"validation": 0.15, "test": 0.15}']
+    split = ["--split", json.dumps(SPLIT)]
+    sequences = ["--sequences", str(inputs / "sequences.parquet"), "--window", "3"]
     runs = ["--resolved", *resolved, *data]
     predictions = ["--predictions", *[str(inputs / "predictions.parquet")] * 3]
     leaderboard = ["--leaderboard", str(inputs / "leaderboard.csv")]
     return {
-        "plot_eda": [*labelled, *named, *data, *slot],
-        "plot_log": [*labelled, *data, *slot, *split],
+        "plot_eda": [*labelled, *named, *sequences, *data, *slot, *split, "--features", "log_count"],
+        "plot_log": [*joined, *labelled, *data, *slot, *split],
         "plot_training": ["--histories", *histories, *runs],
-        "plot_models": [*leaderboard, *predictions, *runs, *named, *slot],
+        "plot_models": [*leaderboard, *runs],
+        "plot_predictions": [*leaderboard, *predictions, *runs, *named, *labelled, *slot, *split],
+        "plot_runtimes": [
+            *["--benchmarks", str(inputs / "benchmarks"), "--models", "lstm", *data],
+            *["--table", str(inputs / "runtimes.csv")],
+        ],
     }
 
 
@@ -286,8 +325,11 @@ def test_eda_and_log_of_next_to_nothing(rows, slot, tmp_path):
     table = labelled_table(rows)
     figures = [
         *draw_eda(eda(table, slot)),
-        plot_log.plot_requests_per_slot(table, slot, "here", {"validation": 0.15, "test": 0.15}),
+        plot_log.plot_requests_per_slot(table, slot, "here", SPLIT),
         plot_log.plot_rank_frequency(table, "here"),
+        plot_log.plot_life(plot_log.by_movie(table), slot, "here"),
+        plot_log.plot_idle_slots(plot_log.by_movie(table), slot, "here"),
+        plot_log.plot_hours_of_week(plot_log.hours_of_week([joined_table([1])]), "here"),
     ]
     for figure in figures:
         figure.canvas.draw()
@@ -404,9 +446,14 @@ def test_leaderboard_of_one_row(row):
     plot_models.plot_leaderboard(table, "here").canvas.draw()
 
 
-def test_most_popular_movies_and_first_seeds(tmp_path):
+def test_most_requested_movies_are_those_of_the_slots():
+    # A share of 1 in a slot of one request is not much.
+    labelled = labelled_table([(1, 9, 50), (2, 4, 1), (3, 5, 7), (3, 6, 9), (4, 5, 3), (5, 6, 99)])
+    assert plot_predictions.most_requested(labelled, range(2, 5), 2) == [5, 6]
+
+
+def test_first_seeds_of_the_models_and_some_movies(tmp_path):
     pq.write_table(prediction_table(), tmp_path / "p.parquet", row_group_size=8)
-    assert plot_models.most_popular(tmp_path / "p.parquet", 3) == [8, 7, 6]
     other = prediction_table(slots=1)
     pq.write_table(other, tmp_path / "q.parquet")
     paths = []
@@ -414,11 +461,12 @@ def test_most_popular_movies_and_first_seeds(tmp_path):
         paths.append(tmp_path / f"{at}.json")
         paths[-1].write_text(json.dumps(settings(name, seed)))
     predictions = [tmp_path / "p.parquet", tmp_path / "q.parquet", tmp_path / "p.parquet"]
-    models = plot_models.read_predictions(predictions, paths, [8, 7], ["b"])
-    assert list(models) == ["b", "a"]
-    assert len(models["b"]) == 2 and len(models["a"]) == 10
-    with pytest.raises(plot_models.Fault, match="give as many"):
-        plot_models.read_predictions(predictions[:1], paths, [8], [])
+    models = plot_predictions.first_seeds(predictions, paths, ["b"])
+    assert list(models.items()) == [("b", tmp_path / "q.parquet"), ("a", tmp_path / "p.parquet")]
+    assert len(plot_predictions.read_movies(models["b"], [8, 7])) == 2
+    assert len(plot_predictions.read_movies(models["a"], [8, 7])) == 10
+    with pytest.raises(plot_predictions.Fault, match="give as many"):
+        plot_predictions.first_seeds(predictions[:1], paths, [])
 
 
 @pytest.mark.parametrize("slots", [1, 4])
@@ -427,11 +475,240 @@ def test_predicted_and_true_shares_are_drawn(slots):
     table = prediction_table(slots, 1).to_pandas()
     models = {f"model {n}": table for n in range(7)}
     models["model 1"] = table.assign(predicted=np.nan)
-    figure = plot_models.plot_predicted_and_true(models, {1: "$1, $2 (1999)"}, "day", "here")
+    figure = plot_predictions.plot_predicted_and_true(models, {1: "$1, $2 (1999)"}, "day", "here")
     figure.canvas.draw()
     lines = figure.axes[0].lines
     assert [line.get_label() for line in lines[:3]] == ["true share", "model 0", "model 1"]
     assert lines[0].get_ydata().tolist() == table["label_n"].tolist()
     assert lines[1].get_ydata().tolist() == table["predicted"].tolist()
-    assert len(lines) == 1 + plot_models.MODELS
+    assert len(lines) == 1 + plot_predictions.MODELS
     assert "the 5 best of 7 models" in figure.get_supxlabel()
+
+
+def test_predictions_come_slot_by_slot_however_they_are_stored(tmp_path):
+    table = prediction_table(slots=4, movies=3)
+    pq.write_table(table, tmp_path / "p.parquet", row_group_size=6)
+    parts = list(plot_predictions.by_slot(tmp_path / "p.parquet"))
+    assert [part.slot for part in parts] == [17_000, 17_001, 17_002, 17_003]
+    assert all(part.movies.tolist() == [1, 2, 3] for part in parts)
+    assert np.concatenate([part.predicted for part in parts]).tolist() == table["predicted"].to_pylist()
+    assert plot_predictions.sample_groups(tmp_path / "p.parquet", 12, 1) is None
+    assert len(plot_predictions.sample_groups(tmp_path / "p.parquet", 6, 1)) == 1
+
+
+def test_calibration_compares_means_of_tenths():
+    predicted = np.random.default_rng(1).permutation(np.arange(1.0, 101))
+    x, y = plot_predictions.calibration(predicted, 2 * predicted)
+    assert x.tolist() == [5.5 + 10 * at for at in range(10)]
+    assert y.tolist() == (2 * x).tolist()
+
+
+@pytest.mark.parametrize("predicted", [0.0, -1.0, 0.2])
+@pytest.mark.filterwarnings("error")
+def test_calibration_of_next_to_nothing(predicted):
+    for label_n in (np.zeros(3), np.array([0, 0.5, 0.5])):
+        models = {"a": (np.full(3, predicted), label_n), "b": (label_n, label_n)}
+        plot_predictions.plot_calibration(models, "here").canvas.draw()
+
+
+def test_classes_of_movies_divide_the_training_requests():
+    # Training: 50 % to movie 1, 30 % to 2 and 3, 20 % to 4; movie 5 comes later.
+    rows = [(slot, movie, n) for slot in (1, 2) for movie, n in ((1, 50), (2, 20), (3, 10), (4, 20))]
+    labelled = labelled_table([*rows, (35, 5, 900), (40, 1, 1)])
+    classes = plot_predictions.classify(labelled, range(1, 3))
+    names = np.array(plot_predictions.CLASSES)
+    # Movies 2 and 4 get as many; of such, those of lower ids come first.
+    everyone = np.arange(1, 6)
+    assert names[classes.of(everyone, 40)].tolist() == ["head", "middle", "tail", "middle", "new"]
+    assert names[classes.of(everyone[:4], 28)].tolist() == ["new"] * 4
+    assert names[classes.of(everyone, 35 + 28)].tolist() == ["head", "middle", "tail", "middle", "tail"]
+
+
+def test_scores_by_class_are_those_of_their_movies():
+    labelled = labelled_table([(1, 1, 6), (1, 2, 4), (50, 1, 1), (50, 2, 3)])
+    classes = plot_predictions.classify(labelled, range(1, 2))
+    shares = np.array([0.2, 0.6])
+    one = plot_predictions.SlotPredictions(50, np.array([1, 2]), shares, np.array([0.25, 0.75]))
+    scored = plot_predictions.score_classes(iter([one]), classes, np.append(np.zeros(50), 4.0))
+    assert scored["requests"].tolist() == [1, 3, 0, 0]
+    q = 0.999 * shares / 0.8 + 0.001 / 2
+    assert scored["cross_entropy"].tolist()[:2] == pytest.approx((-np.log(q)).tolist())
+    assert scored["rmse"].tolist()[:2] == pytest.approx([0.05, 0.15])
+    assert scored["ratio"].tolist()[:2] == pytest.approx([1, 1])
+    assert scored.loc[["tail", "new"], "rmse"].isna().all()
+    figure = plot_predictions.plot_classes({"a": scored}, "day", "here", style.looks(["a"]))
+    assert figure.axes[0].lines[0].get_xdata()[:2] == pytest.approx(-np.log(q))
+
+
+def test_hours_of_the_week_are_those_of_the_calendar():
+    thursday, monday = 3600 * 5 + 7, 4 * 86_400
+    counts = plot_log.hours_of_week([joined_table([thursday, thursday]), joined_table([monday])])
+    assert counts.sum() == 3
+    assert counts[3, 5] == 2
+    assert counts[0, 0] == 1
+
+
+def test_shares_by_age_count_slots_without_the_movie_and_not_those_without_any():
+    rows = [(1, 1, 4), (2, 1, 1), (2, 2, 1), (4, 2, 2), (5, 1, 1), (5, 2, 3)]
+    movies = plot_log.by_movie(labelled_table(rows))
+    # Nobody requests anything in slot 3.
+    shares = plot_log.shares_by_age(movies, np.array([0, 1, 3, 5]))
+    assert shares[0].tolist() == [1.0, 0.5, (0 + 0.25) / 2]
+    assert shares[1].tolist()[:2] == [0.5, 1.0]
+    # The log ends before movie 2 is 5 slots old.
+    assert np.isnan(shares[1, 2])
+    assert plot_log.idle_shares(movies).tolist() == [0.25, 0.0]
+
+
+def test_popularity_groups_are_even_and_by_rank():
+    assert plot_log.popularity_groups(np.array([5, 1, 9, 1, 7, 3]), 3).tolist() == [1, 2, 0, 2, 0, 1]
+    assert plot_log.popularity_groups(np.array([5, 1])).tolist() == [0, 1]
+
+
+@pytest.fixture(scope="module")
+def judged() -> tuple[pd.Series, float]:
+    """What features tell of a log in which only a movie's past tells of its share."""
+    log = random_log(slots=200, movies=60)
+    series = series_of(log)
+    pairs = plot_eda.balanced_pairs(series, range(17_050, 17_200), 2_000, np.random.default_rng(1))
+    ids = sorted(set(log["movieId"]))
+    columns = [ids, [""] * len(ids), [""] * len(ids), [1] * len(ids), [1990] * len(ids)]
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, tables.MOVIES, strict=True)]
+    movies = pa.table(arrays, schema=tables.MOVIES)
+    names = plot_eda.candidate_features(["ewma_60"])
+    given = {"slot": "day", "window": 3, "gaps": "calendar"}
+    return plot_eda.feature_information(series, movies, pairs, names, given, 1)
+
+
+def test_features_that_tell_slots_apart_but_no_movies_tell_nothing(judged):
+    information, noise = judged
+    assert {"log_total", "calendar"} <= set(information.index[information <= 2 * noise])
+    assert information["ewma_60"] > 10 * noise
+    assert information.is_monotonic_decreasing
+
+
+def test_every_feature_is_a_bar(judged):
+    information, noise = judged
+    assert set(plot_eda.STEP_FEATURES) < set(information.index)
+    figure = plot_eda.plot_features(information, noise, ["ewma_60"], "day", "here")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == information.index.tolist()
+    widths = [bar.get_width() for bar in figure.axes[0].patches]
+    assert sorted(widths, reverse=True) == information.tolist()
+
+
+def test_pairs_are_of_both_kinds_in_every_slot():
+    series = series_of(random_log(slots=200, movies=60))
+    pairs = plot_eda.balanced_pairs(series, range(17_050, 17_200), 2_000, np.random.default_rng(1))
+    for slot in np.unique(pairs.slot):
+        inside = pairs.slot == slot
+        labels = series.labels(pairs.movie[inside], int(slot))
+        assert (labels > 0).sum() == (labels == 0).sum()
+        assert ((pairs.share_class[inside] > 0) == (labels > 0)).all()
+    few = plot_eda.balanced_pairs(series, range(17_000, 17_002), 10, np.random.default_rng(1))
+    information, noise = plot_eda.feature_information(series, pa.table({}), few, ["label_n"], {}, 1)
+    assert information.tolist() == [0.0] == [noise]
+    plot_eda.plot_features(information, noise, [], "day", "here").canvas.draw()
+
+
+def test_the_courses_epochs_are_marked_where_they_were_reached():
+    models = {"course_lstm": [(settings("course_lstm", 1), history(60, 1))]}
+    figure = plot_training.plot_rmse_by_epoch(models, "here")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["30", "50"]
+    marked = figure.axes[0].lines[1]
+    assert marked.get_xdata().tolist() == [30, 50]
+    assert marked.get_ydata().tolist() == history(60, 1)["val_rmse"].iloc[[29, 49]].tolist()
+    short = {"course_lstm": [(settings("course_lstm", 1), history(9, 1))]}
+    assert not plot_training.plot_rmse_by_epoch(short, "here").axes[0].texts
+
+
+def test_seconds_of_epochs_are_drawn_from_the_fastest():
+    fast, slow = history(3, 1, 0.5), history(4, 1, 20.0)
+    models = {"slow": [(settings("slow", 1), slow)], "fast": [(settings("fast", 1), fast)]}
+    figure = plot_training.plot_epoch_seconds(models, "here")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["fast", "slow"]
+    assert figure.get_suptitle() == "An epoch of fast takes 0.5 s, one of slow 20 s in the median"
+    assert {"3 epochs, 2 s", "4 epochs, 80 s"} <= set(texts(figure))
+
+
+def sweep_board(scores: dict[str, float]) -> pd.DataFrame:
+    names = [*scores, "ewma"]
+    table = pd.DataFrame({"name": names, "kind": ["network"] * len(scores) + ["naive"]})
+    return table.assign(cross_entropy=[*scores.values(), 6.6], cross_entropy_std=np.nan)
+
+
+def write_settings(folder: Path, models: dict[str, dict]) -> list[Path]:
+    paths = [folder / f"{name}.json" for name in models]
+    for path, (name, own) in zip(paths, models.items(), strict=True):
+        path.write_text(json.dumps({"name": name, "seed": 1, "best_epoch": len(name), **own}))
+    return paths
+
+
+def test_sweeps_are_of_models_that_differ_in_one_setting(tmp_path):
+    common = {"cell": "lstm", "layers": [32], "window": 7}
+    models = {
+        "a": common,
+        "b": {**common, "window": 14},
+        "c": {**common, "layers": [64]},
+        "d": {**common, "layers": [64], "window": 14},
+        "e": {**common, "layers": [64, 64]},
+        "f": {"cell": "gru", "layers": [8], "window": 3},
+    }
+    settings = plot_models.read_settings(write_settings(tmp_path, models))
+    board = sweep_board({name: 6.0 + at / 10 for at, name in enumerate(models)})
+    sweeps = plot_models.find_sweeps(settings, board)
+    found = {
+        key: [[(point.value, round(point.score, 1)) for point in group] for group in groups]
+        for key, groups in sweeps.items()
+    }
+    assert found == {
+        "window": [[(7, 6.0), (14, 6.1)], [(7, 6.2), (14, 6.3)]],
+        "hidden layers": [[(1, 6.2), (2, 6.4)]],
+        "units": [[(32, 6.0), (64, 6.2)], [(32, 6.1), (64, 6.3)]],
+    }
+    figure = plot_models.plot_sweeps(settings, board, "here")
+    assert [axes.get_title("left") for axes in figure.axes] == ["window", "hidden layers", "units"]
+    assert "hidden layers changes the cross entropy most" not in figure.get_suptitle()
+
+
+@pytest.mark.filterwarnings("error")
+def test_sweeps_of_values_of_any_kind_and_of_none(tmp_path):
+    models = {
+        "a": {"convolution": None, "learning_rate": 0.001, "layers": [64, 32]},
+        "b": {"convolution": {"filters": 8}, "learning_rate": 0.001, "layers": [64, 32]},
+        "c": {"convolution": None, "learning_rate": 0.1, "layers": [64, 32]},
+        "d": {"convolution": None, "learning_rate": 0.1, "layers": [16]},
+    }
+    settings = plot_models.read_settings(write_settings(tmp_path, models))
+    board = sweep_board({"a": 6.5, "b": 6.5001, "c": 9.0, "d": 8.0})
+    figure = plot_models.plot_sweeps(settings, board, "here")
+    figure.canvas.draw()
+    assert {"none", "filters 8", "0.001", "0.1", "64 + 32", "16"} <= set(texts(figure))
+    alone = plot_models.plot_sweeps({"a": settings["a"], "d": settings["d"]}, board, "here")
+    alone.canvas.draw()
+    assert alone.get_suptitle().startswith("No setting is swept")
+
+
+def test_runtimes_add_up_by_rule_without_models_of_other_runs(tmp_path):
+    benchmark(tmp_path / "train_model/lstm/seed-1.tsv", 60.0, 500)
+    benchmark(tmp_path / "train_model/lstm/seed-2.tsv", 90.0, 400)
+    benchmark(tmp_path / "train_model/gone/seed-1.tsv", 1000.0, 9000)
+    benchmark(tmp_path / "join_ratings.tsv", 0.5, 3)
+    benchmark(tmp_path / "sort_by_time.tsv", 0.1, "-")
+    table = plot_runtimes.by_rule(plot_runtimes.read_benchmarks(tmp_path, ["lstm"]))
+    assert table["rule"].tolist() == ["train_model", "join_ratings", "sort_by_time"]
+    assert table["jobs"].tolist() == [2, 1, 1]
+    assert table["wall_s"].tolist() == [150, 0.5, 0.1]
+    assert table["longest_s"].tolist() == [90, 0.5, 0.1]
+    assert table["memory_mb"].iloc[0] == 500
+    # So little memory is that of the shell before the script.
+    assert table["memory_mb"].iloc[1:].isna().all()
+    figure = plot_runtimes.plot_runtimes(table, "here")
+    assert figure.get_suptitle().startswith("All jobs together took 2 min 30 s")
+    assert {" 150 (2 jobs)", " 0.5", " 500"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(8.54, "8.5 s"), (125, "2 min 5 s"), (3599, "59 min 59 s"), (7500, "2 h 5 min")]
+)
+def test_duration(seconds, text):
+    assert style.duration(seconds) == text

@@ -18,7 +18,16 @@ from workdir import ROOT, SMALL, copy_workflow, planned, snakemake
 
 from popularity.scores import summarise
 
-COMPARING = {"compare_models", "forecast_next_slot", "plot_training", "plot_models", "write_report"}
+REPORTING = {"plot_runtimes", "write_table", "write_report"}
+COMPARING = {
+    "compare_models",
+    "forecast_next_slot",
+    "plot_training",
+    "plot_models",
+    "plot_predictions",
+    "write_front_page",
+    *REPORTING,
+}
 OF_LSTM = {"train_model lstm", "evaluate_model lstm"}
 OF_COURSE = {"train_model course_lstm", "evaluate_model course_lstm"}
 EVALUATED = {"evaluate_baselines", "evaluate_learned"}
@@ -97,7 +106,8 @@ def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path)
     assert planned(folder) == {"train_model plain", "evaluate_model plain"} | COMPARING
 
     set_small(folder, lambda settings: settings["models"].update(course_lstm=None))
-    assert planned(folder) == COMPARING
+    # No other model sees label_n, which a picture of the features tells.
+    assert planned(folder) == {"plot_eda"} | COMPARING
     assert snakemake(folder, "results/demo/leaderboard.csv").returncode == 0
     board = (folder / "results/demo/leaderboard.csv").read_text()
     assert "\nlstm," in board
@@ -133,7 +143,7 @@ def test_another_fold_trains_and_scores_all_for_earlier_slots_and_keeps_the_late
 def test_window_reruns_sequences_and_after(folder: Path) -> None:
     set_small(folder, lambda settings: settings.update(window=6))
     # The course's model keeps its own window of 3.
-    assert planned(folder) == {"build_sequences 6", *EVALUATED, *OF_LSTM} | COMPARING
+    assert planned(folder) == {"build_sequences 6", "plot_eda", *EVALUATED, *OF_LSTM} | COMPARING
 
 
 def test_slot_reruns_label_and_after(folder: Path) -> None:
@@ -149,7 +159,7 @@ def test_another_archive_of_the_same_name_reruns_join_and_after(folder: Path) ->
 def test_a_plots_script_reruns_that_plot(folder: Path) -> None:
     with (folder / "scripts" / "plot_log.py").open("a") as script:
         script.write("# changed\n")
-    assert planned(folder) == {"plot_log", "write_report"}
+    assert planned(folder) == {"plot_log", *REPORTING}
 
 
 def imported(script: Path, name: str) -> bool:

@@ -24,7 +24,7 @@ def evaluation(tmp_path: Path) -> list[object]:
     log = random_log(30)
     write_sequences(tmp_path / "sequences.parquet", log, 3)
     tables.write(tmp_path / "movies.parquet", catalogue_of(log))
-    settings = {**COMMON, **MODELS["course"], "name": "course", "seed": 1, "offset_half_life": None}
+    settings = {**COMMON, **MODELS["course"], "name": "course", "seed": 1, "offset_weights": None}
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     options = {"sequences": "sequences.parquet", "movies": "movies.parquet", "model": "model.keras"}
     options |= {"resolved": "settings.json", "predictions": "out/predictions.parquet"}

@@ -1,7 +1,7 @@
 """The look of every picture: one palette, a title that says what is seen, the source below."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,15 @@ def new_figure(
 
 
 def fill(text: str, width: int) -> str:
-    """Break a text into lines of at most ``width`` characters, as few and as even as can be."""
+    """Break a text into lines of at most ``width`` characters, as few and as even as can be.
+
+    A number stays with its percent sign.
+    """
+    text = text.replace(" %", "\u00a0%")
     lines = len(textwrap.wrap(text, width))
     while width > 1 and len(textwrap.wrap(text, width - 1)) == lines:
         width -= 1
-    return textwrap.fill(text, width)
+    return textwrap.fill(text, width).replace("\u00a0", " ")
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -86,14 +90,17 @@ def save(figure: Figure, folder: Path, name: str) -> None:
 
 
 def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Give each name a colour, and another dash where the colours are used up."""
+    """Give each name a colour, and another dash where the colours are used up.
+
+    The same names look the same in every picture, whatever their order.
+    """
     dashes = ("-", "--", ":", "-.")
     return {
         name: {
             "color": COLOURS[i % len(COLOURS)],
             "linestyle": dashes[i // len(COLOURS) % len(dashes)],
         }
-        for i, name in enumerate(dict.fromkeys(names))
+        for i, name in enumerate(sorted(set(names)))
     }
 
 
@@ -102,13 +109,23 @@ def percent(share: float, _: Any = None) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
+def duration(seconds: float) -> str:
+    """Write a time: 8.5 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.2g} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def label_values(axis: Axis, kind: str, most: int = 5) -> None:
     """Choose the ticks of an axis that has its scale and its data, and how they are written.
 
     Parameters
     ----------
     kind
-        ``count`` (1,000), ``share`` (1 %) or ``date``.
+        ``count`` (1,000), ``number`` (0.5), ``share`` (1 %) or ``date``.
     most
         How many ticks there is room for, of dates or on a log scale.
     """
@@ -124,7 +141,7 @@ def label_values(axis: Axis, kind: str, most: int = 5) -> None:
         few = high / low < 5
         axis.set_major_locator(MaxNLocator(3) if few else LogLocator(subs=steps, numticks=most))
         axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(percent if kind == "share" else _count)
+    axis.set_major_formatter({"share": percent, "count": _count, "number": _number}[kind])
 
 
 def _count(value: float, _: Any = None) -> str:
@@ -132,6 +149,33 @@ def _count(value: float, _: Any = None) -> str:
     if 0 < value < 1:
         return ""
     return f"{value:,.10g}" if value < 1e6 else f"{value / 1e6:,.10g} M"
+
+
+def _number(value: float, _: Any = None) -> str:
+    """Write a number as short as can be."""
+    return f"{value:,.10g}"
+
+
+def tilt_labels(panel: Axes) -> None:
+    """Tilt the labels of the x axis, which side by side would overlap."""
+    panel.tick_params(axis="x", rotation=30)
+    for label in panel.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+
+
+def draw_boxes(panel: Axes, statistics: Sequence[dict[str, Any]]) -> None:
+    """Draw a box of each of these: ``whislo``, ``q1``, ``med``, ``q3``, ``whishi`` and ``label``."""
+    panel.bxp(
+        list(statistics),
+        showfliers=False,
+        patch_artist=True,
+        widths=0.6,
+        boxprops={"facecolor": SKY, "edgecolor": BLUE},
+        medianprops={"color": BLACK, "linewidth": 2},
+        whiskerprops={"color": BLUE},
+        capprops={"color": BLUE},
+    )
+    panel.grid(axis="x", visible=False)
 
 
 def finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -1,0 +1,185 @@
+"""The report: its front page, tables, what the jobs took and with which software, in one file."""
+
+
+localrules:
+    write_report,
+
+
+# Tables of the report: category, label, title.
+TABLES = {
+    "leaderboard": (
+        "3 Comparison",
+        "2 Leaderboard as a table",
+        "Scores on the test slots",
+    ),
+    "leaderboard_by_class": (
+        "3 Comparison",
+        "3 Leaderboard by class of movies",
+        "Scores on the test slots by class of movies",
+    ),
+    "forecast": (
+        "4 Forecast",
+        "1 Forecast as a table",
+        "Movies to expect in the next slot",
+    ),
+    "runtimes": (
+        "6 Runtime",
+        "2 Time and memory as a table",
+        "Time and memory of each rule's jobs",
+    ),
+    "software": ("6 Runtime", "3 Software versions", "Software of each environment"),
+}
+ENVIRONMENTS = ["data", "model", "plot", "report"]
+
+
+rule write_table:
+    """Write a table as a page of HTML, to be sorted by its columns."""
+    input:
+        code=code("write_table"),
+        table=lambda wildcards: (
+            expand(
+                "results/{{dataset}}/software/{environment}.csv",
+                environment=ENVIRONMENTS,
+            )
+            if wildcards.table == "software"
+            else "results/{dataset}/{table}.csv"
+        ),
+    output:
+        page=report(
+            "results/{dataset}/tables/{table}.html",
+            caption="../report/table.rst",
+            category=lambda wildcards: TABLES[wildcards.table][0],
+            labels=lambda wildcards: {"picture": TABLES[wildcards.table][1]},
+        ),
+    log:
+        "results/{dataset}/logs/write_table/{table}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/write_table/{table}.tsv"
+    wildcard_constraints:
+        table="|".join(TABLES),
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    params:
+        title=lambda wildcards: TABLES[wildcards.table][2],
+    shell:
+        "python {input.code[0]:q} --table {input.table:q} --title {params.title:q}"
+        " --page {output.page:q} > {log:q} 2>&1"
+
+
+rule list_software:
+    """List the versions of an environment's software."""
+    input:
+        code=code("list_software"),
+        environment=str(HOME / "envs" / "{environment}.yaml"),
+    output:
+        software="results/{dataset}/software/{environment}.csv",
+    log:
+        "results/{dataset}/logs/list_software/{environment}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/list_software/{environment}.tsv"
+    wildcard_constraints:
+        environment="|".join(ENVIRONMENTS),
+    conda:
+        "../envs/{environment}.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    shell:
+        "python {input.code[0]:q} --environment {input.environment:q}"
+        " --software {output.software:q} > {log:q} 2>&1"
+
+
+rule plot_runtimes:
+    """Put together what all jobs but the report's own took."""
+    input:
+        code=code("plot_runtimes"),
+        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
+        results=results_shown,
+    output:
+        runtimes="results/{dataset}/runtimes.csv",
+        pictures=pictures({"runtimes": "1 Time and memory by rule"}, "6 Runtime"),
+    log:
+        "results/{dataset}/logs/plot_runtimes.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_runtimes.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    params:
+        models=sorted(MODELS),
+    shell:
+        "python {input.code[0]:q} --benchmarks results/{wildcards.dataset:q}/benchmarks"
+        " --models {params.models:q} --dataset {wildcards.dataset:q} --table {output.runtimes:q}"
+        " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
+
+
+rule write_front_page:
+    """Write the report's front page from the results."""
+    input:
+        code=code("write_front_page"),
+        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
+        template=str(HOME / "report" / "workflow.rst"),
+        joined="results/{dataset}/joined.parquet",
+        labelled="results/{dataset}/labelled.parquet",
+        leaderboard="results/{dataset}/leaderboard.csv",
+        forecast="results/{dataset}/forecast.csv",
+        rejected="results/{dataset}/rejected.csv",
+    output:
+        page="results/{dataset}/front_page.rst",
+    log:
+        "results/{dataset}/logs/write_front_page.log",
+    benchmark:
+        "results/{dataset}/benchmarks/write_front_page.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        slot=settings["slot"],
+        split=canonical(settings["split"]),
+    shell:
+        "python {input.code[0]:q} --template {input.template:q} --joined {input.joined:q}"
+        " --labelled {input.labelled:q} --leaderboard {input.leaderboard:q}"
+        " --forecast {input.forecast:q} --rejected {input.rejected:q}"
+        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"
+        " --page {output.page:q} > {log:q} 2>&1"
+
+
+rule write_report:
+    """Put the pictures and tables into one HTML file that needs nothing else."""
+    input:
+        code=code("write_report"),
+        results=results_shown,
+        runtimes="results/{dataset}/plots/runtimes.png",
+        tables=expand("results/{{dataset}}/tables/{table}.html", table=TABLES),
+        front_page="results/{dataset}/front_page.rst",
+        captions=sorted(str(path) for path in (HOME / "report").glob("*.rst")),
+        style=str(HOME / "report" / "report.css"),
+    output:
+        report="results/{dataset}/report.html",
+    log:
+        "results/{dataset}/logs/write_report.log",
+    benchmark:
+        "results/{dataset}/benchmarks/write_report.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        config=report_config,
+    shell:
+        "python {input.code[0]:q} --config {params.config:q} --style {input.style:q}"
+        " --items {input.results:q} {input.runtimes:q} {input.tables:q} --report {output.report:q}"
+        " > {log:q} 2>&1"

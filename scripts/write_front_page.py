@@ -1,0 +1,174 @@
+"""Write the report's front page: a template's places filled from the results of a run."""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from popularity import style, tables
+from popularity.program import run, whole
+from popularity.slots import SLOTS, slot_start
+from popularity.windows import split_range
+
+#: Movies of the forecast that are named.
+NAMED = 3
+
+
+def plain(text: str) -> str:
+    """Write a text so that neither reStructuredText nor the template of Snakemake's report reads it."""
+    return re.sub(r"([\\*`_|])", r"\\\1", text).replace("{", "(").replace("}", ")")
+
+
+def log_facts(labelled: pa.Table, users: int, slot: str, split: dict[str, float]) -> dict[str, str]:
+    """Tell what the log holds and how its slots are divided."""
+    slots, label = labelled["slot"].to_numpy(), labelled["label"].to_numpy()
+    first, last = int(slots.min()), int(slots.max())
+    requests = np.bincount(slots - first, label)
+    _, movie = np.unique(labelled["movieId"].to_numpy(), return_inverse=True)
+    by_movie = -np.sort(-np.bincount(movie, label))
+    head = -(-len(by_movie) // 100)
+    parts = split_range(first, last, split)
+
+    def day(number: int) -> str:
+        return str(slot_start(np.array([number]), slot)[0].astype("datetime64[D]"))
+
+    return {
+        "slot": slot,
+        "requests": f"{int(requests.sum()):,}",
+        "movies": f"{len(by_movie):,}",
+        "users": f"{users:,}",
+        "first_day": day(first),
+        "last_day": str((slot_start(np.array([last + 1]), slot)[0] - 1).astype("datetime64[D]")),
+        "slots": f"{len(requests):,}",
+        "empty_slots": f"{int((requests == 0).sum()):,}" if (requests == 0).any() else "none",
+        "head_movies": f"{head:,}",
+        "head_percent": style.percent(head / len(by_movie)),
+        "head_share": style.percent(by_movie[:head].sum() / by_movie.sum()),
+        **{part: f"{len(numbers):,}" for part, numbers in parts.items()},
+        "validation_day": day(parts["validation"].start),
+        "test_day": day(parts["test"].start),
+    }
+
+
+def board_facts(board: pd.DataFrame) -> dict[str, str]:
+    """Tell who leads the leaderboard, by how much, and what that does and does not mean."""
+    models = board[board["kind"].isin(["network", "learned"])]
+    model = models.sort_values("cross_entropy").iloc[0]
+    naives = board[board["kind"] == "naive"]
+    # All ratios are to the naive forecast that was best on the validation slots.
+    naive = naives.iloc[int((naives["cross_entropy_ratio"] - 1).abs().argmin())]
+    ratio, low, high = (float(model[key]) for key in ("cross_entropy_ratio", "ratio_low", "ratio_high"))
+    change = f"{100 * abs(ratio - 1):.2g} %"
+    best, rival = plain(model["name"]), plain(naive["name"])
+    if high < 1:
+        verdict = f"{best} beats {rival}, the best naive forecast, by {change} of cross entropy."
+        conclusion = (
+            f"{best} learned something that an average of the past does not hold: it is better than "
+            f"{rival} on the test slots, and not by chance."
+        )
+    elif low > 1:
+        verdict = f"No model beats {rival}, the best naive forecast: {best} is {change} worse."
+        conclusion = f"For this log and these settings {rival} is the forecast to use."
+    else:
+        verdict = f"No model is clearly better than {rival}, the best naive forecast."
+        conclusion = (
+            f"{best} and {rival} are level: the interval of their ratio includes 1. "
+            f"{rival} is the simpler one."
+        )
+    seeds = int(model["seeds"])
+    trained = "once, with one seed" if seeds == 1 else f"with {seeds} seeds"
+    caution = (
+        f"The interval is over the test slots alone: each model was trained {trained}, so it says "
+        f"{'nothing' if seeds == 1 else 'little'} of how another training would end. Small differences "
+        "among the networks are no ranking of their architectures."
+    )
+    references = board[board["kind"] == "reference"]
+    oracle = ""
+    if len(references):
+        upper = references.sort_values("cross_entropy").iloc[0]
+        oracle = f", and one that knew the slot's requests {100 * upper['hit_ratio_5']:.1f} %"
+    return {
+        "verdict": verdict,
+        "conclusion": conclusion,
+        "caution": caution,
+        "best": best,
+        "naive": rival,
+        "best_score": f"{model['cross_entropy']:.4g}",
+        "naive_score": f"{naive['cross_entropy']:.4g}",
+        "ratio": f"{ratio:.4f}",
+        "low": f"{low:.4f}",
+        "high": f"{high:.4f}",
+        "hits": f"{100 * model['hit_ratio_5']:.1f} %",
+        "naive_hits": f"{100 * naive['hit_ratio_5']:.1f} %",
+        "oracle": oracle,
+    }
+
+
+def forecast_facts(forecast: pd.DataFrame) -> dict[str, str]:
+    """Tell which movies to expect."""
+    first = forecast.sort_values("rank").head(NAMED)
+    named = [
+        f"*{plain(str(title))}* ({style.percent(share)} of the requests)"
+        for title, share in zip(first["title"], first["predicted_share"], strict=True)
+    ]
+    expected = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]} above all"
+    return {
+        "forecast_day": str(first["slot_start"].iloc[0])[:10],
+        "forecaster": plain(str(first["model"].iloc[0])),
+        "expected": expected,
+    }
+
+
+def rejected_rows(count: int) -> str:
+    """Tell how many rows of the log were left out, if any were."""
+    return f" {count} rows of the log could not be used and are left out." if count else ""
+
+
+def count_users(joined: Path) -> int:
+    """Count the users of a log."""
+    found = np.zeros(0, dtype=np.int32)
+    for batch in tables.batches(joined, tables.JOINED, ["userId"]):
+        found = np.union1d(found, tables.numbers(batch["userId"]))
+    return len(found)
+
+
+def fill(template: str, facts: dict[str, Any]) -> str:
+    """Fill a template's places; the first heading's rule is made as long as the heading."""
+    title, _, rest = template.format(**facts).split("\n", 2)
+    return f"{title}\n{'=' * len(title)}\n{rest}"
+
+
+def main() -> None:
+    """Read the command line, and do it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--template", type=Path, required=True, help="reStructuredText with {places}")
+    parser.add_argument("--joined", type=Path, required=True, help="joined.parquet")
+    parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet")
+    parser.add_argument("--leaderboard", type=Path, required=True, help="leaderboard.csv")
+    parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv")
+    parser.add_argument("--rejected", type=Path, required=True, help="rejected.csv")
+    parser.add_argument("--dataset", required=True, help="the dataset's name")
+    parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
+    parser.add_argument("--split", type=json.loads, required=True, help="shares of slots, as JSON")
+    parser.add_argument("--page", type=Path, required=True, help="reStructuredText, to write")
+    args = parser.parse_args()
+
+    labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])
+    facts = {
+        "dataset": plain(args.dataset),
+        **log_facts(labelled, count_users(args.joined), args.slot, args.split),
+        **board_facts(pd.read_csv(args.leaderboard)),
+        **forecast_facts(pd.read_csv(args.forecast)),
+        "rejected": rejected_rows(len(pd.read_csv(args.rejected))),
+    }
+    with whole(args.page) as path:
+        path.write_text(fill(args.template.read_text(encoding="utf-8"), facts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)
