@@ -113,7 +113,7 @@ def summary(results):
         for name, kind, *scores in [shown, *rows]:
             short = [score if name == "name" else f"{score:.7}" for score in scores]
             lines.append("".join(cell.ljust(15) for cell in [name, kind, *short]))
-    files = ("report.html", "leaderboard.csv", "forecast.csv", "plots")
+    files = ("report.html", "leaderboard.csv", "forecast.csv", "cache.csv", "plots")
     lines += [f"{results}/{name}" for name in files if Path(results, name).exists()]
     return "\n".join(["", *lines])
 
@@ -184,6 +184,7 @@ def report_items(wildcards):
         f"{results}/plots/requests_per_slot.png",
         f"{results}/plots/loss.png",
         f"{results}/plots/leaderboard.png",
+        f"{results}/plots/cache.png",
     ]
 
 

@@ -24,6 +24,9 @@ MODEL_PICTURES = {
     "leaderboard": "Leaderboard",
     "predicted_and_true": "Predicted and true shares",
 }
+CACHE_PICTURES = {
+    "cache": "Hit ratio by size of the cache",
+}
 
 
 rule compare_models:
@@ -91,6 +94,71 @@ rule forecast_next_slot:
         " --models {input.models:q} --resolved {input.resolved:q} --scores {input.scores:q}"
         " --model {params.model:q} --threads {threads} --forecast {output.forecast:q}"
         " > {log:q} 2>&1"
+
+
+rule simulate_cache:
+    """Replay the test slots' requests against caches."""
+    input:
+        code=code("simulate_cache"),
+        joined="results/{dataset}/joined.parquet",
+        sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
+        predictions=trained("predictions.parquet"),
+        resolved=trained("settings.json"),
+        models=trained("scores.parquet"),
+        baselines="results/{dataset}/baselines/scores.parquet",
+    output:
+        hit_ratios=report(
+            "results/{dataset}/cache.csv",
+            caption="../report/cache_table.rst",
+            category="5 Cache",
+            labels={"picture": "Hit ratios as a table"},
+        ),
+    log:
+        "results/{dataset}/logs/simulate_cache.log",
+    benchmark:
+        "results/{dataset}/benchmarks/simulate_cache.tsv"
+    conda:
+        "../envs/cache.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(4000),
+        runtime=60,
+    params:
+        baselines=canonical(settings["baselines"]),
+        cache=canonical(settings["cache"]),
+        split=canonical(settings["split"]),
+        slot=settings["slot"],
+    shell:
+        "python {input.code[0]:q} --joined {input.joined:q} --sequences {input.sequences:q}"
+        " --predictions {input.predictions:q} --resolved {input.resolved:q}"
+        " --scores {input.models:q} {input.baselines:q} --baselines {params.baselines:q}"
+        " --cache {params.cache:q} --split {params.split:q} --slot {params.slot:q}"
+        " --threads {threads} --hit-ratios {output.hit_ratios:q} > {log:q} 2>&1"
+
+
+rule plot_cache:
+    """Show what a cache would gain from each policy."""
+    input:
+        code=code("plot_cache"),
+        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
+        hit_ratios="results/{dataset}/cache.csv",
+    output:
+        pictures=pictures(CACHE_PICTURES, "5 Cache"),
+    log:
+        "results/{dataset}/logs/plot_cache.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_cache.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+    params:
+        slot=settings["slot"],
+    shell:
+        "python {input.code[0]:q} --hit-ratios {input.hit_ratios:q} --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q} --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
 
 
 rule plot_eda:

@@ -27,7 +27,11 @@ def packages(environment: str) -> set[str]:
     listed = yaml.safe_load((ROOT / "envs" / f"{environment}.yaml").read_text())
     assert listed["channels"][0] == "conda-forge"
     assert listed["channels"][-1] == "nodefaults"
-    return {spec.split()[0] for spec in listed["dependencies"]}
+    specs: list[str] = []
+    for spec in listed["dependencies"]:
+        # What conda-forge lacks is in a section for pip.
+        specs += spec["pip"] if isinstance(spec, dict) else [spec]
+    return {spec.split()[0] for spec in specs}
 
 
 def imported(script: Path) -> set[str]:

@@ -165,6 +165,10 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
     chosen = settings["forecast"]["model"]
     if chosen != "best" and chosen not in models:
         yield f"forecast.model: found {json.dumps(chosen)}; allowed: best, {', '.join(sorted(models))}"
+    mixed = settings["cache"]["mixture"]["forecast"]
+    known = sorted([*models, *(name for name, entry in baselines.items() if entry["method"] != "oracle")])
+    if mixed not in ("best", *known):
+        yield f"cache.mixture.forecast: found {json.dumps(mixed)}; allowed: best, {', '.join(known)}"
     yield from _window_faults(settings)
 
 

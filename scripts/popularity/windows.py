@@ -1,5 +1,6 @@
 """The movies' series, and the windows over them, looked up by slot and movie and never copied whole."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ from popularity import tables
 from popularity.program import Fault
 
 Ints = npt.NDArray[np.integer]
+
+#: Movies of one slot from which it is faster to look at all movies at once than at each.
+_MANY = 256
 
 
 class Series:
@@ -50,6 +54,7 @@ class Series:
         # As int64, it keeps keys of narrower movie numbers from overflowing.
         self._stride = np.int64(self.last_slot - self.first_slot + 2)
         self._keys = self.movie * self._stride + (slot - self.first_slot)
+        self._last_ends = self.first_slot, self.starts[:-1]
         first_request = slot[self.starts[:-1]]
         self._by_first_request = np.argsort(first_request, kind="stable")
         self._first_requests = first_request[self._by_first_request]
@@ -70,13 +75,52 @@ class Series:
         known = np.searchsorted(self._first_requests, slot)
         return np.sort(self._by_first_request[:known])
 
+    def elements_in(self, slots: range) -> Ints:
+        """Elements of these slots, by slot, then movie."""
+        first, end = (
+            min(max(slot - self.first_slot, 0), len(self.totals)) for slot in (slots.start, slots.stop)
+        )
+        return self._by_slot[self._slot_starts[first] : self._slot_starts[end]]
+
+    @functools.cached_property
+    def _by_slot(self) -> Ints:
+        return np.argsort(self.slot, kind="stable")
+
+    @functools.cached_property
+    def _slot_starts(self) -> Ints:
+        """Where the elements of each slot begin in :attr:`_by_slot`, [slots of the log + 1]."""
+        counts = np.bincount(self.slot - self.first_slot, minlength=len(self.totals))
+        return np.concatenate([[0], np.cumsum(counts)])
+
     def elements_before(self, movies: Ints, slots: Ints | int) -> Ints:
         """Position of each movie's first element at or after the slot: all before it is the past."""
+        slot = _only(slots)
+        if slot is not None and len(movies) > _MANY:
+            return self._ends_before(slot)[movies]
         at = np.clip(slots - np.int64(self.first_slot), 0, self._stride - 1)
         return np.searchsorted(self._keys, movies * self._stride + at)
 
+    def _ends_before(self, slot: int) -> Ints:
+        """:meth:`elements_before` of every movie, int64 [M], from that of the last slot asked for.
+
+        Forecasts go from slot to slot, between which few elements lie.
+        """
+        last, ends = self._last_ends
+        between = self.elements_in(range(min(slot, last), max(slot, last)))
+        added = np.bincount(self.movie[between], minlength=len(ends))
+        ends = ends + added if slot > last else ends - added
+        # Replaced as one and never changed, so that threads may share it.
+        self._last_ends = slot, ends
+        return ends
+
     def labels(self, movies: Ints, slots: Ints | int) -> npt.NDArray[np.float64]:
         """Requests of each movie in its slot (0 where there is none)."""
+        slot = _only(slots)
+        if slot is not None and len(movies) > _MANY:
+            elements = self.elements_in(range(slot, slot + 1))
+            labels = np.zeros(len(self.movie_ids))
+            labels[self.movie[elements]] = self.label[elements]
+            return labels[movies]
         at = np.minimum(self.elements_before(movies, slots), len(self.slot) - 1)
         found = (self.movie[at] == movies) & (self.slot[at] == slots)
         return np.where(found, self.label[at], 0).astype(np.float64)
@@ -104,8 +148,8 @@ class Series:
         float64 [n, length] requests, the latest slot last, and int [n, length] the slot of each (one
         before the log's first where an observed window is not full).
         """
-        slots = np.broadcast_to(slots, len(movies)).astype(np.int64)
         ends = self.elements_before(movies, slots)
+        slots = np.broadcast_to(slots, len(movies)).astype(np.int64)
         if gaps == "observed":
             at = ends[:, None] + np.arange(-length, 0)
             inside = at >= self.starts[movies][:, None]
@@ -119,6 +163,13 @@ class Series:
         labels = np.zeros((len(movies), length))
         labels[row, self.slot[element] - slots[row] + length] = self.label[element]
         return labels, slots[:, None] + np.arange(-length, 0)
+
+
+def _only(slots: Ints | int) -> int | None:
+    """The slot that all of these are, if there is one."""
+    if isinstance(slots, (int, np.integer)):
+        return int(slots)
+    return int(slots[0]) if len(slots) and (slots == slots[0]).all() else None
 
 
 def read_series(sequences: Path) -> Series:
