@@ -52,9 +52,12 @@ rule evaluate_model:
     resources:
         mem_mb=memory(4000),
         runtime=120,
+    params:
+        interval=settings["forecast"]["interval"],
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
         " --model {input.model:q} --resolved {input.resolved:q} --threads {threads}"
+        " --interval {params.interval}"
         " --predictions {output.predictions:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"
 

@@ -58,7 +58,7 @@ rule compare_models:
 
 
 rule forecast_next_slot:
-    """Forecast the first slot after the log with the best model."""
+    """Forecast the first slots after the log with the best model."""
     input:
         code=code("forecast_next_slot"),
         sequences=lambda wildcards: [
@@ -70,6 +70,7 @@ rule forecast_next_slot:
         models=trained("model.keras"),
         resolved=trained("settings.json"),
         scores=trained("scores.parquet"),
+        metrics=trained("metrics.json"),
     output:
         forecast=report(
             "results/{dataset}/forecast.csv",
@@ -89,10 +90,15 @@ rule forecast_next_slot:
         runtime=30,
     params:
         model=settings["forecast"]["model"],
+        slots=settings["forecast"]["slots"],
+        futures=settings["forecast"]["futures"],
+        interval=settings["forecast"]["interval"],
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
         " --models {input.models:q} --resolved {input.resolved:q} --scores {input.scores:q}"
-        " --model {params.model:q} --threads {threads} --forecast {output.forecast:q}"
+        " --metrics {input.metrics:q} --model {params.model:q} --slots {params.slots}"
+        " --futures {params.futures} --interval {params.interval} --threads {threads}"
+        " --forecast {output.forecast:q}"
         " > {log:q} 2>&1"
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from popularity import networks, tables
 from popularity.features import Features
+from popularity.intervals import IntervalCheck
 from popularity.program import run, whole
 from popularity.scores import Forecast, score_forecasts, summarise
 from popularity.windows import Series, read_series, split_slots
@@ -37,6 +38,9 @@ def main() -> None:
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--model", type=Path, required=True, help="model.keras")
     parser.add_argument("--resolved", type=Path, required=True, help="the model's settings.json")
+    parser.add_argument(
+        "--interval", type=float, default=0.8, help="probability of the intervals to check (default: 0.8)"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--predictions", type=Path, required=True, help="to write: test slots")
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
@@ -49,6 +53,7 @@ def main() -> None:
     features = Features.of_settings(series, tables.read(args.movies, tables.MOVIES), settings)
     model = networks.load_network(args.model)
     parts = split_slots(series, settings["split"])
+    check = IntervalCheck(series, parts["validation"], args.interval)
     with (
         whole(args.predictions) as predictions,
         whole(args.scores) as scores,
@@ -59,6 +64,7 @@ def main() -> None:
         for part in ("validation", "test"):
             slots = series.requested_slots(parts[part])
             forecasts = networks.forecast_slots(model, settings["loss"], features, series, slots)
+            forecasts = check.watch(forecasts, part)
             if part == "test":
                 forecasts = recorded(forecasts, series, writer)
             scored = score_forecasts(series, forecasts)
@@ -66,6 +72,7 @@ def main() -> None:
             rows.append(scored.assign(**identity, split=part))
             summary[part] = summarise(scored)
         pd.concat(rows).to_parquet(scores, index=False)
+        summary["intervals"] = check.summary()
         metrics.write_text(json.dumps(summary, indent=2) + "\n")
 
 

@@ -129,6 +129,27 @@ class Series:
         """Share of each movie in the requests of a slot that has some."""
         return self.labels(movies, slot) / self.requests(np.array([slot]))
 
+    def extended(self, slot: int, movies: Ints, labels: Ints) -> "Series":
+        """Make the series of a log that goes on: one more slot, after all others.
+
+        Parameters
+        ----------
+        movies, labels
+            int [n] movies, rising, and their requests in that slot, which nobody rated.
+        """
+        requested = labels > 0
+        movies, labels = movies[requested], labels[requested]
+        ends = self.starts[movies + 1]
+        added = np.zeros(len(self.starts), np.int64)
+        added[movies + 1] = 1
+        return Series(
+            self.movie_ids,
+            self.starts + np.cumsum(added),
+            np.insert(self.slot, ends, slot),
+            np.insert(self.label, ends, labels),
+            np.insert(self.avg_rating, ends, np.nan),
+        )
+
     def windows(
         self, movies: Ints, slots: Ints | int, length: int, gaps: str
     ) -> tuple[npt.NDArray[np.float64], Ints]:
