@@ -174,6 +174,25 @@ def pictures(names, category):
     return [*shown, *(f"results/{{dataset}}/plots/{name}.svg" for name in names)]
 
 
+def run_settings(wildcards):
+    """All settings of a run, complete, of this dataset alone, as canonical JSON."""
+    entry = DATASETS[wildcards.dataset]
+    run = {key: value for key, value in settings.items() if key != "compare"}
+    return canonical(
+        {**run, "dataset": wildcards.dataset, "datasets": {wildcards.dataset: entry}}
+    )
+
+
+def other_results(wildcards):
+    """The results folder to compare with, which has to be given."""
+    if settings["compare"] is None:
+        raise WorkflowError(
+            "compare: no results folder is given to compare with; run "
+            "snakemake compare --config compare=FOLDER"
+        )
+    return str(Path(settings["compare"]).expanduser())
+
+
 def report_items(wildcards):
     """What a whole run makes, and the report shows."""
     results = f"results/{wildcards.dataset}"
@@ -185,6 +204,7 @@ def report_items(wildcards):
         f"{results}/plots/loss.png",
         f"{results}/plots/leaderboard.png",
         f"{results}/plots/cache.png",
+        f"{results}/settings.json",
     ]
 
 

@@ -3,6 +3,8 @@
 
 localrules:
     write_report,
+    record_settings,
+    compare,
 
 
 EDA_PICTURES = {
@@ -55,6 +57,55 @@ rule compare_models:
     shell:
         "python {input.code[0]:q} --scores {input.models:q} {input.baselines:q}"
         " --leaderboard {output.leaderboard:q} > {log:q} 2>&1"
+
+
+rule record_settings:
+    """Keep the settings beside the results, for a comparison of runs."""
+    output:
+        settings="results/{dataset}/settings.json",
+    log:
+        "results/{dataset}/logs/record_settings.log",
+    benchmark:
+        "results/{dataset}/benchmarks/record_settings.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=10,
+    params:
+        settings=run_settings,
+    shell:
+        "printf '%s' {params.settings:q} | python -m json.tool > {output.settings:q} 2> {log:q}"
+
+
+rule compare:
+    """Set another run's results (compare, a folder) beside those of the settings, each time anew."""
+    input:
+        code=code("compare_runs"),
+        settings=f"results/{settings['dataset']}/settings.json",
+        models=expand(
+            "results/{dataset}/models/{model}/seed-{seed}/scores.parquet",
+            dataset=settings["dataset"],
+            model=sorted(MODELS),
+            seed=sorted(settings["seeds"]),
+        ),
+        baselines=f"results/{settings['dataset']}/baselines/scores.parquet",
+    log:
+        f"results/{settings['dataset']}/logs/compare.log",
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=10,
+    params:
+        other=other_results,
+        results=lambda wildcards, input: str(Path(input.settings).parent),
+    shell:
+        "python {input.code[0]:q} {params.other:q} {params.results:q}"
+        " --scores {params.results:q}/comparison.csv"
+        " --settings {params.results:q}/changed_settings.csv 2>&1 | tee {log:q}"
 
 
 rule forecast_next_slot:
