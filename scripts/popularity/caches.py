@@ -165,12 +165,15 @@ def filled_hits(
     places = len(predicted) - np.asarray(sizes)
     inside = np.unique(places[np.asarray(sizes) > 0])
     ordered = np.partition(predicted, inside) if len(inside) else predicted
+    requested = np.flatnonzero(counts)
+    asked, counts = predicted[requested], counts[requested]
     hits = np.zeros(len(sizes))
     for at, (size, place) in enumerate(zip(sizes, places.tolist(), strict=True)):
         if size:
-            above, level = predicted > ordered[place], predicted == ordered[place]
-            tied = (size - above.sum()) / level.sum()
-            hits[at] = counts[above].sum() + tied * counts[level].sum()
+            last = ordered[place]
+            above = np.count_nonzero(predicted > last)
+            tied = (size - above) / (np.count_nonzero(predicted >= last) - above)
+            hits[at] = counts[asked > last].sum() + tied * counts[asked == last].sum()
     return hits
 
 

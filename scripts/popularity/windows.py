@@ -32,6 +32,8 @@ class Series:
         float64 [K]
     avg_rating
         float32 [K], NaN where nobody rated.
+    first_request
+        int32 [M], slot of each movie's first request.
     first_slot, last_slot
         The log's first and last slot with a request.
     totals
@@ -55,9 +57,7 @@ class Series:
         self._stride = np.int64(self.last_slot - self.first_slot + 2)
         self._keys = self.movie * self._stride + (slot - self.first_slot)
         self._last_ends = self.first_slot, self.starts[:-1]
-        first_request = slot[self.starts[:-1]]
-        self._by_first_request = np.argsort(first_request, kind="stable")
-        self._first_requests = first_request[self._by_first_request]
+        self.first_request = slot[self.starts[:-1]]
 
     def requests(self, slots: Ints) -> npt.NDArray[np.float64]:
         """All requests of each of these slots (0 outside the log)."""
@@ -72,8 +72,7 @@ class Series:
 
     def candidates(self, slot: int) -> Ints:
         """Movies requested in some slot before this one, in their order."""
-        known = np.searchsorted(self._first_requests, slot)
-        return np.sort(self._by_first_request[:known])
+        return np.flatnonzero(self.first_request < slot)
 
     def elements_in(self, slots: range) -> Ints:
         """Elements of these slots, by slot, then movie."""
