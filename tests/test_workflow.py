@@ -48,6 +48,30 @@ def test_the_leaderboard_has_a_row_for_every_model_and_baseline(finished: Path) 
     assert board["cross_entropy"].iloc[:-1].is_monotonic_increasing
 
 
+def test_a_filled_cache_hits_what_the_leaderboard_says(finished: Path) -> None:
+    cache = pd.read_csv(finished / "results/demo/cache.csv")
+    board = pd.read_csv(finished / "results/demo/leaderboard.csv").set_index("name")
+    for percent in (1, 5, 10):
+        found = cache[cache["size"] == percent / 100].set_index("policy")["hit_ratio"]
+        for name in board.index.intersection(found.index):
+            assert found[name] == pytest.approx(board.loc[name, f"hit_ratio_{percent}"], rel=1e-9)
+    assert {"lstm", "ewma", "oracle"} <= set(board.index) & set(cache["policy"])
+    assert {"LRU", "Belady"} <= set(cache["policy"])
+
+
+def test_runs_are_compared_and_another_has_to_be_given(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(finished, folder, symlinks=True)
+    ended = snakemake(folder, "compare")
+    assert ended.returncode != 0
+    assert "snakemake compare --config compare=FOLDER" in ended.stdout + ended.stderr
+    shutil.copytree(folder / "results/demo", folder / "before")
+    ended = snakemake(folder, "compare", "--config", "compare=before")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "No setting differs." in ended.stdout + ended.stderr
+    assert (pd.read_csv(folder / "results/demo/comparison.csv")["difference"] == 0).all()
+
+
 def test_the_forecast_is_of_the_slot_after_the_log(finished: Path) -> None:
     forecast = pd.read_csv(finished / "results/demo/forecast.csv")
     assert set(forecast["slot_start"]) == {"2016-07-01T00:00:00"}
