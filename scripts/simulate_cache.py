@@ -12,7 +12,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,9 +175,10 @@ def mixture_hits(
         return (hits + caches.run_trace(cache, rest, bounds)).astype(np.float64)
 
 
-def best_forecast(scored: pd.DataFrame) -> str:
-    """Name the forecast, no reference, of the lowest cross entropy on the validation slots."""
+def best_forecast(scored: pd.DataFrame, names: Collection[str]) -> str:
+    """Name the one of these forecasts, no reference, of the lowest validation cross entropy."""
     validation = scored[(scored["split"] == "validation") & (scored["kind"] != "reference")]
+    validation = validation[validation["name"].isin(list(names))]
     sums = validation.groupby("name")[["log_loss", "covered"]].sum()
     return str((sums["log_loss"] / sums["covered"]).idxmin())
 
@@ -278,7 +279,10 @@ def simulate(
             if sizes.reactive[at] >= caches.REACTIVE[policy][1]:
                 arguments = (policy, sizes.reactive[at], trace, replay)
                 submit(policy, kind, [at], reactive_hits, *arguments)
+    chosen = settings["forecasts"]
     for name, (kind, walk) in forecasts.items():
+        if chosen is not None and name not in (*chosen, "oracle"):
+            continue
         submit(name, kind, places, lambda walk=walk: filled_caches(walk(), replay, sizes))
     if mixture["reactive_shares"]:
         most = sizes.filled.max(axis=1)
@@ -357,7 +361,9 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         board = simulate(
-            *(series, replay, forecasts, best_forecast(scored), args.cache), Path(folder), args.threads
+            *(series, replay, forecasts, best_forecast(scored, forecasts), args.cache),
+            Path(folder),
+            args.threads,
         )
     with whole(args.hit_ratios) as path:
         board.to_csv(path, index=False)

@@ -24,6 +24,7 @@ TEST = range(FIRST_SLOT + 30, int(LOG["slot"].max()) + 1)
 SHARES = [0.02, 0.05, 0.1, 0.3]
 SETTINGS = {
     "sizes": SHARES,
+    "forecasts": None,
     "policies": list(caches.REACTIVE),
     "mixture": {"forecast": "best", "policy": "LRU", "reactive_shares": [0.5]},
 }
@@ -282,7 +283,8 @@ def test_the_best_forecast_is_chosen_on_the_validation_slots() -> None:
     ]
     rows += [("b", "network", "test", 9.0), ("all", "reference", "validation", 0.0)]
     scored = pd.DataFrame(rows, columns=["name", "kind", "split", "log_loss"]).assign(covered=1.0)
-    assert simulate_cache.best_forecast(scored) == "b"
+    assert simulate_cache.best_forecast(scored, ["a", "b", "all"]) == "b"
+    assert simulate_cache.best_forecast(scored, ["a", "all"]) == "a"
 
 
 def test_the_program_writes_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +306,7 @@ def test_the_program_writes_the_table(tmp_path: Path, monkeypatch: pytest.Monkey
         "--resolved": "settings.json",
         "--scores": "scores.parquet",
         "--baselines": json.dumps({"count": {"method": "all_time_count"}, "oracle": {"method": "oracle"}}),
-        "--cache": json.dumps(SETTINGS | {"policies": ["LRU"]}),
+        "--cache": json.dumps(SETTINGS | {"policies": ["LRU"], "forecasts": ["count"]}),
         "--split": json.dumps({"validation": 0.25, "test": 0.25}),
         "--slot": "day",
         "--hit-ratios": "cache.csv",
@@ -315,6 +317,6 @@ def test_the_program_writes_the_table(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     simulate_cache.main()
     found = pd.read_csv("cache.csv")
-    assert set(found["policy"]) == {"LRU", "net", "count", "oracle", "net + LRU 50 %"}
+    assert set(found["policy"]) == {"LRU", "count", "oracle", "net + LRU 50 %"}
     assert found["hit_ratio"].between(0, 1).all()
     assert not list(tmp_path.glob(".*partial*"))

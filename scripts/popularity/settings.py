@@ -169,6 +169,9 @@ def _cross_faults(settings: Settings) -> Iterator[str]:
     known = sorted([*models, *(name for name, entry in baselines.items() if entry["method"] != "oracle")])
     if mixed not in ("best", *known):
         yield f"cache.mixture.forecast: found {json.dumps(mixed)}; allowed: best, {', '.join(known)}"
+    for name in settings["cache"]["forecasts"] or []:
+        if name not in known:
+            yield f"cache.forecasts: found {json.dumps(name)}; allowed: {', '.join(known)}"
     yield from _window_faults(settings)
 
 
