@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench-data bench-billion lock clean
+.PHONY: help demo test lint format docs bench-data bench-billion bench-cache lock clean
 
 # The newest Python that the locked packages are for.
 PYTHON ?= $(shell for version in 3.12 3.11; do \
@@ -39,6 +39,9 @@ bench-data: .venv/installed-benchmarks ## Compare the data stage with DuckDB, Po
 
 bench-billion: .venv/installed ## Run the data stage on a billion ratings (some 15 minutes, 45 GB).
 	$(BIN)/python benchmarks/bench_billion.py
+
+bench-cache: .venv/installed ## Replay a test period of ml-latest's size against caches.
+	$(BIN)/python benchmarks/bench_cache.py
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --quiet
