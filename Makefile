@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slurm lint format docs screenshot bench-data bench-billion audit lock clean
+.PHONY: help demo test test-slurm lint format docs screenshot bench-data bench-billion bench-cache audit lock clean
 
 # The newest Python that the locked packages are for.
 PYTHON ?= $(shell for version in 3.12 3.11; do \
@@ -47,6 +47,9 @@ bench-data: .venv/installed-benchmarks ## Compare the data stage with DuckDB, Po
 
 bench-billion: .venv/installed ## Run the data stage on a billion ratings (some 15 minutes, 45 GB).
 	$(BIN)/python benchmarks/bench_billion.py
+
+bench-cache: .venv/installed ## Replay a test period of ml-latest's size against caches.
+	$(BIN)/python benchmarks/bench_cache.py
 
 audit: ## Look the locked packages up among the known vulnerabilities (needs a network).
 	for part in . tests benchmarks; do \

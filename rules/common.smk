@@ -179,7 +179,7 @@ def summary(results):
             short = [score if name == "name" else f"{score:.7}" for score in scores]
             cells = "".join(cell.ljust(15) for cell in [kind, *short])
             lines.append(f"{name:19} {cells}")
-    files = ("report.html", "leaderboard.csv", "forecast.csv", "plots")
+    files = ("report.html", "leaderboard.csv", "forecast.csv", "cache.csv", "plots")
     lines += [f"{results}/{name}" for name in files if Path(results, name).exists()]
     return "\n".join(["", *lines])
 
@@ -280,6 +280,25 @@ def pictures(names, category):
     return [*shown, *(f"results/{{dataset}}/plots/{name}.svg" for name in names)]
 
 
+def run_settings(wildcards):
+    """All settings of a run, complete, of this dataset alone, as canonical JSON."""
+    entry = DATASETS[wildcards.dataset]
+    run = {key: value for key, value in settings.items() if key != "compare"}
+    return canonical(
+        {**run, "dataset": wildcards.dataset, "datasets": {wildcards.dataset: entry}}
+    )
+
+
+def other_results(wildcards):
+    """The results folder to compare with, which has to be given."""
+    if settings["compare"] is None:
+        raise WorkflowError(
+            "compare: no results folder is given to compare with; run "
+            "snakemake compare --config compare=FOLDER"
+        )
+    return str(Path(settings["compare"]).expanduser())
+
+
 def results_shown(wildcards):
     """What the report shows of the results, one file of each job."""
     plots = f"results/{wildcards.dataset}/plots"
@@ -293,6 +312,9 @@ def results_shown(wildcards):
         f"results/{wildcards.dataset}/forecast.csv",
         f"results/{wildcards.dataset}/leaderboard_by_class.csv",
         f"results/{wildcards.dataset}/rejected.csv",
+        f"{plots}/cache.png",
+        f"results/{wildcards.dataset}/cache.csv",
+        f"results/{wildcards.dataset}/settings.json",
     ]
 
 

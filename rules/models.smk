@@ -61,10 +61,12 @@ rule evaluate_model:
     params:
         backend=settings["backend"],
         common=COMMON,
+        interval=settings["forecast"]["interval"],
     shell:
         "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --model {input.model:q} --resolved {input.resolved:q}"
         " --snapshots {input.snapshots:q} --common {params.common} --threads {threads}"
+        " --interval {params.interval}"
         " --predictions {output.predictions:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"
 

@@ -22,6 +22,7 @@ TABLES = {
         "1 Forecast as a table",
         "Movies to expect in the next slot",
     ),
+    "cache": ("5 Cache", "2 Hit ratios as a table", "Hit ratio of each cache"),
     "runtimes": (
         "6 Runtime",
         "2 Time and memory as a table",
@@ -29,7 +30,7 @@ TABLES = {
     ),
     "software": ("6 Runtime", "3 Software versions", "Software of each environment"),
 }
-ENVIRONMENTS = ["data", "model", "plot", "report"]
+ENVIRONMENTS = ["cache", "data", "model", "plot", "report"]
 
 
 rule write_table:

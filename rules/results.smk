@@ -1,5 +1,11 @@
 """From scores to the leaderboard, the forecast and the pictures."""
 
+
+localrules:
+    record_settings,
+    compare,
+
+
 # The report orders a category's items by their labels, hence the numbers.
 LOG_PICTURES = {
     "requests_per_slot": "01 Requests per slot",
@@ -30,6 +36,9 @@ PREDICTION_PICTURES = {
     "calibration": "4 Predicted against true shares",
     "error_by_class": "5 Error by class of movies",
 }
+CACHE_PICTURES = {
+    "cache": "1 Hit ratio by size of the cache",
+}
 
 
 rule compare_models:
@@ -59,8 +68,57 @@ rule compare_models:
         " --leaderboard {output.leaderboard:q} --by-class {output.by_class:q} > {log:q} 2>&1"
 
 
+rule record_settings:
+    """Keep the settings beside the results, for a comparison of runs."""
+    output:
+        settings="results/{dataset}/settings.json",
+    log:
+        "results/{dataset}/logs/record_settings.log",
+    benchmark:
+        "results/{dataset}/benchmarks/record_settings.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    params:
+        settings=run_settings,
+    shell:
+        "printf '%s' {params.settings:q} | python -m json.tool > {output.settings:q} 2> {log:q}"
+
+
+rule compare:
+    """Set another run's results (compare, a folder) beside those of the settings, each time anew."""
+    input:
+        code=code("compare_runs"),
+        settings=f"results/{settings['dataset']}/settings.json",
+        models=expand(
+            "results/{dataset}/models/{model}/seed-{seed}/scores.parquet",
+            dataset=settings["dataset"],
+            model=sorted(MODELS),
+            seed=sorted(settings["seeds"]),
+        ),
+        baselines=f"results/{settings['dataset']}/baselines/scores.parquet",
+    log:
+        f"results/{settings['dataset']}/logs/compare.log",
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        other=other_results,
+        results=lambda wildcards, input: str(Path(input.settings).parent),
+    shell:
+        "python {input.code[0]:q} {params.other:q} {params.results:q}"
+        " --scores {params.results:q}/comparison.csv"
+        " --settings {params.results:q}/changed_settings.csv 2>&1 | tee {log:q}"
+
+
 rule forecast_next_slot:
-    """Forecast the first slot after the log with the best model."""
+    """Forecast the first slots after the log with the best model."""
     input:
         code=code("forecast_next_slot"),
         sequences=lambda wildcards: [
@@ -72,6 +130,7 @@ rule forecast_next_slot:
         models=trained("model.keras"),
         resolved=trained("settings.json"),
         scores=trained("scores.parquet"),
+        metrics=trained("metrics.json"),
     output:
         forecast="results/{dataset}/forecast.csv",
     log:
@@ -87,11 +146,76 @@ rule forecast_next_slot:
     params:
         model=settings["forecast"]["model"],
         backend=settings["backend"],
+        slots=settings["forecast"]["slots"],
+        futures=settings["forecast"]["futures"],
+        interval=settings["forecast"]["interval"],
     shell:
         "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --models {input.models:q} --resolved {input.resolved:q}"
-        " --scores {input.scores:q} --model {params.model:q} --threads {threads} --forecast {output.forecast:q}"
+        " --scores {input.scores:q} --metrics {input.metrics:q} --model {params.model:q}"
+        " --slots {params.slots} --futures {params.futures} --interval {params.interval}"
+        " --threads {threads} --forecast {output.forecast:q}"
         " > {log:q} 2>&1"
+
+
+rule simulate_cache:
+    """Replay the test slots' requests against caches."""
+    input:
+        code=code("simulate_cache"),
+        joined="results/{dataset}/joined.parquet",
+        sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
+        predictions=trained("predictions.parquet"),
+        resolved=trained("settings.json"),
+        models=trained("scores.parquet"),
+        baselines="results/{dataset}/baselines/scores.parquet",
+    output:
+        hit_ratios="results/{dataset}/cache.csv",
+    log:
+        "results/{dataset}/logs/simulate_cache.log",
+    benchmark:
+        "results/{dataset}/benchmarks/simulate_cache.tsv"
+    conda:
+        "../envs/cache.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60),
+    params:
+        baselines=canonical(NAIVE),
+        cache=canonical(settings["cache"]),
+        split=canonical(settings["split"]),
+        slot=settings["slot"],
+    shell:
+        "python {input.code[0]:q} --joined {input.joined:q} --sequences {input.sequences:q}"
+        " --predictions {input.predictions:q} --resolved {input.resolved:q}"
+        " --scores {input.models:q} {input.baselines:q} --baselines {params.baselines:q}"
+        " --cache {params.cache:q} --split {params.split:q} --slot {params.slot:q}"
+        " --threads {threads} --hit-ratios {output.hit_ratios:q} > {log:q} 2>&1"
+
+
+rule plot_cache:
+    """Show what a cache would gain from each policy."""
+    input:
+        code=code("plot_cache"),
+        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
+        hit_ratios="results/{dataset}/cache.csv",
+    output:
+        pictures=pictures(CACHE_PICTURES, "5 Cache"),
+    log:
+        "results/{dataset}/logs/plot_cache.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_cache.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        slot=settings["slot"],
+    shell:
+        "python {input.code[0]:q} --hit-ratios {input.hit_ratios:q} --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q} --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
 
 
 rule plot_eda:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from popularity import networks, tables
 from popularity.framings import Framing
+from popularity.intervals import IntervalCheck
 from popularity.predictions import recorded
 from popularity.program import run, whole
 from popularity.scores import COMMON_HELP, score_forecasts, summarise
@@ -23,6 +24,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="model.keras")
     parser.add_argument("--resolved", type=Path, required=True, help="the model's settings.json")
     parser.add_argument("--snapshots", type=Path, required=True, help="the model's snapshots.npz")
+    parser.add_argument(
+        "--interval", type=float, default=0.8, help="probability of the intervals to check (default: 0.8)"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--predictions", type=Path, required=True, help="to write: test slots")
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
@@ -37,6 +41,7 @@ def main() -> None:
     model = networks.load_network(args.model)
     parts = split_slots(series, settings["split"])
     identity = {"kind": "network", "seed": settings["seed"]}
+    check = IntervalCheck(series, parts["validation"], args.interval)
     with (
         whole(args.predictions) as predictions,
         whole(args.scores) as scores,
@@ -47,6 +52,7 @@ def main() -> None:
         for part in ("validation", "test"):
             slots = series.requested_slots(parts[part])
             forecasts = framing.forecasts(functools.partial(networks.run_network, model), slots)
+            forecasts = check.watch(forecasts, part)
             if part == "test":
                 forecasts = recorded(forecasts, series, writer)
             scored = score_forecasts(series, forecasts, parts["training"], args.common)
@@ -60,6 +66,7 @@ def main() -> None:
                 scored = score_forecasts(series, forecasts, parts["training"], args.common)
                 rows.append(scored.assign(name=f"{settings['name']}_{epoch}", **identity, split=part))
         pd.concat(rows).to_parquet(scores, index=False)
+        summary["intervals"] = check.summary()
         metrics.write_text(json.dumps(summary, indent=2) + "\n")
 
 

@@ -1,19 +1,34 @@
-"""Forecast the first slot after the log with the model that scored best on the validation slots."""
+"""Forecast the first slots after the log with the model that scored best on the validation slots.
+
+The first slot is forecast from the log. For each further one the model is fed with requests drawn from
+what it expected of the slots before, several times over: a slot's expected shares and requests are means
+over these futures, and its intervals are as much wider as the futures differ.
+"""
 
 import argparse
 import functools
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from popularity import networks, tables
+from popularity import intervals, networks, tables
 from popularity.framings import Framing
 from popularity.program import Fault, run, whole
 from popularity.slots import slot_start
-from popularity.windows import read_series
+from popularity.windows import Ints, Series, read_series
+
+Floats = npt.NDArray[np.float64]
+
+#: Last slots of the log whose true shares stand beside the forecast.
+LAST_SLOTS = 3
+#: Share at which a seed's forecast is cut off before its log, so that no single 0 silences the others.
+LEAST_SHARE = 1e-12
 
 
 def best_model(scored: pd.DataFrame, models: Collection[str]) -> str:
@@ -29,15 +44,104 @@ def best_model(scored: pd.DataFrame, models: Collection[str]) -> str:
     return str((sums["log_loss"] / sums["covered"]).idxmin())
 
 
+def predicted_shares(
+    runs: list[tuple[dict[str, Any], Any]], movies: pa.Table, series: Series, slot: int
+) -> Floats:
+    """Predict the shares of a slot's candidates, [candidates].
+
+    They add up to 1, but for a model that tells fewer movies apart: the others have a share of 0. The
+    seeds (settings and model of each) are averaged as logs, so that no single one can make a share
+    large alone.
+    """
+    candidates = series.candidates(slot)
+    logs = []
+    for settings, model in runs:
+        framing = Framing(series, movies, settings)
+        run_model = functools.partial(networks.run_network, model)
+        _, covered, values = next(framing.forecasts(run_model, np.array([slot])))
+        shares = np.zeros(len(candidates))
+        shares[np.searchsorted(candidates, covered)] = values
+        logs.append(np.log(np.maximum(shares, LEAST_SHARE)))
+    shares = np.exp(np.mean(logs, axis=0))
+    return shares / shares.sum() if settings["input"] == "movie" else shares
+
+
+def forecast_slots(
+    series: Series,
+    predict: Callable[[Series, int], Floats],
+    slots: int,
+    futures: int,
+    half_life: float,
+    dispersion: float,
+    generator: np.random.Generator,
+) -> tuple[Floats, Floats, Floats]:
+    """Forecast the slots after the log.
+
+    Parameters
+    ----------
+    predict
+        Predicts the shares of a slot's candidates from a log.
+    slots, futures
+        How many slots, and how often the requests of those before the last are drawn.
+    half_life, dispersion
+        Of the expected total, and of a movie's requests: see :mod:`popularity.intervals`.
+
+    Returns
+    -------
+    Shares, expected requests and their dispersion, each [slots, candidates].
+    """
+    first = series.last_slot + 1
+    candidates = series.candidates(first)
+    # A slot's sums over futures of the shares, and of the requests and their squares.
+    shares, requests, squares = np.zeros((3, slots, len(candidates)))
+    now = predict(series, first)
+    for _ in range(futures if slots > 1 else 1):
+        future, totals, share = series, intervals.known_totals(series), now
+        for at in range(slots):
+            share = predict(future, first + at) if at else now
+            expected = intervals.expected_requests(share, intervals.expected_totals(totals, half_life)[-1])
+            shares[at] += share
+            requests[at] += expected
+            squares[at] += expected**2
+            if at + 1 < slots:
+                size = 1 / max(dispersion, intervals.LEAST_DISPERSION)
+                drawn = generator.negative_binomial(size, size / (size + expected))
+                future = future.extended(first + at, candidates, drawn)
+                totals = np.append(totals, drawn.sum())
+    count = futures if slots > 1 else 1
+    mean = requests / count
+    between = np.maximum(squares / count - mean**2, 0.0)
+    return shares / count, mean, dispersion + between / np.maximum(mean, 1e-300) ** 2
+
+
+def last_shares(series: Series, movies: Ints) -> dict[str, Floats]:
+    """True shares of the log's last slots: not a number where a slot has no request."""
+    shares = {}
+    for back in range(LAST_SLOTS):
+        slot = series.last_slot - back
+        total = series.requests(np.array([slot]))[0]
+        name = "last_share" if not back else f"last_share_{back + 1}"
+        shares[name] = series.labels(movies, slot) / (total or np.nan)
+    return shares
+
+
 def main() -> None:
     """Read the command line, and do it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sequences", type=Path, nargs="+", required=True, help="of each model")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="model.keras of each")
     parser.add_argument("--resolved", type=Path, nargs="+", required=True, help="settings.json")
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="scores.parquet")
+    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.json")
     parser.add_argument("--model", default="best", help="a model's name, or best")
+    parser.add_argument("--slots", type=int, default=1, help="slots to forecast (default: 1)")
+    parser.add_argument(
+        "--futures", type=int, default=20, help="drawn futures, with more than one slot (default: 20)"
+    )
+    parser.add_argument(
+        "--interval", type=float, default=0.8, help="probability of the intervals (default: 0.8)"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv, to write")
     args = parser.parse_args()
@@ -48,40 +152,53 @@ def main() -> None:
     name = best_model(scored, names) if args.model == "best" else args.model
     networks.prepare(0, args.threads)
     movies = tables.read(args.movies, tables.MOVIES)
-    logs = []
-    for sequences, model_path, settings in zip(args.sequences, args.models, trained, strict=True):
-        if settings["name"] != name:
-            continue
-        series = read_series(sequences)
-        framing = Framing(series, movies, settings)
-        model = networks.load_network(model_path)
-        slot = series.last_slot + 1
-        run_model = functools.partial(networks.run_network, model)
-        _, candidates, shares = next(framing.forecasts(run_model, np.array([slot])))
-        unit = settings["slot"]
-        logs.append(np.log(np.maximum(shares, 1e-12)))
-    if not logs:
+    runs, checks = [], []
+    for sequences, model, settings, metrics in zip(
+        *(args.sequences, args.models, trained, args.metrics), strict=True
+    ):
+        if settings["name"] == name:
+            log = sequences
+            runs.append((settings, networks.load_network(model)))
+            checks.append(json.loads(metrics.read_text())["intervals"])
+    if not runs:
         raise Fault(f"forecast.model in config.yaml: no model is named {name}")
-    # Seeds are averaged as logs, so that no single one can make a share large alone.
-    shares = np.exp(np.mean(logs, axis=0))
-    last = series.labels(candidates, series.last_slot)
-    table = pd.DataFrame(
-        {
-            "slot": slot,
-            "slot_start": str(slot_start(np.array([slot]), unit)[0]),
-            "movieId": series.movie_ids[candidates],
-            "predicted_share": shares / shares.sum(),
-            "last_share": last / series.totals[-1],
-            "model": name,
-        }
+    series = read_series(log)
+    shares, expected, dispersion = forecast_slots(
+        series,
+        lambda log, slot: predicted_shares(runs, movies, log, slot),
+        args.slots,
+        args.futures,
+        checks[0]["total_half_life"],
+        float(np.mean([check["dispersion"] for check in checks])),
+        np.random.default_rng(0),
     )
+    candidates = series.candidates(series.last_slot + 1)
+    parts = []
+    for at in range(args.slots):
+        slot = series.last_slot + 1 + at
+        low, high = intervals.bounds(expected[at], dispersion[at], args.interval)
+        table = pd.DataFrame(
+            {
+                "slot": slot,
+                "slot_start": str(slot_start(np.array([slot]), settings["slot"])[0]),
+                "movieId": series.movie_ids[candidates],
+                "predicted_share": shares[at],
+                "expected_requests": expected[at],
+                "requests_low": low.astype(np.int64),
+                "requests_high": high.astype(np.int64),
+                **last_shares(series, candidates),
+                "model": name,
+            }
+        )
+        table = table.sort_values(["predicted_share", "movieId"], ascending=[False, True])
+        table.insert(0, "rank", np.arange(1, len(table) + 1))
+        parts.append(table)
     titles = movies.select(["movieId", "title", "genre_names"]).to_pandas()
-    table = table.merge(titles.rename(columns={"genre_names": "genres"}), "left", "movieId")
-    table = table.sort_values(["predicted_share", "movieId"], ascending=[False, True])
-    table.insert(0, "rank", np.arange(1, len(table) + 1))
-    columns = ["rank", "movieId", "title", "predicted_share", "last_share", "genres", "slot"]
+    titled = pd.concat(parts).merge(titles.rename(columns={"genre_names": "genres"}), "left", "movieId")
+    columns = ["rank", "movieId", "title", "genres", "predicted_share", "expected_requests"]
+    columns += ["requests_low", "requests_high", *last_shares(series, candidates[:0])]
     with whole(args.forecast) as path:
-        table[[*columns, "slot_start", "model"]].to_csv(path, index=False)
+        titled[[*columns, "slot", "slot_start", "model"]].to_csv(path, index=False)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, write_sequences
+from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of, write_sequences
 
 import compare_models
 import forecast_next_slot
-from popularity import networks, tables
+from popularity import intervals, networks, tables
 from popularity.scores import RATIOS, SCORES
 
 SCRIPTS = Path(compare_models.__file__).parent
@@ -98,7 +98,8 @@ def forecasting(folder: Path, out: Path, runs: list[tuple[str, int]] = RUNS) -> 
     options += ["--sequences", *(folder / f"{MODELS[name]['window']}.parquet" for name, _ in runs)]
     options += ["--models", *(path / "model.keras" for path in models)]
     options += ["--resolved", *(path / "settings.json" for path in models)]
-    return [*options, "--scores", *(path / "scores.parquet" for path in models)]
+    options += ["--scores", *(path / "scores.parquet" for path in models)]
+    return [*options, "--metrics", *(path / "metrics.json" for path in models)]
 
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
@@ -337,8 +338,9 @@ def test_the_best_model_is_chosen_by_validation_over_its_seeds() -> None:
 
 def test_forecast_ranks_every_movie_for_the_slot_after_the_log(folder: Path) -> None:
     forecast = pd.read_csv(folder / "forecast.csv")
-    columns = ["rank", "movieId", "title", "predicted_share", "last_share", "genres", "slot"]
-    assert forecast.columns.tolist() == [*columns, "slot_start", "model"]
+    columns = ["rank", "movieId", "title", "genres", "predicted_share", "expected_requests"]
+    columns += ["requests_low", "requests_high", "last_share", "last_share_2", "last_share_3"]
+    assert forecast.columns.tolist() == [*columns, "slot", "slot_start", "model"]
     assert sorted(forecast["movieId"]) == sorted(set(LOG["movieId"]))
     assert forecast["rank"].tolist() == list(range(1, len(forecast) + 1))
     assert forecast["predicted_share"].is_monotonic_decreasing
@@ -348,9 +350,10 @@ def test_forecast_ranks_every_movie_for_the_slot_after_the_log(folder: Path) -> 
     assert set(forecast["slot"]) == {LAST + 1}
     # Slot k of days is the k-th day since 1970, the first being 1.
     assert set(forecast["slot_start"]) == {str(np.datetime64("1970-01-01T00:00:00") + LAST * 86_400)}
-    last = LOG[LOG["slot"] == LAST].set_index("movieId")["label"]
-    shares = last.reindex(forecast["movieId"], fill_value=0) / last.sum()
-    assert forecast["last_share"].tolist() == pytest.approx(shares.tolist())
+    for back, column in enumerate(("last_share", "last_share_2", "last_share_3")):
+        last = LOG[LOG["slot"] == LAST - back].set_index("movieId")["label"]
+        shares = last.reindex(forecast["movieId"], fill_value=0) / (last.sum() or np.nan)
+        assert forecast[column].tolist() == pytest.approx(shares.tolist(), nan_ok=True)
     validation = {name: metrics(folder, name, 1)["validation"]["cross_entropy"] for name in MODELS}
     assert validation["soft"] < validation["course"]
     assert set(forecast["model"]) == {"soft"}
@@ -368,6 +371,40 @@ def test_forecast_of_a_model_by_name_is_the_mean_of_its_seeds(folder: Path, tmp_
     assert shares[1, 2].tolist() == pytest.approx((mean / mean.sum()).tolist())
     call("forecast_next_slot", *forecasting(folder, tmp_path / "forecast.csv"), "--model", "course")
     assert set(pd.read_csv(tmp_path / "forecast.csv")["model"]) == {"course"}
+
+
+def test_forecast_tells_the_requests_to_expect_and_how_sure_they_are(folder: Path, tmp_path: Path) -> None:
+    forecast = pd.read_csv(folder / "forecast.csv")
+    checks = [metrics(folder, "soft", seed)["intervals"] for seed in (1, 2)]
+    totals = intervals.known_totals(series_of(LOG))
+    total = intervals.expected_totals(totals, checks[0]["total_half_life"])[-1]
+    assert forecast["expected_requests"].tolist() == pytest.approx(
+        (total * forecast["predicted_share"]).tolist()
+    )
+    dispersion = np.mean([check["dispersion"] for check in checks])
+    low, high = intervals.bounds(forecast["expected_requests"].to_numpy(), dispersion, 0.8)
+    assert forecast["requests_low"].tolist() == low.tolist()
+    assert forecast["requests_high"].tolist() == high.tolist()
+    assert (forecast["requests_high"] > forecast["requests_low"]).any()
+    for check in checks:
+        assert check["interval"] == 0.8
+        assert 0 < check["pairs_expected_1"] < check["pairs"]
+        assert 0.5 < check["coverage_expected_1"] <= 1
+        assert check["expected_coverage"] >= 0.8
+
+
+def test_further_slots_are_forecast_from_drawn_futures(folder: Path, tmp_path: Path) -> None:
+    options = [*forecasting(folder, tmp_path / "forecast.csv"), "--slots", 3, "--futures", 4]
+    call("forecast_next_slot", *options)
+    several = pd.read_csv(tmp_path / "forecast.csv")
+    call("forecast_next_slot", *options[:-4], "--forecast", tmp_path / "one.csv")
+    one = pd.read_csv(tmp_path / "one.csv")
+    assert several["slot"].unique().tolist() == [LAST + 1, LAST + 2, LAST + 3]
+    pd.testing.assert_frame_equal(several[several["slot"] == LAST + 1], one)
+    for _, rows in several.groupby("slot"):
+        assert rows["rank"].tolist() == list(range(1, len(one) + 1))
+        assert rows["predicted_share"].sum() == pytest.approx(1)
+        assert sorted(rows["movieId"]) == sorted(one["movieId"])
 
 
 def test_an_unknown_model_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:

@@ -83,8 +83,24 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
     [
         (
             {"windw": 3},
-            "windw: no such setting; allowed here: backend, backtest, baselines, data, dataset, ",
+            "windw: no such setting; allowed here: backend, backtest, baselines, cache, compare, data, ",
         ),
+        ({"cache.sizes": [0]}, "cache.sizes.0: found 0; allowed: more than 0"),
+        (
+            {"cache.policies": ["lru"]},
+            'cache.policies.0: found "lru"; allowed: "LRU", "LFU", "ARC", "W-TinyLFU", "S3-FIFO", "SIEVE"',
+        ),
+        (
+            {"cache.mixture.policy": "Belady"},
+            'cache.mixture.policy: found "Belady"; allowed: "LRU", "LFU", "ARC"',
+        ),
+        (
+            {"cache.mixture.forecast": "oracle"},
+            'cache.mixture.forecast: found "oracle"; allowed: best, all_time_share, ',
+        ),
+        ({"cache.forecasts": ["lstn"]}, 'cache.forecasts: found "lstn"; allowed: all_time_share, '),
+        ({"forecast.slots": 0}, "forecast.slots: found 0; allowed: at least 1"),
+        ({"forecast.interval": 1}, "forecast.interval: found 1; allowed: less than 1"),
         ({"models.lstm.unit": 8}, "models.lstm.unit: no such setting; allowed here: batch_size, "),
         ({"models.lstm.convolution": {"size": 3}}, "models.lstm.convolution.size: no such setting; "),
         ({"slot": "fortnight"}, 'slot: found "fortnight"; allowed: "hour", "day", "week", "month", "year"'),

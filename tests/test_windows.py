@@ -248,3 +248,22 @@ def test_a_part_without_requests_is_a_fault(slots: tuple[int, ...], reason: str)
     series = series_of({(0, slot): 1 for slot in slots})
     with pytest.raises(Fault, match=reason):
         split_slots(series, {"validation": 0.2, "test": 0.3})
+
+
+@settings(max_examples=30, deadline=None)
+@given(logs(), st.lists(st.integers(-5, 60), min_size=1, max_size=12))
+def test_all_movies_of_one_slot_are_looked_up_at_once_alike(log: Log, offsets: list[int]) -> None:
+    series, at_once = series_of(log), series_of(log)
+    movies = np.arange(len(series.movie_ids))
+    with pytest.MonkeyPatch.context() as patch:
+        for slot in (series.first_slot + offset for offset in offsets):
+            found = []
+            # Which of both ways is taken depends on the number of movies.
+            for one, most in ((series, len(movies)), (at_once, 0)):
+                patch.setattr("popularity.windows._MANY", most)
+                same = np.full(len(movies), slot)
+                found.append([one.elements_before(movies, slot), one.labels(movies, slot)])
+                found[-1] += [one.elements_before(movies, same), *one.windows(movies, slot, 3, "calendar")]
+            for plain, fast in zip(*found, strict=True):
+                assert plain.tolist() == fast.tolist()
+                assert plain.dtype == fast.dtype

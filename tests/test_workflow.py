@@ -33,7 +33,7 @@ def test_everything_is_made(finished: Path) -> None:
     assert pq.read_metadata(results / "joined.parquet").num_rows == 6000
     pictures = {path.stem for path in (results / "plots").glob("*.png")}
     assert pictures == {path.stem for path in (results / "plots").glob("*.svg")}
-    assert len(pictures) == 20
+    assert len(pictures) == 21
     assert not list(results.rglob("*.partial*"))
 
 
@@ -50,6 +50,30 @@ def test_the_leaderboard_has_a_row_for_every_model_and_baseline(finished: Path) 
     competing = board["kind"] != "reference"
     assert competing.iloc[:-2].all()
     assert board.loc[competing, "cross_entropy"].is_monotonic_increasing
+
+
+def test_a_filled_cache_hits_what_the_leaderboard_says(finished: Path) -> None:
+    cache = pd.read_csv(finished / "results/demo/cache.csv")
+    board = pd.read_csv(finished / "results/demo/leaderboard.csv").set_index("name")
+    for percent in (1, 5, 10):
+        found = cache[cache["size"] == percent / 100].set_index("policy")["hit_ratio"]
+        for name in board.index.intersection(found.index):
+            assert found[name] == pytest.approx(board.loc[name, f"hit_ratio_{percent}"], rel=1e-9)
+    assert {"lstm", "ewma", "oracle"} <= set(board.index) & set(cache["policy"])
+    assert {"LRU", "Belady"} <= set(cache["policy"])
+
+
+def test_runs_are_compared_and_another_has_to_be_given(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(finished, folder, symlinks=True)
+    ended = snakemake(folder, "compare")
+    assert ended.returncode != 0
+    assert "snakemake compare --config compare=FOLDER" in ended.stdout + ended.stderr
+    shutil.copytree(folder / "results/demo", folder / "before")
+    ended = snakemake(folder, "compare", "--config", "compare=before")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "No setting differs." in ended.stdout + ended.stderr
+    assert (pd.read_csv(folder / "results/demo/comparison.csv")["difference"] == 0).all()
 
 
 def test_the_forecast_is_of_the_slot_after_the_log(finished: Path) -> None:

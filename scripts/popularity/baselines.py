@@ -82,10 +82,12 @@ def last_value(series: Series) -> Forecaster:
 def moving_average(series: Series, slots: int) -> Forecaster:
     """Shares of the requests of the last ``slots`` slots together."""
 
+    sums = np.concatenate([[0], np.cumsum(series.label)])
+
     def forecast(slot: int, movies: Ints) -> npt.NDArray[np.float64]:
-        labels, _ = series.windows(movies, slot, slots, "calendar")
-        counts = labels.sum(axis=1)
-        return counts / max(counts.sum(), 1.0)
+        begins, ends = (series.elements_before(movies, at) for at in (slot - slots, slot))
+        counts = sums[ends] - sums[begins]
+        return counts / max(counts.sum(), 1)
 
     return forecast
 

@@ -254,6 +254,13 @@ def _cross_faults(settings: Settings, schema: Settings) -> Iterator[str]:
     chosen = settings["forecast"]["model"]
     if chosen != "best" and chosen not in models:
         yield f"forecast.model: found {json.dumps(chosen)}; allowed: best, {', '.join(sorted(models))}"
+    mixed = settings["cache"]["mixture"]["forecast"]
+    known = sorted([*models, *(name for name, entry in baselines.items() if entry["method"] != "oracle")])
+    if mixed not in ("best", *known):
+        yield f"cache.mixture.forecast: found {json.dumps(mixed)}; allowed: best, {', '.join(known)}"
+    for name in settings["cache"]["forecasts"] or []:
+        if name not in known:
+            yield f"cache.forecasts: found {json.dumps(name)}; allowed: {', '.join(known)}"
     yield from _window_faults(settings)
 
 

@@ -11,6 +11,9 @@ from popularity.program import Fault
 
 Ints = npt.NDArray[np.integer]
 
+#: Movies of one slot from which it is faster to look at all movies at once than at each.
+_MANY = 256
+
 
 class Series:
     """Every movie's requests by slot, sparse: one element for each slot and movie with a request.
@@ -53,9 +56,8 @@ class Series:
         # As int64, it keeps keys of narrower movie numbers from overflowing.
         self._stride = np.int64(self.last_slot - self.first_slot + 2)
         self._keys = self.movie * self._stride + (slot - self.first_slot)
+        self._last_ends = self.first_slot, self.starts[:-1]
         self.first_request = slot[self.starts[:-1]]
-        self._by_first_request = np.argsort(self.first_request, kind="stable")
-        self._first_requests = self.first_request[self._by_first_request]
 
     def requests(self, slots: Ints) -> npt.NDArray[np.float64]:
         """All requests of each of these slots (0 outside the log)."""
@@ -70,21 +72,24 @@ class Series:
 
     def candidates(self, slot: int) -> Ints:
         """Movies requested in some slot before this one, in their order."""
-        known = np.searchsorted(self._first_requests, slot)
-        return np.sort(self._by_first_request[:known])
+        return np.flatnonzero(self.first_request < slot)
 
     def elements_in(self, slots: range) -> Ints:
         """Elements of these slots, by slot, then movie."""
-        bounds = np.searchsorted(self._slots_in_order, [slots.start, slots.stop])
-        return self._by_slot[slice(*bounds)]
+        first, end = (
+            min(max(slot - self.first_slot, 0), len(self.totals)) for slot in (slots.start, slots.stop)
+        )
+        return self._by_slot[self._slot_starts[first] : self._slot_starts[end]]
 
     @functools.cached_property
     def _by_slot(self) -> Ints:
         return np.argsort(self.slot, kind="stable")
 
     @functools.cached_property
-    def _slots_in_order(self) -> Ints:
-        return self.slot[self._by_slot]
+    def _slot_starts(self) -> Ints:
+        """Where the elements of each slot begin in :attr:`_by_slot`, [slots of the log + 1]."""
+        counts = np.bincount(self.slot - self.first_slot, minlength=len(self.totals))
+        return np.concatenate([[0], np.cumsum(counts)])
 
     def most_requested(self, slots: range, count: int) -> Ints:
         """Movies with the most requests in these slots, ``count`` at most, in their order."""
@@ -95,11 +100,33 @@ class Series:
 
     def elements_before(self, movies: Ints, slots: Ints | int) -> Ints:
         """Position of each movie's first element at or after the slot: all before it is the past."""
+        slot = _only(slots)
+        if slot is not None and len(movies) > _MANY:
+            return self._ends_before(slot)[movies]
         at = np.clip(slots - np.int64(self.first_slot), 0, self._stride - 1)
         return np.searchsorted(self._keys, movies * self._stride + at)
 
+    def _ends_before(self, slot: int) -> Ints:
+        """:meth:`elements_before` of every movie, int64 [M], from that of the last slot asked for.
+
+        Forecasts go from slot to slot, between which few elements lie.
+        """
+        last, ends = self._last_ends
+        between = self.elements_in(range(min(slot, last), max(slot, last)))
+        added = np.bincount(self.movie[between], minlength=len(ends))
+        ends = ends + added if slot > last else ends - added
+        # Replaced as one and never changed, so that threads may share it.
+        self._last_ends = slot, ends
+        return ends
+
     def labels(self, movies: Ints, slots: Ints | int) -> npt.NDArray[np.float64]:
         """Requests of each movie in its slot (0 where there is none)."""
+        slot = _only(slots)
+        if slot is not None and len(movies) > _MANY:
+            elements = self.elements_in(range(slot, slot + 1))
+            labels = np.zeros(len(self.movie_ids))
+            labels[self.movie[elements]] = self.label[elements]
+            return labels[movies]
         at = np.minimum(self.elements_before(movies, slots), len(self.slot) - 1)
         found = (self.movie[at] == movies) & (self.slot[at] == slots)
         return np.where(found, self.label[at], 0).astype(np.float64)
@@ -107,6 +134,27 @@ class Series:
     def shares(self, movies: Ints, slot: int) -> npt.NDArray[np.float64]:
         """Share of each movie in the requests of a slot that has some."""
         return self.labels(movies, slot) / self.requests(np.array([slot]))
+
+    def extended(self, slot: int, movies: Ints, labels: Ints) -> "Series":
+        """Make the series of a log that goes on: one more slot, after all others.
+
+        Parameters
+        ----------
+        movies, labels
+            int [n] movies, rising, and their requests in that slot, which nobody rated.
+        """
+        requested = labels > 0
+        movies, labels = movies[requested], labels[requested]
+        ends = self.starts[movies + 1]
+        added = np.zeros(len(self.starts), np.int64)
+        added[movies + 1] = 1
+        return Series(
+            self.movie_ids,
+            self.starts + np.cumsum(added),
+            np.insert(self.slot, ends, slot),
+            np.insert(self.label, ends, labels),
+            np.insert(self.avg_rating, ends, np.nan),
+        )
 
     def windows(
         self, movies: Ints, slots: Ints | int, length: int, gaps: str
@@ -127,8 +175,8 @@ class Series:
         float64 [n, length] requests, the latest slot last, and int [n, length] the slot of each (one
         before the log's first where an observed window is not full).
         """
-        slots = np.broadcast_to(slots, len(movies)).astype(np.int64)
         ends = self.elements_before(movies, slots)
+        slots = np.broadcast_to(slots, len(movies)).astype(np.int64)
         if gaps == "observed":
             at = ends[:, None] + np.arange(-length, 0)
             inside = at >= self.starts[movies][:, None]
@@ -142,6 +190,13 @@ class Series:
         labels = np.zeros((len(movies), length))
         labels[row, self.slot[element] - slots[row] + length] = self.label[element]
         return labels, slots[:, None] + np.arange(-length, 0)
+
+
+def _only(slots: Ints | int) -> int | None:
+    """The slot that all of these are, if there is one."""
+    if isinstance(slots, (int, np.integer)):
+        return int(slots)
+    return int(slots[0]) if len(slots) and (slots == slots[0]).all() else None
 
 
 def read_series(sequences: Path) -> Series:

@@ -1,0 +1,230 @@
+"""Set two runs' results side by side: what changed in the settings, and what in the scores.
+
+Each forecast that both runs have is compared on the test slots that both have, slot by slot.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from popularity import bootstrap
+from popularity.program import Fault, run, whole
+from popularity.scores import CACHE_PERCENTS, SCORES
+
+Floats = npt.NDArray[np.float64]
+
+#: Sums over slots of which a score is the ratio; the other scores are means over slots.
+RATIOS = {
+    "cross_entropy": ("log_loss", "covered"),
+    "rmse": ("squared_error", "candidates"),
+    "mae": ("absolute_error", "candidates"),
+    **{f"hit_ratio_{percent}": (f"hits_{percent}", "requests") for percent in CACHE_PERCENTS},
+}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a run's ``settings.json``."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        raise Fault(
+            f"{path}: no readable settings; is {path.parent} a results folder (results/DATASET) of a "
+            "finished run?"
+        ) from None
+
+
+def read_scores(results: Path, settings: dict[str, Any]) -> pd.DataFrame:
+    """Read the scores of every test slot of a run's baselines, and of its models and seeds."""
+    paths = [results / "baselines" / "scores.parquet"]
+    for model in sorted(settings["models"]):
+        paths += [
+            results / "models" / model / f"seed-{seed}" / "scores.parquet" for seed in settings["seeds"]
+        ]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise Fault(f"{missing[0]}: is missing; finish the run of {results} first")
+    scored = pd.concat([pd.read_parquet(path) for path in paths])
+    return scored[scored["split"] == "test"]
+
+
+def changed_settings(before: dict[str, Any], after: dict[str, Any]) -> pd.DataFrame:
+    """List the settings that differ: ``setting`` (its keys from the top), ``before``, ``after``, as JSON.
+
+    A setting that one run lacks is empty there.
+    """
+    sides = [flat(before), flat(after)]
+    rows = [
+        {"setting": key, "before": sides[0].get(key, ""), "after": sides[1].get(key, "")}
+        for key in sorted({*sides[0], *sides[1]})
+        if sides[0].get(key) != sides[1].get(key)
+    ]
+    return pd.DataFrame(rows, columns=["setting", "before", "after"])
+
+
+def flat(settings: dict[str, Any], path: str = "") -> dict[str, str]:
+    """Write nested settings as one level, the keys joined by dots and the values as JSON."""
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{path}{key}.")
+        else:
+            found[f"{path}{key}"] = json.dumps(value, sort_keys=True)
+    return found
+
+
+def common_slots(before: pd.DataFrame, after: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Find the test slots of both runs, and make sure that they hold the same requests."""
+    requests = [rows.drop_duplicates("slot").set_index("slot")["requests"] for rows in (before, after)]
+    slots = np.sort(np.intersect1d(requests[0].index, requests[1].index))
+    if not len(slots):
+        raise Fault(
+            f"no test slot is in both runs: {told(requests[0].index)} and {told(requests[1].index)}; "
+            "compare runs on one log with the same length of slots"
+        )
+    counts = [side[slots].to_numpy() for side in requests]
+    if not np.array_equal(counts[0], counts[1]):
+        slot = slots[np.flatnonzero(counts[0] != counts[1])[0]]
+        raise Fault(
+            f"slot {slot} has {requests[0][slot]:.0f} requests in one run and {requests[1][slot]:.0f} in "
+            "the other; compare runs on one log with the same length of slots"
+        )
+    return slots
+
+
+def told(slots: pd.Index) -> str:
+    """Say in a few words which slots these are."""
+    return f"{len(slots)} from {slots.min()} to {slots.max()}"
+
+
+def drawn_score(score: str, rows: pd.DataFrame, drawn: npt.NDArray[np.integer]) -> Floats:
+    """Score a forecast by :func:`scores.summarise` on slots drawn again.
+
+    Parameters
+    ----------
+    rows
+        Rows of ``score_slot`` of one forecast, one for each of the slots.
+    drawn
+        int [draws, slots], how often each slot counts.
+
+    Returns
+    -------
+    float64 [draws]
+    """
+    if score in RATIOS:
+        above, below = (drawn @ rows[name].to_numpy(np.float64) for name in RATIOS[score])
+        ratio = above / below
+        return np.sqrt(ratio) if score == "rmse" else ratio
+    values = rows[score].to_numpy(np.float64)
+    judged = np.isfinite(values)
+    return (drawn[:, judged] @ values[judged]) / drawn[:, judged].sum(axis=1)
+
+
+def compare_scores(before: pd.DataFrame, after: pd.DataFrame, slots: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Compare each forecast that both runs have.
+
+    Parameters
+    ----------
+    before, after
+        Rows of ``score_slot`` with ``name``, ``kind`` and ``seed``, of the test slots.
+    slots
+        The slots to compare on.
+
+    Returns
+    -------
+    A row for each forecast and score: ``name``, ``kind``, ``score``, ``better`` (lower or higher),
+    ``before`` and ``after`` (means over seeds), their ``difference`` (after less before) and its 95 %
+    interval ``low`` to ``high`` (bootstrap over slots, the same draws for both), and how many ``slots``.
+    """
+    everything = np.ones((1, len(slots)), np.int64)
+    drawn = np.concatenate([everything, bootstrap.drawn_slots(len(slots))])
+    sides = [
+        {name: list(rows.groupby("seed")) for name, rows in side[side["slot"].isin(slots)].groupby("name")}
+        for side in (before, after)
+    ]
+    kinds = dict(zip(after["name"], after["kind"], strict=True))
+    table = []
+    for name in sorted(set(sides[0]) & set(sides[1]), key=str):
+        for score, more in SCORES.items():
+            with np.errstate(invalid="ignore", divide="ignore"):
+                values = [
+                    np.mean(
+                        [drawn_score(score, rows.sort_values("slot"), drawn) for _, rows in side[name]],
+                        axis=0,
+                    )
+                    for side in sides
+                ]
+            difference = values[1] - values[0]
+            low, high = bootstrap.interval(difference[1:])
+            table.append(
+                {
+                    "name": name,
+                    "kind": kinds[name],
+                    "score": score,
+                    "better": "higher" if more else "lower",
+                    "before": values[0][0],
+                    "after": values[1][0],
+                    "difference": difference[0],
+                    "low": low,
+                    "high": high,
+                    "slots": len(slots),
+                }
+            )
+    return pd.DataFrame(table)
+
+
+def as_text(settings: pd.DataFrame, scores: pd.DataFrame) -> str:
+    """Write both tables for a terminal: of the scores the headline and one hit ratio, with a verdict."""
+    lines = ["Settings that differ:" if len(settings) else "No setting differs."]
+    if len(settings):
+        short = settings.map(lambda text: text if len(text) <= 50 else f"{text[:49]}…")
+        lines.append(short.to_string(index=False))
+    lines += ["", "Scores, the difference (after less before) with its 95 % interval over slots:"]
+    shown = scores[scores["score"].isin(["cross_entropy", "hit_ratio_5"])].copy()
+    shown = shown.sort_values(["score", "after"])
+    better = np.where(shown["better"] == "lower", shown["high"] < 0, shown["low"] > 0)
+    worse = np.where(shown["better"] == "lower", shown["low"] > 0, shown["high"] < 0)
+    shown["verdict"] = np.select([better, worse], ["better", "worse"], "no clear difference")
+    columns = ["score", "name", "before", "after", "difference", "low", "high", "verdict"]
+    lines.append(shown[columns].to_string(index=False, float_format=lambda value: f"{value:.5g}"))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line, and do it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("before", type=Path, help="results folder of one run (results/DATASET, or a copy)")
+    parser.add_argument("after", type=Path, help="results folder of another run")
+    parser.add_argument("--scores", type=Path, help="CSV file of all scores, to write")
+    parser.add_argument("--settings", type=Path, help="CSV file of the settings that differ, to write")
+    args = parser.parse_args()
+
+    folders = (args.before, args.after)
+    settings = [read_json(folder / "settings.json") for folder in folders]
+    before, after = (read_scores(*pair) for pair in zip(folders, settings, strict=True))
+    slots = common_slots(before, after)
+    changed = changed_settings(*settings)
+    scores = compare_scores(before, after, slots)
+    if scores.empty:
+        raise Fault(f"{args.before} and {args.after} have no forecast of the same name")
+    print(f"before: {args.before}\nafter:  {args.after}\n")
+    print(as_text(changed, scores))
+    for folder, side in zip(folders, (before, after), strict=True):
+        if len(slots) < side["slot"].nunique():
+            had = told(pd.Index(side["slot"].unique()))
+            print(f"\nThe test slots of {folder} are {had}: compared on {len(slots)} that both have")
+    alone = sorted(set(before["name"]) ^ set(after["name"]))
+    if alone:
+        print(f"\nIn one run alone: {', '.join(alone)}")
+    for path, table in ((args.scores, scores), (args.settings, changed)):
+        if path:
+            with whole(path) as partial:
+                table.to_csv(partial, index=False)
+
+
+if __name__ == "__main__":
+    run(main)
