@@ -24,6 +24,12 @@ SCRIPTS = Path(compare_models.__file__).parent
 LOG = random_log(60, movies=25, seed=5)
 LAST = int(LOG["slot"].max())
 SPLIT = {"validation": 0.15, "test": 0.15}
+LENGTH = round(0.15 * (LAST - FIRST_SLOT + 1))
+TESTED = range(LAST - LENGTH + 1, LAST + 1)
+VALIDATED = range(TESTED.start - LENGTH, TESTED.start)
+COUNTS = LOG[LOG["slot"] < VALIDATED.start].groupby("movieId")["label"].sum()
+#: The most requested movies of the training slots.
+TOP = sorted(COUNTS.sort_values(ascending=False, kind="stable").index[:8].tolist())
 BASELINES = {
     "all_zero": {"method": "all_zero"},
     "average": {"method": "ewma", "half_lives": [1, 4, 16, 64]},
@@ -34,14 +40,21 @@ COMMON = {
     "slot": "day",
     "split": SPLIT,
     "gaps": "calendar",
+    "input": "movie",
+    "output": "last_step",
+    "bidirectional": False,
+    "layer_normalization": False,
     "convolution": None,
     "dropout": 0.1,
     "optimizer": "adam",
     "learning_rate": 0.01,
     "weight_decay": None,
+    "schedule": "constant",
     "clipnorm": 1.0,
     "batch_size": 64,
     "patience": None,
+    "read_at": [],
+    "offset_grid": None,
     "sampled_movies": 5,
     "training_windows": 200,
 }
@@ -52,7 +65,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "dense_units": 4,
         "features": ["log_count", "ewma_3", "mean_rating", "log_release_age", "calendar"],
         "offset": "ewma",
-        "half_lives": [1, 4, 16, 64],
+        "offset_grid": BASELINES["average"],
         "loss": "softmax_cross_entropy",
         "epochs": 3,
         "window": 4,
@@ -67,8 +80,25 @@ MODELS: dict[str, dict[str, Any]] = {
         "epochs": 5,
         "window": 3,
     },
+    "joint": {
+        "input": "all_movies",
+        "top_movies": 8,
+        "output": "every_step",
+        "cell": "none",
+        "layers": [4],
+        "dense_units": 4,
+        "features": ["log_share", "log_age"],
+        "offset": "ewma",
+        "offset_grid": BASELINES["average"],
+        "loss": "categorical_cross_entropy",
+        "read_at": [1, 3],
+        "epochs": 3,
+        "window": 3,
+    },
 }
-RUNS = [("course", 1), ("soft", 1), ("soft", 2)]
+#: The model that is read at two epochs, and its rows.
+JOINT = ["joint", "joint_1", "joint_3"]
+RUNS = [("course", 1), ("joint", 1), ("soft", 1), ("soft", 2)]
 
 
 def call(script: str, *arguments: object) -> None:
@@ -89,7 +119,8 @@ def training(folder: Path, name: str, seed: int, out: Path) -> list[object]:
     options += ["--movies", folder / "movies.parquet"]
     options += ["--name", name, "--settings", json.dumps(settings), "--seed", seed, "--threads", 1]
     options += ["--model", out / "model.keras", "--history", out / "history.csv"]
-    return [*options, "--resolved", out / "settings.json"]
+    options += ["--resolved", out / "settings.json", "--record", out / "run.json"]
+    return [*options, "--snapshots", out / "snapshots.npz"]
 
 
 def forecasting(folder: Path, out: Path, runs: list[tuple[str, int]] = RUNS) -> list[object]:
@@ -119,9 +150,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         options += ["--movies", folder / "movies.parquet", "--model", out / "model.keras"]
         options += ["--resolved", out / "settings.json", "--predictions", out / "predictions.parquet"]
         options += ["--scores", out / "scores.parquet", "--metrics", out / "metrics.json"]
+        options += ["--snapshots", out / "snapshots.npz", "--common", 8]
         call("evaluate_model", *options)
     options = ["--sequences", folder / "4.parquet", "--baselines", json.dumps(BASELINES)]
-    options += ["--split", json.dumps(SPLIT), "--scores", folder / "scores.parquet"]
+    options += ["--split", json.dumps(SPLIT), "--scores", folder / "scores.parquet", "--common", 8]
     call("evaluate_baselines", *options, "--metrics", folder / "metrics.json")
     scores = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
     options = ["--scores", folder / "scores.parquet", *scores]
@@ -144,15 +176,33 @@ def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
         settings = json.loads((folder / name / str(seed) / "settings.json").read_text())
         model = networks.load_network(folder / name / str(seed) / "model.keras")
         tuned = json.loads((folder / "metrics.json").read_text())["average"]["half_life"]
+        covered = {"covered_movies": TOP} if name == "joint" else {}
         assert settings == {
             **COMMON,
             **MODELS[name],
             "name": name,
             "seed": seed,
-            "offset_half_life": tuned if name == "soft" else None,
+            "validated_to": VALIDATED.stop - 1,
+            "offset_weights": None if name == "course" else {"half_lives": [tuned], "weights": [1.0]},
+            **covered,
             "best_epoch": history["val_loss"].idxmin() + 1,
             "parameters": sum(weight.size for weight in model.get_weights()),
         }
+        assert networks.load_settings(folder / name / str(seed) / "model.keras") == settings
+        record = json.loads((folder / name / str(seed) / "run.json").read_text())
+        assert record["settings"] == settings
+        read = dict(networks.snapshots(folder / name / str(seed) / "snapshots.npz"))
+        assert list(read) == MODELS[name].get("read_at", [])
+    # Of the last epoch, where training does not stop early.
+    assert all(map(np.array_equal, read_at_end(folder), last_weights(folder)))
+
+
+def read_at_end(folder: Path) -> list[np.ndarray]:
+    return dict(networks.snapshots(folder / "joint" / "1" / "snapshots.npz"))[3]
+
+
+def last_weights(folder: Path) -> list[np.ndarray]:
+    return networks.load_network(folder / "joint" / "1" / "model.keras").get_weights()
 
 
 def test_another_process_trains_the_same_weights(folder: Path, tmp_path: Path) -> None:
@@ -173,8 +223,10 @@ def test_predictions_are_of_every_candidate_of_the_test_slots(folder: Path, name
     assert table.schema == tables.PREDICTIONS
     rows = table.to_pandas()
     requests = LOG.groupby("slot")["label"].sum()
-    tested = [slot for slot in requests.index if slot > LAST - round(0.15 * (LAST - FIRST_SLOT + 1))]
+    tested = [slot for slot in requests.index if slot in TESTED]
     first = LOG.groupby("movieId")["slot"].min()
+    if name == "joint":
+        first = first[TOP]
     expected = [(slot, movie) for slot in tested for movie in first.index[first < slot]]
     assert list(zip(rows["slot"], rows["movieId"], strict=True)) == expected
     counts = LOG.set_index(["slot", "movieId"])["label"].reindex(expected, fill_value=0)
@@ -237,9 +289,7 @@ def test_errors_of_predicted_shares_are_those_of_the_predictions(folder: Path) -
 
 def test_scores_have_a_row_for_each_slot_and_part(folder: Path) -> None:
     requests = LOG.groupby("slot")["label"].sum()
-    length = round(0.15 * (LAST - FIRST_SLOT + 1))
-    parts = {"test": range(LAST - length + 1, LAST + 1)}
-    parts["validation"] = range(LAST - 2 * length + 1, LAST - length + 1)
+    parts = {"test": TESTED, "validation": VALIDATED}
     tables_of = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
     for path in [*tables_of, folder / "scores.parquet"]:
         for (_, _, part), rows in pd.read_parquet(path).groupby(["name", "seed", "split"]):
@@ -269,20 +319,30 @@ def test_leaderboard_has_a_row_for_each_model_and_baseline_the_best_first(folder
         *("name", "kind", "seeds"),
         *SCORES,
         *(f"{score}_std" for score in SCORES),
-        *("validation_cross_entropy", "cross_entropy_ratio", "ratio_low", "ratio_high"),
-        *(f"{score}_ratio{end}" for score in ("rmse", "hit_ratio_5") for end in ("", "_low", "_high")),
+        *("validation_cross_entropy", "covered_share"),
+        *(f"common_{score}" for score in RATIOS),
+        *("cross_entropy_ratio", "ratio_low", "ratio_high"),
+        *(f"{score}_ratio{end}" for score in list(RATIOS)[1:] for end in ("", "_low", "_high")),
         *(f"{score}_ratio_to_mix{end}" for score in RATIOS for end in ("", "_low", "_high")),
     ]
-    assert sorted(board["name"]) == sorted([*BASELINES, *MODELS])
+    assert sorted(board["name"]) == sorted([*BASELINES, *MODELS, *JOINT[1:]])
+    # First those that cover all movies, then those of fewer, references last.
+    assert set(board["name"].iloc[5:8]) == set(JOINT)
     assert board["name"].iloc[-1] == "knows_all"
-    assert board["cross_entropy"].iloc[:-1].is_monotonic_increasing
+    for group in (board.iloc[:5], board.iloc[5:8]):
+        assert group["cross_entropy"].is_monotonic_increasing
     board = board.set_index("name")
+    requests = LOG[LOG["slot"].isin(TESTED)].groupby("movieId")["label"].sum()
+    share = requests.reindex(TOP, fill_value=0).sum() / requests.sum()
+    assert board.loc[JOINT, "covered_share"].tolist() == pytest.approx([share] * 3)
+    assert board["covered_share"].drop(JOINT).nunique() == 1
+    assert 0 < share < board.loc["soft", "covered_share"]
     assert board["kind"].to_dict() == {
         **dict.fromkeys(("all_zero", "average", "count"), "naive"),
-        **dict.fromkeys(MODELS, "network"),
+        **dict.fromkeys([*MODELS, *JOINT], "network"),
         "knows_all": "reference",
     }
-    assert board["seeds"].to_dict() == {**dict.fromkeys([*BASELINES, "course"], 1), "soft": 2}
+    assert board["seeds"].to_dict() == {**dict.fromkeys([*BASELINES, "course", *JOINT], 1), "soft": 2}
 
 
 def test_leaderboard_gives_mean_and_spread_over_seeds(folder: Path) -> None:
@@ -300,6 +360,9 @@ def test_leaderboard_gives_mean_and_spread_over_seeds(folder: Path) -> None:
     best = naive["validation_cross_entropy"].idxmin()
     assert board.loc[best, ["cross_entropy_ratio", "ratio_low", "ratio_high"]].tolist() == [1, 1, 1]
     ratio = board["cross_entropy"] / board.loc[best, "cross_entropy"]
+    # Models of fewer movies are compared over these alone.
+    common = board["common_cross_entropy"] / board.loc[best, "common_cross_entropy"]
+    ratio[JOINT] = common[JOINT]
     assert board["cross_entropy_ratio"].tolist() == pytest.approx(ratio.tolist())
     assert (board["ratio_low"] <= board["cross_entropy_ratio"]).all()
     assert (board["ratio_high"] >= board["cross_entropy_ratio"]).all()
@@ -333,7 +396,27 @@ def test_the_best_model_is_chosen_by_validation_over_its_seeds() -> None:
     rows = [made_up("lucky", "network", [1, 1], [9, 9], 1), made_up("lucky", "network", [9, 9], [1, 1], 2)]
     rows += [made_up("good", "network", [3, 3], [5, 5], 1), made_up("good", "network", [4, 4], [5, 5], 2)]
     rows += [made_up("late", "network", [6, 6], [0, 0], 1), made_up("late", "network", [6, 6], [0, 0], 2)]
-    assert forecast_next_slot.best_model(pd.concat(rows)) == "good"
+    assert forecast_next_slot.best_model(pd.concat(rows), ["lucky", "good", "late"]) == "good"
+
+
+def test_the_best_model_is_one_there_is_and_covers_all_movies() -> None:
+    rows = [made_up("good", "network", [3, 3], [5, 5]), made_up("bad", "network", [4, 4], [1, 1])]
+    rows += [made_up("good_1", "network", [1, 1], [5, 5])]
+    rows += [made_up("few", "network", [0.5, 0.5], [5, 5]).assign(covered=0.9)]
+    assert forecast_next_slot.best_model(pd.concat(rows), ["good", "bad", "few"]) == "good"
+    assert forecast_next_slot.best_model(pd.concat(rows), ["few"]) == "few"
+
+
+def test_earlier_epochs_are_scored_as_models_of_their_own(folder: Path) -> None:
+    scored = pd.read_parquet(folder / "joint" / "1" / "scores.parquet").groupby("name")
+    assert set(scored.groups) == {"joint", "joint_1", "joint_3"}
+    last, first, third = (
+        scored.get_group(name).drop(columns="name").reset_index(drop=True)
+        for name in ("joint", "joint_1", "joint_3")
+    )
+    pd.testing.assert_frame_equal(last, third)
+    assert not np.allclose(last["log_loss"], first["log_loss"])
+    assert last["slot"].equals(first["slot"])
 
 
 def test_forecast_ranks_every_movie_for_the_slot_after_the_log(folder: Path) -> None:
