@@ -347,13 +347,13 @@ def alternating() -> Series:
 
 LEARNED = [
     ("softmax_cross_entropy", "gru", "movie", "last_step"),
-    ("softmax_cross_entropy", "gru", "movie", "every_step"),
+    ("softmax_cross_entropy", "none", "movie", "every_step"),
     ("categorical_cross_entropy", "none", "all_movies", "last_step"),
     ("binary_cross_entropy", "none", "movie", "last_step"),
     ("poisson", "none", "movie", "last_step"),
     ("mse", "none", "movie", "last_step"),
-    ("rmse", "gru", "all_movies", "every_step"),
-    ("mae", "lstm", "movie", "last_step"),
+    ("rmse", "simple_rnn", "all_movies", "every_step"),
+    ("mae", "none", "movie", "last_step"),
     ("huber", "none", "movie", "every_step"),
 ]
 
@@ -393,7 +393,7 @@ def test_validation_scores_are_those_of_the_forecasts(out: str, series: Series) 
     assert history[-1]["val_rmse"] == pytest.approx(rmse, rel=1e-5)
 
 
-@ALL_FRAMES
+@pytest.mark.parametrize(("one", "out"), [FRAMES[0], FRAMES[-1]])
 def test_the_same_seed_gives_the_same_weights(one: str, out: str, series: Series) -> None:
     changes = {**NO_OFFSET, "cell": "simple_rnn", "dropout": 0.2, "input": one, "output": out, "epochs": 1}
     first, again, other = (train(series, {**changes, "seed": seed})[0].get_weights() for seed in (1, 1, 2))
