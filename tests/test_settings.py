@@ -307,6 +307,18 @@ def test_an_offset_is_chosen_as_the_baseline_of_its_name_whatever_the_order() ->
     assert offset_grid({"baselines": others}, "none") is None
 
 
+def test_each_loss_has_an_offset_and_each_framing_its_settings() -> None:
+    for loss in MODEL_KEYS["loss"]["enum"]:
+        resolve_settings(changed({"models.x": {"loss": loss, "offset": "ewma"}}), SCHEMA)
+    for model in (
+        {"output": "every_step", "bidirectional": True, "cell": "none"},
+        {"output": "last_step", "bidirectional": True},
+        {"input": "all_movies", "output": "every_step", "window": 2},
+        {"read_at": [20, 2], "epochs": 20, "patience": None},
+    ):
+        resolve_settings(changed({"models.x": model}), SCHEMA)
+
+
 def test_equal_settings_have_one_canonical_form() -> None:
     assert canonical({"b": [8.0, 0.5], "a": {"d": True, "c": None}}) == canonical(
         {"a": {"c": None, "d": True}, "b": [8, 0.5]}
