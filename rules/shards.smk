@@ -126,4 +126,5 @@ rule copy_movies:
         mem_mb=memory(500),
         runtime=10,
     shell:
-        "cp {input.movies:q} {output.movies:q} 2> {log:q}"
+        "(cp {input.movies:q} {output.movies:q}.partial && mv {output.movies:q}.partial {output.movies:q})"
+        " 2> {log:q}"
