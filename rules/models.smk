@@ -23,11 +23,13 @@ rule train_model:
         runtime=480,
     params:
         settings=model_settings,
+        # No output, which Snakemake would remove when the job fails.
+        checkpoint="results/{dataset}/models/{model}/seed-{seed}/.checkpoint.npz",
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
         " --name {wildcards.model:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --threads {threads} --model {output.model:q} --history {output.history:q}"
-        " --resolved {output.resolved:q} > {log:q} 2>&1"
+        " --resolved {output.resolved:q} --checkpoint {params.checkpoint:q} > {log:q} 2>&1"
 
 
 rule evaluate_model:

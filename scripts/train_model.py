@@ -9,6 +9,7 @@ import pandas as pd
 
 from popularity import networks, tables
 from popularity.baselines import tuned_half_life
+from popularity.checkpoints import Checkpoint, fingerprint
 from popularity.features import Features
 from popularity.program import Fault, run, whole
 from popularity.samples import draw_windows, sample_slots
@@ -29,6 +30,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="model.keras, to write")
     parser.add_argument("--history", type=Path, required=True, help="history.csv, to write")
     parser.add_argument("--resolved", type=Path, required=True, help="settings.json, to write")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="kept after each epoch, taken up if there, removed at the end"
+    )
     args = parser.parse_args()
 
     settings = {**args.settings, "name": args.name, "seed": args.seed}
@@ -64,7 +68,13 @@ def main() -> None:
                 "shorter window (slot and window in config.yaml)"
             )
 
-    model, history = networks.train_network(args.name, settings, features, training, validation, generator)
+    checkpoint = None
+    if args.checkpoint is not None:
+        key = fingerprint([settings, args.threads], [args.sequences, args.movies])
+        checkpoint = Checkpoint(args.checkpoint, key)
+    model, history = networks.train_network(
+        args.name, settings, features, training, validation, generator, checkpoint
+    )
     if not np.isfinite(history[-1]["val_loss"]):
         raise Fault(
             f"models.{args.name}: the training of seed {args.seed} diverged (val_loss "
@@ -81,6 +91,8 @@ def main() -> None:
         model.save(model_path)
         pd.DataFrame(history).to_csv(history_path, index=False)
         settings_path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    if checkpoint is not None:
+        checkpoint.drop()
 
 
 if __name__ == "__main__":

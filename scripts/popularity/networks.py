@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from popularity import samples
+from popularity.checkpoints import Checkpoint
 from popularity.features import Features
 from popularity.samples import Samples
 from popularity.scores import UNIFORM_SHARE, Forecast
@@ -250,6 +251,61 @@ class _Progress(keras.callbacks.Callback):
         )
 
 
+class _Resume(keras.callbacks.Callback):
+    """Keep the training's state after each epoch, and begin with what was kept; the last callback."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        batches: _Batches,
+        progress: _Progress,
+        stopping: keras.callbacks.EarlyStopping | None,
+    ) -> None:
+        super().__init__()
+        self._checkpoint = checkpoint
+        self._batches = batches
+        self._progress = progress
+        self._stopping = stopping
+        self._kept = checkpoint.load()
+
+    def first_epoch(self, epochs: int) -> int:
+        """The epoch to go on with, from 0; ``epochs`` if none is left."""
+        if self._kept is None:
+            return 0
+        state = self._kept[1]
+        return epochs if state["stopped"] else len(state["history"])
+
+    def _variables(self) -> list[Any]:
+        # Those of the dropout's seeds are among the model's.
+        self.model.optimizer.build(self.model.trainable_variables)
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Go on where the checkpoint was made, after the other callbacks have begun anew."""
+        if self._kept is None:
+            return
+        arrays, state = self._kept
+        for variable, value in zip(self._variables(), arrays["variables"], strict=True):
+            variable.assign(value)
+        self._progress.history += state["history"]
+        if self._stopping is not None:
+            vars(self._stopping).update(state["stopping"])
+            self._stopping.best_weights = arrays["best"]
+        for _ in state["history"]:
+            self._batches.on_epoch_end()
+        logger.info("going on after epoch %d", len(state["history"]))
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keep what the next epoch depends on."""
+        arrays = {"variables": [ops.convert_to_numpy(variable) for variable in self._variables()]}
+        state = {"history": self._progress.history, "stopped": self.model.stop_training}
+        if self._stopping is not None:
+            arrays["best"] = self._stopping.best_weights
+            names = ("wait", "best", "best_epoch", "stopped_epoch")
+            state["stopping"] = {name: getattr(self._stopping, name) for name in names}
+        self._checkpoint.save(arrays, state)
+
+
 def _cross_entropy(shares: npt.NDArray[np.float64], taken: Samples) -> float:
     """Cross entropy of weighted samples, defined as in :func:`scores.score_slot`."""
     group = np.unique(taken.slot, return_inverse=True)[1]
@@ -268,8 +324,12 @@ def train_network(
     training: Samples,
     validation: Samples,
     generator: np.random.Generator,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[keras.Model, list[dict[str, float]]]:
     """Train a network on its samples, stopping early on the validation samples if the settings say so.
+
+    With a ``checkpoint`` it goes on after the last epoch that is kept there, and ends as if it had
+    never been interrupted.
 
     Returns
     -------
@@ -290,14 +350,21 @@ def train_network(
     inputs = features(validation.movie, validation.slot)
     progress = _Progress(name, inputs, validation, validation_loss, settings)
     callbacks: list[keras.callbacks.Callback] = [progress]
+    stopping = None
     if settings["patience"] is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "val_loss", patience=settings["patience"], restore_best_weights=True
-            )
+        stopping = keras.callbacks.EarlyStopping(
+            "val_loss", patience=settings["patience"], restore_best_weights=True
         )
+        callbacks.append(stopping)
+    batches = _Batches(features, training, batch_size, whole_slots, generator)
+    first_epoch = 0
+    if checkpoint is not None:
+        resume = _Resume(checkpoint, batches, progress, stopping)
+        first_epoch = resume.first_epoch(settings["epochs"])
+        callbacks.append(resume)
     model.fit(
-        _Batches(features, training, batch_size, whole_slots, generator),
+        batches,
+        initial_epoch=first_epoch,
         epochs=settings["epochs"],
         callbacks=callbacks,
         verbose=0,
