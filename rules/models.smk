@@ -27,12 +27,14 @@ rule train_model:
     params:
         settings=model_settings,
         backend=settings["backend"],
+        # No output, which Snakemake would remove when the job fails.
+        checkpoint="results/{dataset}/{fold}models/{model}/seed-{seed}/.checkpoint.npz",
     shell:
         "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --name {wildcards.model:q} --settings {params.settings:q}"
         " --seed {wildcards.seed} --threads {threads} --model {output.model:q} --history {output.history:q}"
         " --resolved {output.resolved:q} --snapshots {output.snapshots:q} --record {output.record:q}"
-        " > {log:q} 2>&1"
+        " --checkpoint {params.checkpoint:q} > {log:q} 2>&1"
 
 
 rule evaluate_model:

@@ -133,7 +133,8 @@ rule copy_movies:
         mem_mb=memory(500),
         runtime=minutes(10),
     shell:
-        "cp {input.movies:q} {output.movies:q} 2> {log:q}"
+        "(cp {input.movies:q} {output.movies:q}.partial && mv {output.movies:q}.partial {output.movies:q})"
+        " 2> {log:q}"
 
 
 rule list_rejected:

@@ -386,7 +386,7 @@ def main() -> None:
             f"means and give its path (datasets: {args.output.stem}: url: path/to/file.zip)"
         ) from fault
     except OSError as error:  # A full disk, a file that may not be read, ...
-        raise Fault(str(error)) from error
+        raise Fault(f"{args.output}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from popularity import networks, tables
 from popularity.baselines import tuned_average
+from popularity.checkpoints import Checkpoint, fingerprint
 from popularity.features import genre_names
 from popularity.framings import Framing
 from popularity.program import Fault, run, whole
@@ -20,7 +21,7 @@ from popularity.windows import read_series, split_slots
 
 
 def fit(
-    settings: dict[str, Any], sequences: Path, movies: pa.Table
+    settings: dict[str, Any], sequences: Path, movies: pa.Table, checkpoint: Checkpoint | None = None
 ) -> tuple[networks.Model, list[dict[str, float]], dict[int, list[npt.NDArray]]]:
     """Train the model of these settings, to which what is found out on the way is added.
 
@@ -48,7 +49,7 @@ def fit(
             f"{sequences}: no window in the training or the validation slots; use shorter slots or "
             "a shorter window (slot and window in config.yaml)"
         )
-    return networks.train_network(settings, framing, training, validation)
+    return networks.train_network(settings, framing, training, validation, checkpoint)
 
 
 def main() -> None:
@@ -67,12 +68,20 @@ def main() -> None:
     parser.add_argument("--resolved", type=Path, required=True, help="settings.json, to write")
     parser.add_argument("--record", type=Path, required=True, help="run.json, to write")
     parser.add_argument("--snapshots", type=Path, required=True, help="weights by epoch, to write")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="kept after each epoch, taken up if there, removed at the end"
+    )
     args = parser.parse_args()
 
     started = time.time()
     settings = {**args.settings, "name": args.name, "seed": args.seed}
     networks.prepare(args.seed, args.threads)
-    model, history, read = fit(settings, args.sequences, tables.read(args.movies, tables.MOVIES))
+    checkpoint = None
+    if args.checkpoint is not None:
+        key = fingerprint([settings, args.threads], [args.sequences, args.movies])
+        checkpoint = Checkpoint(args.checkpoint, key)
+    movies = tables.read(args.movies, tables.MOVIES)
+    model, history, read = fit(settings, args.sequences, movies, checkpoint)
     settings["best_epoch"] = networks.best_of(history)["epoch"]
     settings["parameters"] = model.count_params()
     with (
@@ -88,6 +97,8 @@ def main() -> None:
         networks.save_snapshots(read, snapshots_path)
         record = describe_run(settings, [args.sequences, args.movies], started)
         record_path.write_text(json.dumps(record, indent=2) + "\n")
+    if checkpoint is not None:
+        checkpoint.drop()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ except ModuleNotFoundError as error:
     # Keras imports its backend; a script that has none can do nothing else.
     sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
 
+from popularity.checkpoints import Checkpoint
 from popularity.framings import SHARE_LOSSES, SOFTMAX_LOSSES, Arrays, Framing, to_shares
 from popularity.program import Fault, reading
 from popularity.samples import Training, Windows
@@ -273,7 +274,11 @@ class _Validation:
 
 
 def train_network(
-    settings: dict[str, Any], framing: Framing, training: Training, validation: Windows
+    settings: dict[str, Any],
+    framing: Framing,
+    training: Training,
+    validation: Windows,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[keras.Model, list[dict[str, float]], dict[int, list[npt.NDArray]]]:
     """Train a network, stopping early on the validation windows if the settings say so.
 
@@ -281,6 +286,9 @@ def train_network(
     ----------
     settings
         A model's resolved settings, with its ``name`` and ``seed``.
+    checkpoint
+        Where the state is kept after each epoch. What is kept there is taken up: the training goes on
+        after that epoch, and ends as if it had never been interrupted.
 
     Returns
     -------
@@ -305,7 +313,15 @@ def train_network(
     history: list[dict[str, float]] = []
     read: dict[int, list[npt.NDArray]] = {}
     best = model.get_weights()
-    for epoch in range(settings["epochs"]):
+    if checkpoint is not None and (kept := checkpoint.load()) is not None:
+        arrays, history = kept
+        for variable, value in zip(_state(model), arrays["state"], strict=True):
+            variable.assign(value)
+        best = arrays["best"]
+        read = {epoch: arrays[f"epoch {epoch}"] for epoch in settings["read_at"] if epoch <= len(history)}
+        logger.info("%s: going on after epoch %d", settings["name"], len(history))
+    while len(history) < settings["epochs"] and not _is_over(history, settings["patience"]):
+        epoch = len(history)
         start = time.perf_counter()
         losses = []
         for done, inputs, targets in _ahead(_batches(framing, training, epoch, batch_size)):
@@ -324,16 +340,28 @@ def train_network(
             )
         if epoch + 1 in settings["read_at"]:
             read[epoch + 1] = model.get_weights()
-        best_epoch = best_of(history)["epoch"]
-        if best_epoch == epoch + 1:
+        if best_of(history)["epoch"] == epoch + 1:
             best = model.get_weights()
-        if settings["patience"] is not None and epoch + 1 >= best_epoch + settings["patience"]:
-            break
+        if checkpoint is not None:
+            arrays = {f"epoch {number}": weights for number, weights in read.items()}
+            arrays |= {"best": best, "state": [ops.convert_to_numpy(part) for part in _state(model)]}
+            checkpoint.save(arrays, history)
     if settings["patience"] is not None:
         model.set_weights(best)
     else:
         optimizer.finalize_variable_values(model.trainable_variables)
     return model, history, read
+
+
+def _state(model: keras.Model) -> list[Any]:
+    """All variables that a further epoch depends on; those of the dropout's seeds are among the model's."""
+    model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _is_over(history: list[dict[str, float]], patience: int | None) -> bool:
+    """Whether so many epochs have passed since the best one."""
+    return bool(history) and patience is not None and len(history) >= best_of(history)["epoch"] + patience
 
 
 def best_of(history: list[dict[str, float]]) -> dict[str, float]:

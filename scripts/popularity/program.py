@@ -1,13 +1,17 @@
 """What every script is: a command-line program that fails with one line and never leaves half a file."""
 
 import contextlib
+import errno
 import logging
 import os
+import re
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 
 class Fault(Exception):
@@ -30,8 +34,9 @@ def parse_shard(text: str) -> Shard:
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``: log to stderr, and end a :class:`Fault` in one line and exit code 1.
 
-    Any other exception is a defect of ours: it ends in one line, too, which names the file that keeps
-    its traceback.
+    So does a lack of memory. SIGINT and SIGTERM let it clean up, and then end it as they would
+    have. Any other exception is a defect of ours: it ends in one line, too, which names the file that
+    keeps its traceback.
     """
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
@@ -39,16 +44,44 @@ def run(main: Callable[[], None]) -> None:
     # glibc gives freed memory back to the system, and gets it again page by page, beyond twice the
     # largest block freed so far (of at most 32 MB): a large one that is never touched costs nothing.
     bytearray(31 << 20)
+    usual = signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
+        return
     except Fault as fault:
-        message = " ".join(str(fault).split())
-        sys.exit(f"error: {message}")
-    except Exception as error:
-        message = " ".join(f"{type(error).__name__} {error}".split())
-        sys.exit(
-            f"error: {message} (a defect of {Path(sys.argv[0]).name}, or of what it uses; {_traceback()})"
+        message = str(fault)
+    except MemoryError as error:
+        message = (
+            f"out of memory ({str(error) or 'no more can be had'}); run fewer jobs at a time (--cores), or "
+            "give this one more (--set-resources RULE:mem_mb=MB), and run again"
         )
+    except KeyboardInterrupt:
+        _die_of(signal.SIGINT)
+    except _Terminated:
+        _die_of(signal.SIGTERM)
+    except Exception as error:
+        told = f"{type(error).__name__} {error}"
+        message = f"{told} (a defect of {Path(sys.argv[0]).name}, or of what it uses; {_traceback()})"
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    # Only now files are closed that the exception held open: the line may need their space.
+    sys.exit("error: " + " ".join(message.split()))
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _terminate(*_: Any) -> None:
+    raise _Terminated
+
+
+def _die_of(number: signal.Signals) -> NoReturn:
+    """End this process by a signal, so that whoever waits for it (a shell, a scheduler) sees that."""
+    logging.error("stopped by %s", number.name)
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    sys.exit(128 + number)  # Where that signal is blocked.
 
 
 def _traceback() -> str:
@@ -88,13 +121,26 @@ def reading(path: Path) -> Iterator[None]:
 def whole(path: Path) -> Iterator[Path]:
     """Give a path beside ``path`` to write to, renamed to ``path`` if all goes well and removed if not.
 
-    So ``path`` holds the whole output or is not touched, whenever the process ends.
+    So ``path`` holds the whole output or is not touched, whenever the process ends or the machine
+    does. What an earlier process that was killed left beside it is removed. A disk or file system
+    that takes no more bytes is a :class:`Fault`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(".*.partial*"):
+        if re.fullmatch(rf"\.{re.escape(path.stem)}\.\d+\.partial{re.escape(path.suffix)}", left.name):
+            left.unlink(missing_ok=True)
     # The suffix stays last: writers choose a format by it.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
+        # The name is not to be on the disk before the bytes.
+        with partial.open("rb") as file:
+            os.fsync(file)
         partial.replace(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        reason = os.strerror(error.errno).lower()
+        raise Fault(f"{path}: could not be written, {reason}; make room and run again") from error
     finally:
         partial.unlink(missing_ok=True)
