@@ -343,5 +343,5 @@ def test_a_sweep_makes_a_model_of_each_combination() -> None:
     alone = resolve_settings(changed({"sweeps.a": {"grid": {"window": [3]}}}), SCHEMA)["models"][
         "a.window-3"
     ]
-    assert alone == {**settings["defaults"], "window": 3}
+    assert alone == {**resolve_settings(CONFIG, SCHEMA)["defaults"], "window": 3}
     assert resolve_settings(changed({"sweeps.rate": None}), SCHEMA)["sweeps"] == {}

@@ -31,7 +31,7 @@ SMALL = {
     "models": {
         "gru": None,
         "cnn_lstm": None,
-        "course_lstm": {"layers": [4], "epochs": 2},
+        "course_lstm": {"layers": [4], "epochs": 2, "read_at": [1]},
     },
     "baselines": {
         "ridge": None,
