@@ -184,7 +184,7 @@ def test_an_environment_holds_what_its_scripts_import(script: str) -> None:
     held = packages(ENVIRONMENT_OF[script])
     needed = {PACKAGES.get(name, name) for name in imported(ROOT / "scripts" / f"{script}.py")}
     needed -= CHOSEN
-    assert {name for name in needed if BROUGHT.get(name, name) not in held} == set()
+    assert {name for name in needed - held if BROUGHT.get(name) not in held} == set()
 
 
 def test_only_the_model_environment_has_tensorflow() -> None:

@@ -89,7 +89,7 @@ def resolve_settings(config: Settings, schema: Settings) -> Settings:
     common = settings.get("defaults") or {}
     settings["models"] = {name: {**common, **own} for name, own in settings["models"].items()}
     _fill_defaults(settings, schema, schema)
-    for model in settings["models"].values():
+    for model in (settings["defaults"], *settings["models"].values()):
         model["window"] = model["window"] or settings["window"]
         model["gaps"] = model["gaps"] or settings["gaps"]
 
