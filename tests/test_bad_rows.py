@@ -198,6 +198,8 @@ def test_shards_drop_the_same_rows_and_the_report_says_how_many(tmp_path: Path) 
     assert (folder / targets[2]).read_text() == listed
     logs = [path.read_text() for path in sorted(folder.glob("results/own/logs/join_shard/*.log"))]
     assert [re.search(r"(\d+) bad rows left out", log) is not None for log in logs] == [True, False]
+    # What the whole report begins with.
+    (folder / "results/own/front_page.rst").write_text("Front page")
     ended = snakemake(folder, "--report", "report.html", "--", targets[2])
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "Rows left out: 6" in (folder / "report.html").read_text()
