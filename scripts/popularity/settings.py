@@ -266,9 +266,12 @@ def _cross_faults(settings: Settings, schema: Settings) -> Iterator[str]:
 
 def _framing_faults(name: str, model: Settings) -> Iterator[str]:
     """Find settings of a model that do not go together."""
-    for key, value in (("output", "every_step"), ("input", "all_movies")):
+    for key, value, other in (("output", "every_step", "last_step"), ("input", "all_movies", "movie")):
         if model[key] == value and model["gaps"] == "observed":
-            yield f"models.{name}.{key}: found {value} with the gaps observed; allowed: with calendar"
+            yield (
+                f"models.{name}.{key}: found {value} with the gaps observed; allowed: {other}, or the gaps "
+                "calendar"
+            )
     if model["output"] == "every_step" and model["window"] == 1:
         yield f"models.{name}.output: found every_step with a window of 1; allowed: last_step"
     if model["output"] == "every_step" and model["bidirectional"] and model["cell"] != "none":
