@@ -158,7 +158,7 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
         ({"models.lstm.features": ["log_age"]}, "allowed: at least one of label_n, log_count"),
         (
             {"models.lstm.output": "every_step", "models.lstm.gaps": "observed"},
-            "models.lstm.output: found every_step with the gaps observed; allowed: last_step, or the gaps calendar",
+            "found every_step with the gaps observed; allowed: last_step, or the gaps calendar",
         ),
         (
             {"models.lstm.input": "all_movies", "models.lstm.gaps": "observed"},
