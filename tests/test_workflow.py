@@ -98,6 +98,14 @@ def test_the_report_holds_every_picture_and_loads_nothing(finished: Path) -> Non
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=.https?:", report)
 
 
+def test_nothing_warns(finished: Path) -> None:
+    for path in [finished / "printed.txt", finished / "told.txt", *finished.glob("results/**/*.log")]:
+        # TensorFlow heads what it notes of the machine with this.
+        said = path.read_text().replace("WARNING: All log messages before absl::InitializeLog()", "")
+        assert not re.search("warning", said, re.IGNORECASE), path
+    assert not list(finished.rglob("*.traceback"))
+
+
 def test_each_job_has_its_log_and_benchmark(finished: Path) -> None:
     results = finished / "results" / "demo"
     logs = {
