@@ -29,12 +29,12 @@ TRAINING_PICTURES = {
 }
 MODEL_PICTURES = {
     "leaderboard": "1 Leaderboard",
-    "sweeps": "6 Settings swept",
+    "sweeps": "7 Settings swept",
 }
 PREDICTION_PICTURES = {
-    "predicted_and_true": "3 Predicted and true series",
-    "calibration": "4 Predicted against true shares",
-    "error_by_class": "5 Error by class of movies",
+    "predicted_and_true": "4 Predicted and true series",
+    "calibration": "5 Predicted against true shares",
+    "error_by_class": "6 Error by class of movies",
 }
 CACHE_PICTURES = {
     "cache": "1 Hit ratio by size of the cache",

@@ -9,7 +9,21 @@ import pytest
 import yaml
 from workdir import ROOT, copy_workflow, snakemake
 
-COMPARING = {"compare_models", "forecast_next_slot", "plot_training", "plot_models", "write_report"}
+#: Jobs that compare models, and how many there are of each; a table of software is not made anew.
+COMPARING = {
+    "record_settings": 1,
+    "compare_models": 1,
+    "forecast_next_slot": 1,
+    "simulate_cache": 1,
+    "plot_cache": 1,
+    "plot_training": 1,
+    "plot_models": 1,
+    "plot_predictions": 1,
+    "plot_runtimes": 1,
+    "write_table": 5,
+    "write_front_page": 1,
+    "write_report": 1,
+}
 SWEEP = yaml.safe_load((ROOT / "docs" / "sweep.yaml").read_text())
 
 
@@ -40,6 +54,9 @@ def test_a_sweep_trains_each_model_with_each_seed_and_makes_the_data_once(tmp_pa
     jobs, _ = plan(copy_workflow(tmp_path, SWEEP))
     assert jobs.pop("train_model") == 12 * 3
     assert jobs.pop("evaluate_model") == 12 * 3
+    assert jobs.pop("evaluate_learned") == 4 * 3
+    assert jobs.pop("list_software") == len(list((ROOT / "envs").glob("*.yaml")))
+    assert jobs.pop("write_table") == 6
     assert {"simulate_archive", "join_ratings", "label_popularity", "build_sequences"} < set(jobs)
     assert set(jobs.values()) == {1}
 
@@ -51,6 +68,6 @@ def test_a_thirteenth_model_runs_its_own_jobs_and_what_compares(swept: Path) -> 
     more["models"]["thirteenth"] = {"cell": "gru", "layers": [8, 8]}
     (swept / "small.json").write_text(json.dumps(more))
     jobs, printed = plan(swept)
-    assert jobs == {"train_model": 3, "evaluate_model": 3, **dict.fromkeys(COMPARING, 1)}
-    trained = re.findall(r"wildcards: dataset=demo, model=(\w+), seed=(\d)", printed)
+    assert jobs == {"train_model": 3, "evaluate_model": 3, **COMPARING}
+    trained = re.findall(r"wildcards: dataset=demo, fold=, model=(\w+), seed=(\d)", printed)
     assert sorted(set(trained)) == [("thirteenth", seed) for seed in "123"]

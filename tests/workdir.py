@@ -67,13 +67,13 @@ def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def planned(folder: Path, *options: str) -> set[str]:
-    """The jobs that Snakemake would run: rules, with the model or window where one has it."""
+    """The jobs that Snakemake would run: rules, with the model, window, table or the like of each."""
     ended = snakemake(folder, "--dry-run", *options)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     jobs = set()
     for job in re.split(r"\n(?=\[|rule |localrule )", ended.stdout):
         if not (rule := re.search(r"^(?:local)?rule (\w+):", job, re.MULTILINE)) or rule[1] == "all":
             continue
-        detail = re.search(r"wildcards: .*?(?:model|window)=(\w+)", job)
+        detail = re.search(r"wildcards: .*?(?:model|fitted|window|table|environment)=(\w+)", job)
         jobs.add(f"{rule[1]} {detail[1]}" if detail else rule[1])
     return jobs
