@@ -65,9 +65,9 @@ rule simulate_archive:
         last_date=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["last_date"],
         seed=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["seed"],
     shell:
-        "python {input.code[0]:q} --ratings {params.ratings} --users {params.users}"
-        " --movies {params.movies} --first-date {params.first_date:q}"
-        " --last-date {params.last_date:q} --seed {params.seed}"
+        "python {input.code[0]:q} --ratings {params.ratings:q} --users {params.users:q}"
+        " --movies {params.movies:q} --first-date {params.first_date:q}"
+        " --last-date {params.last_date:q} --seed {params.seed:q}"
         " --output {output.archive:q} > {log:q} 2>&1"
 
 

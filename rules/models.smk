@@ -30,7 +30,7 @@ rule train_model:
         # No output, which Snakemake would remove when the job fails.
         checkpoint="results/{dataset}/{fold}models/{model}/seed-{seed}/.checkpoint.npz",
     shell:
-        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
+        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --name {wildcards.model:q} --settings {params.settings:q}"
         " --seed {wildcards.seed} --threads {threads} --model {output.model:q} --history {output.history:q}"
         " --resolved {output.resolved:q} --snapshots {output.snapshots:q} --record {output.record:q}"
@@ -65,10 +65,10 @@ rule evaluate_model:
         common=COMMON,
         interval=settings["forecast"]["interval"],
     shell:
-        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
+        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --model {input.model:q} --resolved {input.resolved:q}"
-        " --snapshots {input.snapshots:q} --common {params.common} --threads {threads}"
-        " --interval {params.interval}"
+        " --snapshots {input.snapshots:q} --common {params.common:q} --threads {threads}"
+        " --interval {params.interval:q}"
         " --predictions {output.predictions:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"
 
@@ -97,7 +97,7 @@ rule evaluate_baselines:
         common=COMMON,
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --baselines {params.baselines:q}"
-        " --split {params.split:q} --common {params.common} --scores {output.scores:q}"
+        " --split {params.split:q} --common {params.common:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"
 
 
@@ -131,10 +131,10 @@ rule search_settings:
         seed=settings["seeds"][0],
         backend=settings["backend"],
     shell:
-        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
+        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --name {params.name:q} --settings {params.settings:q}"
-        " --own {params.own:q} --space {params.space:q} --trials {params.trials}"
-        " --seed {params.seed} --threads {threads}"
+        " --own {params.own:q} --space {params.space:q} --trials {params.trials:q}"
+        " --seed {params.seed:q} --threads {threads}"
         " --studies results/{wildcards.dataset:q}/search/studies --trials-table {output.trials:q}"
         " --fragment {output.fragment:q} > {log:q} 2>&1"
 
@@ -164,5 +164,5 @@ rule evaluate_learned:
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
         " --name {wildcards.fitted:q} --settings {params.settings:q} --seed {wildcards.seed}"
-        " --threads {threads} --common {params.common} --scores {output.scores:q}"
+        " --threads {threads} --common {params.common:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"

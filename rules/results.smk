@@ -150,10 +150,10 @@ rule forecast_next_slot:
         futures=settings["forecast"]["futures"],
         interval=settings["forecast"]["interval"],
     shell:
-        "KERAS_BACKEND={params.backend} python {input.code[0]:q} --sequences {input.sequences:q}"
+        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --models {input.models:q} --resolved {input.resolved:q}"
         " --scores {input.scores:q} --metrics {input.metrics:q} --model {params.model:q}"
-        " --slots {params.slots} --futures {params.futures} --interval {params.interval}"
+        " --slots {params.slots:q} --futures {params.futures:q} --interval {params.interval:q}"
         " --threads {threads} --forecast {output.forecast:q}"
         " > {log:q} 2>&1"
 
@@ -246,9 +246,9 @@ rule plot_eda:
         seed=settings["seeds"][0],
     shell:
         "python {input.code[0]:q} --labelled {input.labelled:q} --movies {input.movies:q}"
-        " --sequences {input.sequences:q} --split {params.split:q} --window {params.window}"
+        " --sequences {input.sequences:q} --split {params.split:q} --window {params.window:q}"
         " --features {params.features:q}"
-        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --seed {params.seed}"
+        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --seed {params.seed:q}"
         " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
 
 
@@ -361,4 +361,4 @@ rule plot_predictions:
         " --predictions {input.predictions:q} --resolved {input.resolved:q}"
         " --movies {input.movies:q} --labelled {input.labelled:q}"
         " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"
-        " --seed {params.seed} --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
+        " --seed {params.seed:q} --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"

@@ -35,7 +35,7 @@ rule join_shard:
         limits=archive_limits(),
     shell:
         "python {input.code[0]:q} --archive {input.archive:q} --format {params.format:q}"
-        " {params.names:q} {params.limits:q} --shard {wildcards.shard}/{params.shards}"
+        " {params.names:q} {params.limits:q} --shard {wildcards.shard}/{params.shards:q}"
         " --joined {output.joined:q} --movies {output.movies:q} --rejected {output.rejected:q}"
         " > {log:q} 2>&1"
 
@@ -63,7 +63,7 @@ rule label_shard:
         slot=settings["slot"],
     shell:
         "python {input.code[0]:q} --joined {input.joined:q} --movies {input.movies:q}"
-        " --slot {params.slot:q} --memory-mb {resources.mem_mb} --shard {wildcards.shard}/{params.shards}"
+        " --slot {params.slot:q} --memory-mb {resources.mem_mb} --shard {wildcards.shard}/{params.shards:q}"
         " --labelled {output.labelled:q}"
         " > {log:q} 2>&1"
 
@@ -112,7 +112,7 @@ rule gather_shards:
     params:
         kind=lambda wildcards: "joined" if wildcards.table == "joined" else "labelled",
     shell:
-        "python {input.code[0]:q} --shards {input.shards:q} --kind {params.kind}"
+        "python {input.code[0]:q} --shards {input.shards:q} --kind {params.kind:q}"
         " --table {output.table:q} > {log:q} 2>&1"
 
 

@@ -20,10 +20,10 @@ def movies(ids: list[int]) -> pa.Table:
 def test_lookup_is_the_same_by_table_and_by_search(monkeypatch: pytest.MonkeyPatch, largest: int) -> None:
     monkeypatch.setattr(tables, "_LARGEST_LOOKUP", largest)
     catalogue = movies([7, 0, 3]).set_column(3, "genres", pa.array([70, None, 30], pa.int16()))
-    wanted = np.array([3, 8, 0, 7, 2147483647, 1, 3], np.int32)
+    wanted = np.array([3, 8, 0, 7, 2147483647, 1, 3, -1, -2147483648], np.int32)
     genres, release = tables.genres_and_release(catalogue)(wanted)
-    assert genres.to_pylist() == [30, None, None, 70, None, None, 30]
-    assert release.to_pylist() == [1993, None, 1990, 1990, None, None, 1993]
+    assert genres.to_pylist() == [30, None, None, 70, None, None, 30, None, None]
+    assert release.to_pylist() == [1993, None, 1990, 1990, None, None, 1993, None, None]
 
 
 def test_arrays_equal_those_of_pyarrow() -> None:

@@ -468,7 +468,7 @@ def save_snapshots(weights: dict[int, list[npt.NDArray]], path: Path) -> None:
 
 def snapshots(path: Path) -> Iterator[tuple[int, list[npt.NDArray]]]:
     """Read the weights by epoch that train_model wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
+    with reading(path), np.load(path, allow_pickle=False) as arrays:
         for epoch in sorted({int(name.split("/")[0]) for name in arrays.files}):
             count = sum(name.startswith(f"{epoch}/") for name in arrays.files)
             yield epoch, [arrays[f"{epoch}/{at}"] for at in range(count)]

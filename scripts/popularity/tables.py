@@ -243,7 +243,7 @@ def genres_and_release(
 
     Returns
     -------
-    A function of ids [n], none negative, to two int16 arrays [n], null where nothing is known.
+    A function of ids [n] to two int16 arrays [n], null where nothing is known.
     """
     ids = numbers(movies["movieId"])
     # 0 stands for null: neither a code nor a year is 0.
@@ -259,8 +259,10 @@ def genres_and_release(
 
     def look_up(wanted: npt.NDArray[np.integer]) -> tuple[pa.Array, pa.Array]:
         if dense.size:
-            # Whatever is beyond the largest id is clipped to the last entry, a 0.
+            # Whatever is beyond the largest id is clipped to the last entry, a 0; a negative one is
+            # no movie's, such as that of all other movies together.
             found = dense.take(wanted, axis=1, mode="clip")
+            found[:, wanted < 0] = 0
         else:
             place = order[np.searchsorted(ids, wanted, sorter=order).clip(max=len(ids) - 1)]
             found = np.where(ids[place] == wanted, np.stack(known)[:, place], np.int16(0))
