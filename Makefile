@@ -2,7 +2,8 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slurm lint format docs screenshot bench-data bench-billion bench-cache audit lock clean
+.PHONY: help demo test test-slurm lint format docs screenshot bench-data bench-billion bench-cache bench-training \
+	audit lock clean
 
 # The newest Python that the locked packages are for.
 PYTHON ?= $(shell for version in 3.12 3.11; do \
@@ -51,10 +52,14 @@ bench-billion: .venv/installed ## Run the data stage on a billion ratings (some 
 bench-cache: .venv/installed ## Replay a test period of ml-latest's size against caches.
 	$(BIN)/python benchmarks/bench_cache.py
 
+bench-training: .venv/installed-torch .venv-neuralforecast/installed ## Compare training with PyTorch and neuralforecast.
+	$(BIN)/python benchmarks/bench_training.py
+
 audit: ## Look the locked packages up among the known vulnerabilities (needs a network).
 	for part in . tests benchmarks; do \
 		uvx pip-audit --disable-pip --require-hashes --strict -r $$part/requirements.txt; \
 	done
+	uvx pip-audit --disable-pip --require-hashes --strict -r benchmarks/requirements-neuralforecast.txt
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --quiet
@@ -64,9 +69,11 @@ lock: ## Resolve each requirements.in to a requirements.txt (needs uv).
 	for part in tests tests/slurm benchmarks; do \
 		$(COMPILE) $$part/requirements.in -c requirements.txt -o $$part/requirements.txt; \
 	done
+	$(COMPILE) benchmarks/requirements-neuralforecast.in -o benchmarks/requirements-neuralforecast.txt \
+		--override <(echo 'torch ; python_version < "3"')
 
 clean: ## Remove the environment, the results and all caches.
-	rm -rf .venv .venv-slurm .snakemake results resources .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-slurm .venv-neuralforecast .snakemake results resources .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find scripts tests -name __pycache__ -type d -exec rm -rf {} +
 
 .venv/installed: requirements.txt
@@ -96,6 +103,13 @@ clean: ## Remove the environment, the results and all caches.
 	echo "import site; site.addsitedir('$(CURDIR)/.venv/$$packages')" > .venv-slurm/$$packages/on-top.pth
 	.venv-slurm/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/slurm/requirements.txt
 	touch $@
+
+# neuralforecast wants versions of its own. Without PyTorch or a network the rest is compared.
+.venv-neuralforecast/installed: .venv/installed benchmarks/requirements-neuralforecast.txt tests/requirements-torch.txt
+	$(BIN)/python -m venv .venv-neuralforecast
+	pip=".venv-neuralforecast/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps"; \
+	$$pip -r tests/requirements-torch.txt && $$pip -r benchmarks/requirements-neuralforecast.txt && touch $@ \
+		|| { rm -rf .venv-neuralforecast; echo "neuralforecast was not installed."; }
 
 # The browser that opens the report in tests/test_report.py, which is skipped where there is none.
 .venv/installed-chromium: .venv/installed-tests

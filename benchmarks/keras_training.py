@@ -1,0 +1,64 @@
+"""Time the training loop of `networks.py` alone, over windows that are in memory."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from popularity import networks
+from popularity.framings import Arrays, Framing
+from popularity.samples import RowBatches, Windows
+
+
+class _Requests:
+    def __init__(self, movies: int) -> None:
+        self.movie_ids = np.arange(movies)
+
+    def requests(self, slots: npt.NDArray) -> npt.NDArray[np.float64]:
+        """One in each slot, so that labels are shares."""
+        return np.ones(slots.shape)
+
+
+class Held:
+    """Stands in for a framing: the inputs of row n are those of movie n, made before."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._arrays = arrays
+        self.series = _Requests(len(arrays["steps"]))
+
+    def inputs(self, windows: Windows) -> Arrays:
+        """Look the rows up."""
+        return {name: values[windows.movie[:, 0]] for name, values in self._arrays.items()}
+
+
+def main() -> None:
+    """Read the command line, and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--arrays", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    networks.prepare(args.seed, args.threads)
+    with np.load(args.arrays) as file:
+        arrays = dict(file)
+    shares = arrays.pop("share")[..., None].astype(np.float64)
+    slots = np.zeros(shares.shape[:2], dtype=np.int64)
+    windows = Windows(np.arange(len(shares))[:, None], slots, shares, np.ones(shares.shape))
+    settings: dict[str, Any] = {**args.settings, "name": "bench", "seed": args.seed, "epochs": args.epochs}
+    training = RowBatches(windows, settings["batch_size"], args.seed)
+    held = cast(Framing, Held(arrays))
+    _, history, _ = networks.train_network(settings, held, training, windows.take(slice(1000)))
+    args.output.write_text(json.dumps({"seconds": [row["seconds"] for row in history]}))
+
+
+if __name__ == "__main__":
+    main()
