@@ -122,7 +122,7 @@ def apart(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def default_lstm(changes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Give the Keras backend and the settings of the model ``lstm`` in config.yaml, as train_model wants them."""
+    """Give the Keras backend, and the settings of config.yaml's ``lstm`` as train_model wants them."""
     config = yaml.safe_load((HOME / "config.yaml").read_text())
     config |= {"slot": "week", "dataset": "demo"}
     config["models"]["lstm"] |= changes
@@ -195,7 +195,11 @@ def compare_times(args: argparse.Namespace, sequences: Path, model: dict[str, An
         say(f"{seed} of {args.runs}: ours {history}")
         known = {**shared, "seed": seed, "target": targets[-1]}
         if "PyTorch" in runs:
-            files = {"sequences": sequences, "movies": work / "movies.parquet", "epochs": args.epochs}
+            files = {
+                "sequences": sequences,
+                "movies": work / "movies.parquet",
+                "epochs": args.epochs or model["epochs"],
+            }
             made = run_peer(sys.executable, PEERS / "torch_training.py", "reach", **known, **files)
             runs["PyTorch"].append(made["history"])
             say(f"{seed} of {args.runs}: PyTorch {made['history']}")
@@ -302,7 +306,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--model", type=json.loads, default={}, help="settings, other than config.yaml's")
     parser.add_argument("--within", type=float, default=0.05, help="percent of our best cross entropy")
-    parser.add_argument("--epochs", type=int, default=30, help="of PyTorch at most")
+    parser.add_argument("--epochs", type=int, help="of PyTorch, if other than the model's")
     parser.add_argument("--stages", type=int, default=3, help="of neuralforecast at most")
     parser.add_argument("--neuralforecast-steps", type=int, default=500, help="training steps of a stage")
     parser.add_argument("--neuralforecast", type=Path, default=NEURALFORECAST, help="its Python")

@@ -6,6 +6,7 @@
 import argparse
 import itertools
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,17 @@ from training import Problem, judge_of, read_problem
 
 #: Rows that a network is run for at a time.
 CHUNK = 8192
+#: Settings that the network can have.
+WRITTEN = {
+    "input": ("movie",),
+    "cell": ("lstm",),
+    "bidirectional": (False,),
+    "layer_normalization": (False,),
+    "convolution": (None,),
+    "loss": ("softmax_cross_entropy",),
+    "optimizer": ("adamw", "adam"),
+    "schedule": ("constant", "cosine"),
+}
 
 Tensors = dict[str, torch.Tensor]
 
@@ -101,8 +113,8 @@ def reach(args: argparse.Namespace) -> dict[str, Any]:
     """Train until the validation windows are forecast so well, or the epochs are over."""
     problem = read_problem(args.sequences, args.movies, args.settings, args.seed)
     settings = problem.settings
-    if settings["cell"] != "lstm" or settings["loss"] != "softmax_cross_entropy":
-        sys.exit("error: only an LSTM with the loss softmax_cross_entropy is written here in PyTorch")
+    if any(settings[name] not in WRITTEN[name] for name in WRITTEN):
+        sys.exit(f"error: in PyTorch only this is written here: {WRITTEN}")
     judge = judge_of(problem.validation)
     watched = {name: torch.from_numpy(x) for name, x in problem.framing.inputs(problem.validation).items()}
 
@@ -112,6 +124,12 @@ def reach(args: argparse.Namespace) -> dict[str, Any]:
     example = {name: torch.cat([batch[name] for batch in batches])[:50_000] for name in inputs}
     network = Network(settings, example)
     optimizer = optimizer_of(network, settings)
+    steps = args.epochs * len(batches)
+    rates = {
+        "constant": lambda step: 1.0,
+        "cosine": lambda step: (1 + math.cos(math.pi * step / steps)) / 2,
+    }
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates[settings["schedule"]])
     seconds = time.perf_counter() - began
     history: list[dict[str, float]] = []
     while len(history) < args.epochs and not (history and history[-1]["cross_entropy"] <= args.target):
@@ -124,6 +142,7 @@ def reach(args: argparse.Namespace) -> dict[str, Any]:
             if settings["clipnorm"]:
                 nn.utils.clip_grad_norm_(network.parameters(), settings["clipnorm"])
             optimizer.step()
+            schedule.step()
         seconds += time.perf_counter() - began
         network.eval()
         with torch.no_grad():
