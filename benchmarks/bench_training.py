@@ -273,22 +273,28 @@ def compare_steps(args: argparse.Namespace, work: Path) -> None:
                 sys.executable, PEERS / "torch_training.py", "steps", **w, seed=seed
             )
         taken: dict[str, list[float]] = {name: [] for name in commands}
+        cpu: dict[str, list[float]] = {name: [] for name in commands}
         shares: dict[str, list[float]] = {name: [] for name in commands}
         for seed in range(1, args.runs + 1):
             rate = apart(multiply_rate)
             for name, command in commands.items():
                 # What an epoch takes, but for the first, in which code is compiled.
-                each = min(command(seed)["seconds"][1:]) / args.windows
+                made = command(seed)
+                each = min(made["seconds"][1:]) / args.windows
+                cpu[name].append(min(made["cpu"][1:]) / args.windows * 1e6)
                 taken[name].append(each * 1e6)
                 # Forward, and twice as much backward.
                 shares[name].append(3 * operations / each / 1e9 / rate)
-            say(f"{seed} of {args.runs}: {rate:.0f} GFLOP/s, {taken}")
+            say(f"{seed} of {args.runs}: {rate:.0f} GFLOP/s, wall {taken}, CPU {cpu}")
         for name, seconds in taken.items():
-            ratios = [a / b for a, b in zip(taken["ours"], seconds, strict=True)]
             row = [name, "every step" if every_step else "last step", spread(seconds)]
-            row += [f"{median(seconds) / targets:.2f}", "" if name == "ours" else spread(ratios)]
+            row += [f"{median(seconds) / targets:.2f}", f"{median(cpu[name]):.2f}"]
+            for ours, its in ((taken["ours"], seconds), (cpu["ours"], cpu[name])):
+                ratios = [a / b for a, b in zip(ours, its, strict=True)]
+                row.append("" if name == "ours" else spread(ratios))
             rows.append([*row, f"{100 * median(shares[name]):.0f} %"])
-    header = ["", "loss on", "s per million windows", "s per million targets", "ours / it", "of GEMM"]
+    header = ["", "loss on", "wall s per million windows", "wall s per million targets"]
+    header += ["CPU s per million windows", "ours / it, wall", "ours / it, CPU", "of GEMM"]
     print(f"LSTM({units}), {window} steps, {FEATURES} features, batches of {STEPS['batch_size']}:\n")
     print(table(header, rows))
     print(f"\nof GEMM: of the operations per second that NumPy reaches for {MATRIX}² float32 matrices.")

@@ -159,16 +159,17 @@ def steps(args: argparse.Namespace) -> dict[str, Any]:
     network = Network(args.settings, {name: values[:50_000] for name, values in data.items()})
     optimizer = optimizer_of(network, args.settings)
     size = args.settings["batch_size"]
-    taken = []
+    taken, cpu = [], []
     for _ in range(args.epochs):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         for rows in torch.randperm(len(data["steps"])).split(size):
             optimizer.zero_grad()
             z = network(data["steps"][rows], data["static"][rows], data["offset"][rows])
             ((z - data["share"][rows]) ** 2).mean().backward()
             optimizer.step()
         taken.append(time.perf_counter() - began)
-    return {"seconds": taken}
+        cpu.append(time.process_time() - used)
+    return {"seconds": taken, "cpu": cpu}
 
 
 def main() -> None:
