@@ -25,7 +25,7 @@ from workdir import copy_workflow, snakemake
 DEMO: dict[str, Any] = {
     "dataset": "demo",
     "defaults": {"epochs": 2},
-    "models": {"course_lstm": {"epochs": 5}},
+    "models": {"course_lstm": {"epochs": 5, "read_at": [2]}},
 }
 TABLES = ["joined", "movies", "labelled", "sorted"]
 
@@ -71,9 +71,9 @@ def test_the_demos_graph_gives_under_slurm_what_it_gives_here(
     assert set(jobs) == set(numbers)
     assert {job.state for job in jobs.values()} == {"COMPLETED"}
     assert {job.node for job in jobs.values()} == set(cluster.NODES)
-    # 4 trainings and evaluations, the baselines, and a job each for the tables, the log's pictures
-    # and the comparison.
-    assert len(jobs) == 12
+    # 4 trainings and evaluations, 5 of baselines, and a job each for the tables, the log's pictures,
+    # the comparison, the caches and the report.
+    assert len(jobs) == 18
     trainings = [jobs[number] for number, log in numbers.items() if "rule_train_model" in log]
     assert len(trainings) == 4
     assert max(job.start for job in trainings) < min(job.end for job in trainings)
