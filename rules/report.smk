@@ -1,7 +1,12 @@
 """The report: its front page, tables, what the jobs took and with which software, in one file."""
 
 
+# Light work of seconds, which is not worth a cluster's job each.
 localrules:
+    write_table,
+    list_software,
+    plot_runtimes,
+    write_front_page,
     write_report,
 
 

@@ -72,8 +72,8 @@ def test_the_demos_graph_gives_under_slurm_what_it_gives_here(
     assert {job.state for job in jobs.values()} == {"COMPLETED"}
     assert {job.node for job in jobs.values()} == set(cluster.NODES)
     # 4 trainings and evaluations, 5 of baselines, and a job each for the tables, the log's pictures,
-    # the comparison, the caches and the report.
-    assert len(jobs) == 18
+    # the comparison and the caches.
+    assert len(jobs) == 17
     trainings = [jobs[number] for number, log in numbers.items() if "rule_train_model" in log]
     assert len(trainings) == 4
     assert max(job.start for job in trainings) < min(job.end for job in trainings)
