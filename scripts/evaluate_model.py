@@ -3,6 +3,7 @@
 import argparse
 import functools
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from popularity.framings import Framing
 from popularity.intervals import IntervalCheck
 from popularity.predictions import recorded
 from popularity.program import run, whole
-from popularity.scores import COMMON_HELP, score_forecasts, summarise
+from popularity.scores import COMMON_HELP, Forecast, score_forecasts, summarise
 from popularity.windows import read_series, split_slots
 
 
@@ -40,7 +41,6 @@ def main() -> None:
     framing = Framing(series, tables.read(args.movies, tables.MOVIES), settings)
     model = networks.load_network(args.model)
     parts = split_slots(series, settings["split"])
-    identity = {"kind": "network", "seed": settings["seed"]}
     check = IntervalCheck(series, parts["validation"], args.interval)
     with (
         whole(args.predictions) as predictions,
@@ -49,22 +49,25 @@ def main() -> None:
         tables.open_writer(predictions, tables.PREDICTIONS) as writer,
     ):
         rows, summary = [], {}
-        for part in ("validation", "test"):
+
+        def forecast(part: str) -> Iterator[Forecast]:
             slots = series.requested_slots(parts[part])
-            forecasts = framing.forecasts(functools.partial(networks.run_network, model), slots)
-            forecasts = check.watch(forecasts, part)
+            return framing.forecasts(functools.partial(networks.run_network, model), slots)
+
+        def score(name: str, part: str, forecasts: Iterable[Forecast]) -> pd.DataFrame:
+            scored = score_forecasts(series, forecasts, parts["training"], args.common)
+            rows.append(scored.assign(name=name, kind="network", seed=settings["seed"], split=part))
+            return scored
+
+        for part in ("validation", "test"):
+            forecasts = check.watch(forecast(part), part)
             if part == "test":
                 forecasts = recorded(forecasts, series, writer)
-            scored = score_forecasts(series, forecasts, parts["training"], args.common)
-            rows.append(scored.assign(name=settings["name"], **identity, split=part))
-            summary[part] = summarise(scored)
+            summary[part] = summarise(score(settings["name"], part, forecasts))
         for epoch, weights in networks.snapshots(args.snapshots):
             model.set_weights(weights)
             for part in ("validation", "test"):
-                slots = series.requested_slots(parts[part])
-                forecasts = framing.forecasts(functools.partial(networks.run_network, model), slots)
-                scored = score_forecasts(series, forecasts, parts["training"], args.common)
-                rows.append(scored.assign(name=f"{settings['name']}_{epoch}", **identity, split=part))
+                score(f"{settings['name']}_{epoch}", part, forecast(part))
         pd.concat(rows).to_parquet(scores, index=False)
         summary["intervals"] = check.summary()
         metrics.write_text(json.dumps(summary, indent=2) + "\n")

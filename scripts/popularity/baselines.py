@@ -329,7 +329,7 @@ def requested_averages(
     requested = series.requested_slots(range(series.first_slot, slots.stop))
     totals = decayed_totals(series.requests(requested), requested, half_lives)
     decay = 0.5 ** (1 / np.asarray(half_lives, dtype=np.float64))
-    first_request = np.sort(series.slot[series.starts[:-1]])
+    first_request = np.sort(series.first_request)
     for slot, elements, sums, since in requested_with_decayed_sums(series, series.label, half_lives):
         if slot >= slots.stop:
             return

@@ -227,12 +227,11 @@ class Features:
         self._shares = _averages(series, names, "ewma_share", [], "shares")
         self._decayed_counts = _averages(series, names, "decayed_count", [])
         self._genres = np.zeros((len(series.movie_ids), 0), bool) if genres is None else genres
-        self._first_request = series.slot[series.starts[:-1]]
         self._requests_so_far = _running_sums(series, series.label)
         rated = np.isfinite(series.avg_rating)
         self._rated_so_far = _running_sums(series, np.where(rated, series.label, 0))
         self._stars_so_far = _running_sums(series, np.where(rated, series.avg_rating, 0) * series.label)
-        self._sorted_first_requests = np.sort(self._first_request)
+        self._sorted_first_requests = np.sort(self.series.first_request)
 
     @classmethod
     def of_settings(cls, series: Series, movies: pa.Table, settings: dict[str, Any]) -> "Features":
@@ -273,9 +272,9 @@ class Features:
         [n, 1] (log of a share, 0 without offset). A movie that is no candidate yet, as its first
         request is the future, has static features of 0 and the least share as its offset.
         """
-        unknown = slots <= self._first_request[movies]
+        unknown = slots <= self.series.first_request[movies]
         candidates = np.maximum(self.candidates(slots), 1.0)
-        at = np.where(unknown, self._first_request[movies] + 1, slots)
+        at = np.where(unknown, self.series.first_request[movies] + 1, slots)
         # The movie's latest element before the slot: what all running sums are read at.
         last = self.series.elements_before(movies, at) - 1
         static = [self._static_feature(name, movies, at, last) for name in self._static]
@@ -327,7 +326,7 @@ class Features:
 
     def _single_values(self, name: str, movies: Ints, slots: Ints, last: Ints) -> npt.NDArray:
         """Compute a static feature that is one number, [n]."""
-        requests, first = self._requests_so_far, self._first_request
+        requests, first = self._requests_so_far, self.series.first_request
         idle = slots - self.series.slot[last]
         values = {
             "log_requests": lambda: np.log1p(requests[last]),

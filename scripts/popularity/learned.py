@@ -66,7 +66,7 @@ def draw_rows(series: Series, slots: range, count: int, generator: np.random.Gen
     Weighted, sums over them are unbiased for sums over all pairs. Only what is drawn is ever held.
     """
     requested = series.requested_slots(slots)
-    first_request = series.slot[series.starts[:-1]]
+    first_request = series.first_request
     by_first_request = np.argsort(first_request, kind="stable")
     # The candidates of a slot are the first so many of those.
     candidates = np.searchsorted(first_request[by_first_request], requested)

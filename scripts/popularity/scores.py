@@ -176,12 +176,11 @@ def score_forecasts(
         top[series.most_requested(training, common)] = True
     compared = sorted({part for over, under, _ in RATIOS.values() for part in (over, under)})
     by_training = None if training is None else classify_movies(series, training)
-    first_request = series.slot[series.starts[:-1]]
     for slot, movies, shares in forecasts:
         requests = series.requests(np.array([slot]))[0]
         classes = None
         if by_training is not None:
-            new = slot - first_request[movies] < NEW_SLOTS
+            new = slot - series.first_request[movies] < NEW_SLOTS
             classes = np.where(new, CLASSES.index("new"), by_training[movies])
         labels = series.labels(movies, slot)
         scores = score_slot(shares, labels, requests, classes)
