@@ -19,12 +19,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def small_chunks() -> Iterator[None]:
-    """Networks made ready, and run on few pairs at a time."""
-    # TensorFlow is for the tests that need it alone.
+def one_thread() -> None:
+    """Networks made ready; whatever builds or runs one in this process needs it, whatever ran before."""
+    # TensorFlow is for the tests that need it alone, and takes a number of threads but once.
     from popularity import networks
 
     networks.prepare(1, 1)
+
+
+@pytest.fixture(scope="module")
+def small_chunks(one_thread: None) -> Iterator[None]:
+    """Run networks on few pairs at a time."""
+    from popularity import networks
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "CHUNK", 256)
         yield

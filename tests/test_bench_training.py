@@ -19,6 +19,9 @@ TINY = {"layers": [4], "dense_units": 4, "epochs": 2, "sampled_movies": 20, "win
 SEED = 1
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")

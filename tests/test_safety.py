@@ -21,10 +21,8 @@ RULES = [*sorted((ROOT / "rules").glob("*.smk")), ROOT / "Snakefile"]
 
 
 @pytest.fixture
-def evaluation(tmp_path: Path) -> list[object]:
+def evaluation(tmp_path: Path, one_thread: None) -> list[object]:
     """Options to evaluate model.keras, which is not there yet, on a small log."""
-    # Threads cannot be set once a model was made.
-    networks.prepare(1, 1)
     log = random_log(30)
     write_sequences(tmp_path / "sequences.parquet", log, 3)
     tables.write(tmp_path / "movies.parquet", catalogue_of(log))
