@@ -53,6 +53,7 @@ STEPS: dict[str, Any] = {
     "learning_rate": 0.001,
     "weight_decay": None,
     "clipnorm": None,
+    "ema_momentum": None,
     "schedule": "constant",
     "patience": None,
     "read_at": [],

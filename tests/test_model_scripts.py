@@ -51,6 +51,7 @@ COMMON = {
     "weight_decay": None,
     "schedule": "constant",
     "clipnorm": 1.0,
+    "ema_momentum": 0.9,
     "batch_size": 64,
     "patience": None,
     "read_at": [],

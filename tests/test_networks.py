@@ -45,6 +45,7 @@ SETTINGS: dict[str, Any] = {
     "schedule": "constant",
     "weight_decay": None,
     "clipnorm": 1.0,
+    "ema_momentum": 0.9,
     "batch_size": 64,
     "epochs": 2,
     "patience": None,
@@ -426,6 +427,32 @@ def test_without_patience_the_last_epoch_is_kept(series: Series) -> None:
     assert len(losses) == 6
     assert np.argmin(losses) < 5
     assert val_loss(model, framing, windows) == pytest.approx(losses[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize("momentum", [None, 0.0, 0.8])
+def test_the_model_is_the_moving_average_of_its_weights(
+    momentum: float | None, series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_step: list[list[np.ndarray]] = []
+    step = keras.Model.train_on_batch
+
+    def watched(model: keras.Model, *batch: Any) -> float:
+        loss = step(model, *batch)
+        by_step.append(model.get_weights())
+        return loss
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", watched)
+    changes = {"cell": "none", "ema_momentum": momentum, "epochs": 3}
+    model, history, _, framing, windows = train(series, changes)
+    expected, *later = by_step
+    for weights in later:
+        kept = momentum or 0.0
+        expected = [kept * old + (1 - kept) * new for old, new in zip(expected, weights, strict=True)]
+    for found, wanted in zip(model.get_weights(), expected, strict=True):
+        assert found == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    assert val_loss(model, framing, windows) == pytest.approx(history[-1]["val_loss"], rel=1e-5)
+    moved = zip(model.get_weights(), by_step[-1], strict=True)
+    assert all(map(np.array_equal, *zip(*moved, strict=True))) == (not momentum)
 
 
 def test_weights_that_are_read_are_those_of_a_run_of_so_many_epochs(series: Series, tmp_path: Path) -> None:

@@ -328,6 +328,9 @@ def train_network(
             optimizer.learning_rate = schedule((epoch + done) / settings["epochs"])
             losses.append(model.train_on_batch(inputs, targets))
         seconds = time.perf_counter() - start
+        trained = model.get_weights()
+        # Where the optimizer keeps an average of the weights, that is the model.
+        optimizer.finalize_variable_values(model.trainable_variables)
         row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), **validate(model)}
         row["seconds"] = round(seconds, 3)
         history.append(row)
@@ -342,6 +345,7 @@ def train_network(
             read[epoch + 1] = model.get_weights()
         if best_of(history)["epoch"] == epoch + 1:
             best = model.get_weights()
+        model.set_weights(trained)
         if checkpoint is not None:
             arrays = {f"epoch {number}": weights for number, weights in read.items()}
             arrays |= {"best": best, "state": [ops.convert_to_numpy(part) for part in _state(model)]}
@@ -410,6 +414,8 @@ def _optimizer(settings: dict[str, Any]) -> keras.optimizers.Optimizer:
         learning_rate=settings["learning_rate"],
         weight_decay=settings["weight_decay"],
         clipnorm=settings["clipnorm"],
+        use_ema=settings["ema_momentum"] is not None,
+        ema_momentum=settings["ema_momentum"] or 0.0,
     )
 
 
