@@ -207,8 +207,13 @@ def targets_of(framing: Framing, windows: Windows) -> npt.NDArray[np.float32]:
     return targets
 
 
+def _length(rows: int) -> int:
+    """Pad a batch of so many rows to one of eight lengths from a power of 2 to the next."""
+    return rows + -rows % (1 << max(rows.bit_length() - 4, 0))
+
+
 def _padded(arrays: Arrays, rows: int) -> Arrays:
-    """Repeat the first row until there are ``rows``, so that few shapes are compiled."""
+    """Repeat the first row until there are ``rows``."""
     return {
         name: np.concatenate([values, np.repeat(values[:1], rows - len(values), axis=0)])
         for name, values in arrays.items()
@@ -218,10 +223,10 @@ def _padded(arrays: Arrays, rows: int) -> Arrays:
 Batch = tuple[float, Arrays, npt.NDArray[np.float32]]
 
 
-def _batches(framing: Framing, training: Training, epoch: int, batch_size: int) -> Iterator[Batch]:
-    """Inputs and targets of an epoch's batches, padded to multiples of the batch size."""
+def _batches(framing: Framing, training: Training, epoch: int) -> Iterator[Batch]:
+    """Inputs and targets of an epoch's batches, padded so that few shapes are compiled."""
     for done, windows in training.batches(epoch):
-        rows = len(windows) + -len(windows) % batch_size
+        rows = _length(len(windows))
         targets = np.zeros((rows, *windows.label.shape[1:], 4), dtype=np.float32)
         targets[: len(windows)] = targets_of(framing, windows)
         yield done, _padded(framing.inputs(windows), rows), targets
@@ -324,7 +329,7 @@ def train_network(
         epoch = len(history)
         start = time.perf_counter()
         losses = []
-        for done, inputs, targets in _ahead(_batches(framing, training, epoch, batch_size)):
+        for done, inputs, targets in _ahead(_batches(framing, training, epoch)):
             optimizer.learning_rate = schedule((epoch + done) / settings["epochs"])
             losses.append(model.train_on_batch(inputs, targets))
         seconds = time.perf_counter() - start
