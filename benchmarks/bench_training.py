@@ -59,6 +59,8 @@ STEPS: dict[str, Any] = {
     "read_at": [],
 }
 FEATURES = 4
+#: PyTorch that averages its weights as ours does, which is no part of plain PyTorch training.
+AVERAGED = "PyTorch, averaged weights"
 #: Multiplications of matrices of this size tell what the machine can do.
 MATRIX = 1024
 #: Whose versions are told.
@@ -183,8 +185,8 @@ def compare_times(args: argparse.Namespace, sequences: Path, model: dict[str, An
     shared = {"settings": given, "threads": args.threads}
     runs: dict[str, list[History]] = {"ours": []}
     targets, peaks = [], []
-    if find_spec("torch"):
-        runs["PyTorch"] = []
+    peers = {"PyTorch": [], AVERAGED: ["--averaged"]} if find_spec("torch") else {}
+    runs |= {name: [] for name in peers}
     if args.neuralforecast.exists():
         runs["neuralforecast"] = []
         say("writing the log for neuralforecast")
@@ -195,15 +197,15 @@ def compare_times(args: argparse.Namespace, sequences: Path, model: dict[str, An
         targets.append(min(row["cross_entropy"] for row in history) * (1 + args.within / 100))
         say(f"{seed} of {args.runs}: ours {history}")
         known = {**shared, "seed": seed, "target": targets[-1]}
-        if "PyTorch" in runs:
+        for name, words in peers.items():
             files = {
                 "sequences": sequences,
                 "movies": work / "movies.parquet",
                 "epochs": args.epochs or model["epochs"],
             }
-            made = run_peer(sys.executable, PEERS / "torch_training.py", "reach", **known, **files)
-            runs["PyTorch"].append(made["history"])
-            say(f"{seed} of {args.runs}: PyTorch {made['history']}")
+            made = run_peer(sys.executable, PEERS / "torch_training.py", "reach", *words, **known, **files)
+            runs[name].append(made["history"])
+            say(f"{seed} of {args.runs}: {name} {made['history']}")
         if "neuralforecast" in runs:
             files = {"table": work / "long.parquet", "rows": work / "rows.npz"}
             source = {"sequences": sequences, "movies": work / "movies.parquet", "settings": given}

@@ -67,14 +67,16 @@ def test_the_judge_scores_as_history_does(problem: Any, ours: list[dict[str, flo
     assert training.judge_of(problem.validation)(np.exp(outputs)) == pytest.approx(best, rel=1e-6)
 
 
+@pytest.mark.parametrize("words", [[], ["--averaged"]])
 def test_pytorch_learns_the_same_problem(
-    work: Path, settings: dict[str, Any], problem: Any, ours: list[dict[str, float]]
+    words: list[str], work: Path, settings: dict[str, Any], problem: Any, ours: list[dict[str, float]]
 ) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     made = bench_training.run_peer(
         sys.executable,
         bench_training.PEERS / "torch_training.py",
         "reach",
+        *words,
         sequences=work / "sequences" / "observed-3.parquet",
         movies=work / "movies.parquet",
         settings=bench_training.canonical(settings),

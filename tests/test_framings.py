@@ -34,6 +34,7 @@ def settings_of(one: str, out: str, **changes: Any) -> dict[str, Any]:
         "loss": "poisson",
         "batch_size": 16,
         "sampled_movies": 3,
+        "epoch_slots": None,
         "training_windows": 60,
         **changes,
     }

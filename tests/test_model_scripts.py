@@ -57,6 +57,7 @@ COMMON = {
     "read_at": [],
     "offset_grid": None,
     "sampled_movies": 5,
+    "epoch_slots": None,
     "training_windows": 200,
 }
 MODELS: dict[str, dict[str, Any]] = {

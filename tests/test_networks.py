@@ -51,6 +51,7 @@ SETTINGS: dict[str, Any] = {
     "patience": None,
     "read_at": [],
     "sampled_movies": 5,
+    "epoch_slots": None,
     "training_windows": 100,
 }
 NO_OFFSET = {"offset": "none", "offset_weights": None}

@@ -192,6 +192,23 @@ def test_batches_hold_whole_blocks(rows: int, steps: int) -> None:
             assert len(SLOTS) - len(range(min(covered), max(covered) + 1)) <= 2 * steps + 2
 
 
+@pytest.mark.parametrize("steps", [1, 4])
+def test_an_epoch_draws_as_many_slots_as_it_is_told(steps: int) -> None:
+    whole = blocks(steps, rows=1)
+    some = BlockBatches(SERIES, SLOTS, steps, 3, 1, 1, epoch_slots=10)
+    count = -(-10 // steps)
+    seen = set()
+    for epoch in range(5):
+        made = list(some.batches(epoch))
+        drawn = {int(windows.slot[0, 0]) for _, windows in made}
+        # A block without requests has no rows.
+        assert count / 2 < len(drawn) == len(made) <= count
+        assert drawn < {int(windows.slot[0, 0]) for _, windows in whole.batches(epoch)}
+        assert {round(share * count, 9) for share, _ in made} <= set(range(count))
+        seen |= drawn
+    assert len(seen) > count
+
+
 def test_blocks_begin_elsewhere_in_other_epochs_so_that_each_slot_is_learned_from() -> None:
     training = blocks(steps=4)
     starts, seen = set(), set()

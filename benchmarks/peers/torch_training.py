@@ -1,4 +1,4 @@
-"""The default network in plain PyTorch: windows made once, a loss on the last step.
+"""The default network in PyTorch: windows made once, a loss on the last step.
 
 `reach` trains it on a log until it is as good as it has to be; `steps` times training steps alone.
 """
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.optim import swa_utils
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -130,6 +131,10 @@ def reach(args: argparse.Namespace) -> dict[str, Any]:
         "cosine": lambda step: (1 + math.cos(math.pi * step / steps)) / 2,
     }
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates[settings["schedule"]])
+    average = None
+    if args.averaged:
+        keeping = swa_utils.get_ema_multi_avg_fn(settings["ema_momentum"])
+        average = swa_utils.AveragedModel(network, multi_avg_fn=keeping)
     seconds = time.perf_counter() - began
     history: list[dict[str, float]] = []
     while len(history) < args.epochs and not (history and history[-1]["cross_entropy"] <= args.target):
@@ -143,11 +148,13 @@ def reach(args: argparse.Namespace) -> dict[str, Any]:
                 nn.utils.clip_grad_norm_(network.parameters(), settings["clipnorm"])
             optimizer.step()
             schedule.step()
+            if average is not None:
+                average.update_parameters(network)
         seconds += time.perf_counter() - began
-        network.eval()
+        judged = (network if average is None else average).eval()
         with torch.no_grad():
             chunks = zip(*(watched[name].split(CHUNK) for name in inputs), strict=True)
-            z = torch.cat([network(*chunk)[:, 0] for chunk in chunks]).double().numpy()
+            z = torch.cat([judged(*chunk)[:, 0] for chunk in chunks]).double().numpy()
         history.append({"seconds": seconds, "cross_entropy": judge(np.exp(z))})
     return {"history": history}
 
@@ -184,6 +191,7 @@ def main() -> None:
     parser.add_argument("--sequences", type=Path)
     parser.add_argument("--movies", type=Path)
     parser.add_argument("--target", type=float)
+    parser.add_argument("--averaged", action="store_true", help="judge the average of the weights, as ours")
     parser.add_argument("--arrays", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -99,8 +99,8 @@ class Framing:
             last = np.arange(slots.stop - 1, slots.start + self.steps - 2, -self.steps)[::-1]
             return RowBatches(self._of_all_movies(slots, last), rows, seed)
         if settings["loss"] in SOFTMAX_LOSSES:
-            others = settings["sampled_movies"]
-            return BlockBatches(self.series, slots, self.steps, others, rows, seed)
+            others, some = settings["sampled_movies"], settings["epoch_slots"]
+            return BlockBatches(self.series, slots, self.steps, others, rows, seed, some)
         window, gaps, count = settings["window"], settings["gaps"], settings["training_windows"]
         windows = draw_windows(self.series, slots, window, gaps, self.steps, count, generator)
         return RowBatches(windows, rows, seed)

@@ -106,24 +106,37 @@ class BlockBatches:
         Most rows of a batch, unless a single block has more.
     seed
         Each batch depends on this and its epoch alone.
+    epoch_slots
+        Slots of the blocks that an epoch draws, None for all blocks.
     """
 
-    def __init__(self, series: Series, slots: range, steps: int, others: int, rows: int, seed: int) -> None:
+    def __init__(
+        self,
+        series: Series,
+        slots: range,
+        steps: int,
+        others: int,
+        rows: int,
+        seed: int,
+        epoch_slots: int | None = None,
+    ) -> None:
         self._series = series
         self._slots = slots
         self._steps = steps
         self._others = others
         self._rows = rows
         self._seed = seed
+        self._blocks = None if epoch_slots is None else -(-epoch_slots // steps)
 
     def batches(self, epoch: int) -> Iterator[tuple[float, Windows]]:
         """Batches of an epoch, each with the share of the epoch that lies before it."""
         generator = np.random.default_rng((self._seed, epoch))
         first = self._slots.start + int(generator.integers(self._steps))
         starts = np.arange(first, self._slots.stop - self._steps + 1, self._steps)
+        starts = generator.permutation(starts)[: self._blocks]
         waiting: list[Windows] = []
         begun = 0
-        for done, start in enumerate(generator.permutation(starts).tolist()):
+        for done, start in enumerate(starts.tolist()):
             block = sample_block(self._series, range(start, start + self._steps), self._others, generator)
             if waiting and sum(map(len, waiting)) + len(block) > self._rows:
                 yield begun / len(starts), concatenate(waiting)
