@@ -241,11 +241,24 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
+def _inputs_in_parts(framing: Framing, windows: Windows) -> Arrays:
+    """Inputs of many rows, of which only a few at a time are held in full precision."""
+    some = framing.inputs(windows.take(slice(0, 1)))
+    inputs = {
+        name: np.empty((len(windows), *values.shape[1:]), np.float32) for name, values in some.items()
+    }
+    for start in range(0, len(windows), CHUNK):
+        rows = slice(start, start + CHUNK)
+        for name, values in framing.inputs(windows.take(rows)).items():
+            inputs[name][rows] = values
+    return inputs
+
+
 class _Validation:
     """Scores a network on the same windows after each epoch."""
 
     def __init__(self, framing: Framing, windows: Windows, settings: dict[str, Any], scale: float) -> None:
-        self._inputs = framing.inputs(windows)
+        self._inputs = _inputs_in_parts(framing, windows)
         self._targets = targets_of(framing, windows)
         self._settings = settings
         groups = int(self._targets[..., 3].max()) + 1
@@ -306,12 +319,10 @@ def train_network(
     Fault
         If a loss is no number, with the model's name and the epoch.
     """
-    example, scale = _example(framing, training)
-    model = build_network(settings, example, scale)
-    batch_size = settings["batch_size"]
+    model, scale = _untrained(settings, framing, training)
     optimizer = _optimizer(settings)
     # More rows than the batch size are those of a single block.
-    groups = batch_size * example["offset"].shape[1]
+    groups = settings["batch_size"] * framing.steps
     model.compile(optimizer=optimizer, loss=make_loss(settings["loss"], scale, groups))
     validate = _Validation(framing, validation, settings, scale)
     schedule = _schedule(settings)
@@ -378,8 +389,8 @@ def best_of(history: list[dict[str, float]]) -> dict[str, float]:
     return min(history, key=lambda row: row["val_loss"])
 
 
-def _example(framing: Framing, training: Training) -> tuple[Arrays, float]:
-    """Inputs of some training rows, and the size of their shares."""
+def _untrained(settings: dict[str, Any], framing: Framing, training: Training) -> tuple[keras.Model, float]:
+    """Build the network by some training rows; and the size of their shares."""
     parts: list[Arrays] = []
     squares, count = 0.0, 0.0
     rows = 0
@@ -396,7 +407,7 @@ def _example(framing: Framing, training: Training) -> tuple[Arrays, float]:
     example = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     # Drawn windows may all have the label 0; then the mean share of a movie is the scale.
     scale = max(math.sqrt(squares / max(count, 1.0)), 1 / len(framing.series.movie_ids))
-    return example, scale
+    return build_network(settings, example, scale), scale
 
 
 def _log_epoch(settings: dict[str, Any], history: list[dict[str, float]]) -> None:
