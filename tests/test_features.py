@@ -31,12 +31,16 @@ HAND = pd.DataFrame(
 )
 
 
+def one_average(half_life: float) -> dict[str, list[float]]:
+    return {"half_lives": [half_life], "weights": [1.0]}
+
+
 def make(
     series: Series,
     names: list[str],
     slot: str = "day",
     gaps: str = "calendar",
-    offset: float | dict[str, list[float]] | None = None,
+    offset: dict[str, list[float]] | None = None,
     window: int = 3,
     years: list[float] | None = None,
     genres: np.ndarray | None = None,
@@ -156,7 +160,7 @@ def test_a_movie_before_its_first_request_has_nothing_to_tell() -> None:
     # Movie 8 is no candidate of slot 11.
     for name in ("log_requests", "log_age", "log_idle", "mean_rating", "ewma_1", "calendar"):
         assert set(hand(name, 11)[1]) == set(hand(name, 10)[0]) == set(hand(name, 3)[0]) == {0}
-    early = make(series_of(HAND), ["label_n"], offset=2.0)(np.array([0, 1]), np.array([3, 11]))
+    early = make(series_of(HAND), ["label_n"], offset=one_average(2.0))(np.array([0, 1]), np.array([3, 11]))
     assert early["offset"].tolist() == near([[math.log(0.02)], [math.log(0.02)]])
 
 
@@ -181,7 +185,7 @@ def test_offset_is_the_log_of_the_average_and_no_feature() -> None:
     series = series_of(random_log())
     movies = series.candidates(series.last_slot)
     slots = np.full(len(movies), series.last_slot)
-    made = make(series, ["label_n", "ewma_3", "log_age"], offset=5.0)(movies, slots)
+    made = make(series, ["label_n", "ewma_3", "log_age"], offset=one_average(5.0))(movies, slots)
     shares = baselines.ewma(series, 5.0)(series.last_slot, movies)
     assert np.exp(made["offset"][:, 0]) == pytest.approx(shares, rel=1e-6)
     alone = make(series, ["label_n", "log_age", "ewma_3"])(movies, slots)
@@ -220,7 +224,7 @@ def test_release_years_come_from_the_catalogue() -> None:
     ids = series.movie_ids.tolist()
     years = [math.nan, *(1990 + i % 20 for i in ids[1:])]
     genres = np.array([[i % 3 == 0, True] for i in ids])
-    same = make(series, EVERY, offset=2.0, years=years, genres=genres)
+    same = make(series, EVERY, offset=one_average(2.0), years=years, genres=genres)
     pairs = np.arange(len(ids)), np.full(len(ids), series.last_slot + 1)
     for name, values in made(*pairs).items():
         assert values.tolist() == same(*pairs)[name].tolist()
@@ -228,9 +232,9 @@ def test_release_years_come_from_the_catalogue() -> None:
 
 @pytest.mark.parametrize("future", ["none", "more", "less", "multiplied", "rated anew"])
 @pytest.mark.parametrize("gaps", ["calendar", "observed"])
-@pytest.mark.parametrize("offset", [4.0, MIX], ids=["ewma", "ewma_mix"])
+@pytest.mark.parametrize("offset", [one_average(4.0), MIX], ids=["ewma", "ewma_mix"])
 def test_nothing_depends_on_the_slot_itself_or_later_ones(
-    offset: float | dict[str, list[float]], gaps: str, future: str
+    offset: dict[str, list[float]], gaps: str, future: str
 ) -> None:
     log = random_log(movies=15)
     known, changed = series_of(log), series_of(other_futures(log)[future])
@@ -256,7 +260,10 @@ def test_no_forecast_or_tuned_value_depends_on_later_slots(future: str) -> None:
     log = random_log(movies=15)
     made = []
     for series in (series_of(log), series_of(other_futures(log)[future])):
-        half_life = baselines.tuned_half_life(series, [1, 3, 9, 40], range(NOW - 8, NOW))
+        spec = {"method": "ewma", "half_lives": [1, 3, 9, 40]}
+        average = baselines.tuned_average(series, spec, range(NOW - 8, NOW))
+        assert average is not None
+        half_life = average["half_lives"][0]
         mix = baselines.tuned_average(series, MIX_SPEC, range(NOW - 8, NOW))
         forecasters = [method(series) for name, method in baselines.METHODS.items() if name != "oracle"]
         forecasters += [baselines.ewma(series, half_life), baselines.moving_average(series, 4)]

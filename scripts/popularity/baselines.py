@@ -1,7 +1,7 @@
 """Forecasts without a network, which every network has to stand beside."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -308,12 +308,6 @@ def tuned_smoothing(series: Series, spec: dict[str, Any], slots: range) -> tuple
         losses -= series.label[known] @ np.log(mixed)
     best = options[int(np.argmin(losses))]
     return sizes[best[0]], rates[best[1]]
-
-
-def tuned_half_life(series: Series, half_lives: Iterable[float], slots: range) -> float:
-    """Choose the half-life whose average has the lowest cross entropy on these slots."""
-    spec = {"method": "ewma", "half_lives": list(half_lives)}
-    return _chosen_average(series, spec, slots)["half_lives"][0]
 
 
 def requested_averages(

@@ -194,7 +194,7 @@ class Features:
         Steps, and what they are made of: see ``build_sequences``.
     offset
         What the network starts from: the log of a weighted sum of averages, given by ``half_lives``
-        and their ``weights`` (a number: one average of this half-life), or None for no offset.
+        and their ``weights``, or None for no offset.
     genres
         bool [M, genres] which genres each movie has: :func:`genre_flags`.
     """
@@ -207,7 +207,7 @@ class Features:
         slot: str,
         window: int,
         gaps: str,
-        offset: Mapping[str, Sequence[float]] | float | None,
+        offset: Mapping[str, Sequence[float]] | None,
         genres: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self.series = series
@@ -219,8 +219,6 @@ class Features:
         self._static = [
             name for name in names if name not in STEP_FEATURES and not _WITH_HALF_LIFE.fullmatch(name)
         ]
-        if isinstance(offset, (int, float)):
-            offset = {"half_lives": [offset], "weights": [1.0]}
         self._weights = None if offset is None else np.asarray(offset["weights"], dtype=np.float64)
         # The averages of the offset come last.
         self._counts = _averages(series, names, "ewma", [] if offset is None else offset["half_lives"])
