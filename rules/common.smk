@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import functools
 import os
 import re
 import sys
@@ -81,6 +82,20 @@ wildcard_constraints:
     shard=r"\d+",
 
 
+@functools.cache
+def imported(path):
+    """The modules of ours that a script or module imports, anywhere in it."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(node.module)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    modules = [SCRIPTS / f"{name.replace('.', '/')}.py" for name in names]
+    return [module for module in modules if module.exists()]
+
+
 def code(script):
     """The script and every module of ours that it imports, directly or not.
 
@@ -91,20 +106,9 @@ def code(script):
     found, todo = [], [SCRIPTS / f"{script}.py"]
     while todo:
         path = todo.pop()
-        if path in found:
-            continue
-        found.append(path)
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [
-                    node.module,
-                    *(f"{node.module}.{alias.name}" for alias in node.names),
-                ]
-            modules = [SCRIPTS / f"{name.replace('.', '/')}.py" for name in names]
-            todo += [module for module in modules if module.exists()]
+        if path not in found:
+            found.append(path)
+            todo += imported(path)
     return [str(path) for path in [found[0], *sorted(found[1:])]]
 
 
