@@ -48,6 +48,7 @@ class Held:
     def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
         self.series = _Requests(len(arrays["steps"]))
+        self.steps = arrays["offset"].shape[1]
 
     def inputs(self, windows: Windows) -> Arrays:
         """Look the rows up."""
