@@ -344,9 +344,7 @@ def train_network(
             optimizer.learning_rate = schedule((epoch + done) / settings["epochs"])
             losses.append(model.train_on_batch(inputs, targets))
         seconds = time.perf_counter() - start
-        trained = model.get_weights()
-        # Where the optimizer keeps an average of the weights, that is the model.
-        optimizer.finalize_variable_values(model.trainable_variables)
+        trained = _take_average(model)
         row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), **validate(model)}
         row["seconds"] = round(seconds, 3)
         history.append(row)
@@ -369,8 +367,17 @@ def train_network(
     if settings["patience"] is not None:
         model.set_weights(best)
     else:
-        optimizer.finalize_variable_values(model.trainable_variables)
+        _take_average(model)
     return model, history, read
+
+
+def _take_average(model: keras.Model) -> list[npt.NDArray]:
+    """Give a model the average of its weights, where its optimizer keeps one; return those it had."""
+    trained = [weights.copy() for weights in model.get_weights()]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    # Copies: JAX frees what a network was run with, and the averages are still the optimizer's.
+    model.set_weights([weights.copy() for weights in model.get_weights()])
+    return trained
 
 
 def _state(model: keras.Model) -> list[Any]:
