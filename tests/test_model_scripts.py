@@ -245,8 +245,10 @@ def rescored(rows: pd.DataFrame) -> dict[str, float]:
     rows = rows.assign(count=(rows["label_n"] * rows["slot"].map(requests)).round())
     by_slot = rows.groupby("slot")
     positive = rows["predicted"].clip(lower=0)
-    share = positive / positive.groupby(rows["slot"]).transform("sum")
-    q = 0.999 * share + 0.001 / by_slot["movieId"].transform("size")
+    even = 1 / by_slot["movieId"].transform("size")
+    # Where nothing positive is predicted, all movies are as likely.
+    share = (positive / positive.groupby(rows["slot"]).transform("sum")).fillna(even)
+    q = 0.999 * share + 0.001 * even
     error = rows["predicted"] - rows["label_n"]
     tested = requests[rows["slot"].unique()].sum()
     scores = {
