@@ -176,7 +176,8 @@ def test_every_script_survives_kills(finished: Path, tmp_path: Path) -> None:
 
 
 #: What the runs below make anew: two jobs side by side, and one after them.
-REMOVED = ["baselines/scores.parquet", "baselines/metrics.json", "leaderboard.csv"]
+REMOVED = ["baselines/scores.parquet", "baselines/metrics.json"]
+REMOVED += ["leaderboard.csv", "leaderboard_by_class.csv"]
 PICTURES = ["requests_per_slot", "rank_frequency", "hours_of_week", "life_of_a_movie"]
 PICTURES += ["slots_without_requests"]
 REMOVED += [f"plots/{name}{suffix}" for name in PICTURES for suffix in (".png", ".svg")]
@@ -185,8 +186,10 @@ TARGETS = ["results/demo/leaderboard.csv", "results/demo/plots/rank_frequency.pn
 
 def stop(folder: Path, number: signal.Signals, jobs_too: bool) -> None:
     """Start Snakemake in a folder, and send it (or its jobs, too) a signal while two jobs are running."""
-    log = folder / "results/demo/logs/plot_log.log"
-    log.unlink()
+    logs = [folder / f"results/demo/logs/{rule}.log" for rule in ("evaluate_baselines", "plot_log")]
+    # A job that was starting when the signal came has ended well.
+    for path in [*logs, *(folder / f"results/demo/{name}" for name in REMOVED)]:
+        path.unlink(missing_ok=True)
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--configfile", "small.json", "--cores", "2", *TARGETS],
         cwd=folder,
@@ -196,7 +199,7 @@ def stop(folder: Path, number: signal.Signals, jobs_too: bool) -> None:
         # Tests that a shell started in the background, and all that they start, ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while not log.exists():
+    while not all(log.exists() for log in logs):
         assert process.poll() is None
         time.sleep(0.01)
     (os.killpg if jobs_too else os.kill)(process.pid, number)
@@ -207,8 +210,6 @@ def stop(folder: Path, number: signal.Signals, jobs_too: bool) -> None:
 def test_after_snakemake_was_stopped_the_next_run_finishes(finished: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "copy"))
     missing = {f"results/demo/{name}" for name in REMOVED}
-    for name in missing:
-        (folder / name).unlink()
 
     def whole() -> bool:
         """Nothing but what was missing is not as it was: it still is, or was made."""
