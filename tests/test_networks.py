@@ -499,7 +499,7 @@ def test_batches_are_padded_to_few_lengths(one: str, series: Series) -> None:
     framing = framing_of(series, {**SETTINGS, "input": one})
     training = framing.training(slots_of(series, 40)[0], 1)
     expected = list(training.batches(2))
-    made = list(networks._ahead(networks._batches(framing, training, 2)))
+    made = list(networks._batches(framing, training, 2))
     assert [done for done, _, _ in made] == [done for done, _ in expected]
     for (_, inputs, targets), (_, windows) in zip(made, expected, strict=True):
         assert len(targets) == networks._length(len(windows))

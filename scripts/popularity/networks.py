@@ -3,7 +3,6 @@
 The backend is Keras' own choice: the environment variable ``KERAS_BACKEND``.
 """
 
-import concurrent.futures
 import json
 import logging
 import math
@@ -29,6 +28,7 @@ from popularity.framings import SHARE_LOSSES, SOFTMAX_LOSSES, Arrays, Framing, t
 from popularity.program import Fault, reading
 from popularity.samples import Training, Windows
 from popularity.scores import UNIFORM_SHARE
+from popularity.tables import ahead
 
 logger = logging.getLogger(__name__)
 
@@ -232,15 +232,6 @@ def _batches(framing: Framing, training: Training, epoch: int) -> Iterator[Batch
         yield done, _padded(framing.inputs(windows), rows), targets
 
 
-def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Make the next batch in another thread while this one is learned from."""
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
-
-
 def _inputs_in_parts(framing: Framing, windows: Windows) -> Arrays:
     """Inputs of many rows, of which only a few at a time are held in full precision."""
     some = framing.inputs(windows.take(slice(0, 1)))
@@ -340,7 +331,7 @@ def train_network(
         epoch = len(history)
         start = time.perf_counter()
         losses = []
-        for done, inputs, targets in _ahead(_batches(framing, training, epoch)):
+        for done, inputs, targets in ahead(_batches(framing, training, epoch), 1):
             optimizer.learning_rate = schedule((epoch + done) / settings["epochs"])
             losses.append(model.train_on_batch(inputs, targets))
         seconds = time.perf_counter() - start
