@@ -14,24 +14,30 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from bench_data import HOME, RATINGS, SCRIPTS, measure, our_commands, say, simulated
+from bench_data import HOME, RATINGS, SCRIPTS, Usage, measure, our_commands, say, simulated
 
 # This process imports nothing large: what it holds would count as its children's peak memory.
 
+sys.path.insert(0, str(SCRIPTS))
 
-def stand_in(sequences: Path, config: dict[str, Any], folder: Path, models: int) -> None:
-    """Write the predictions and settings that so many models would have, and the scores of all."""
-    sys.path.insert(0, str(SCRIPTS))
+from popularity.settings import LEARNED, canonical, resolve_settings
+
+
+def stand_in(sequences: Path, settings: dict[str, Any], folder: Path, models: int) -> None:
+    """Write the predictions and settings that so many models would have, what evaluate_baselines chose, and
+    the scores of all.
+    """
     import numpy as np
     import pandas as pd
     import pyarrow as pa
 
     from popularity import tables
-    from popularity.baselines import ewma, forecast_slots
+    from popularity.baselines import ewma, forecast_slots, tune_baseline
     from popularity.windows import read_series, split_slots
 
     series = read_series(sequences)
-    slots = series.requested_slots(split_slots(series, config["split"])["test"])
+    parts = split_slots(series, settings["split"])
+    slots = series.requested_slots(parts["test"])
     forecaster = ewma(series, 14)
     noise = np.random.default_rng(1)
     for number in range(models):
@@ -47,11 +53,52 @@ def stand_in(sequences: Path, config: dict[str, Any], folder: Path, models: int)
                     series.shares(movies, slot),
                 ]
                 writer.write_table(pa.table(columns, schema=tables.PREDICTIONS))
-    names = [*(f"model-{number}" for number in range(models)), *config["baselines"]]
+    specs = settings["baselines"].items()
+    chosen = {name: tune_baseline(series, spec, parts["validation"]) for name, spec in specs}
+    (folder / "metrics.json").write_text(json.dumps(chosen))
+    names = [*(f"model-{number}" for number in range(models)), *settings["baselines"]]
     scores = pd.DataFrame({"name": names, "split": "validation", "covered": 1.0})
     scores["kind"] = ["network"] * models + ["naive"] * (len(names) - models)
     scores["log_loss"] = range(len(names))
     scores.to_parquet(folder / "scores.parquet")
+
+
+def settings_of_config() -> dict[str, Any]:
+    """Give what simulate_cache takes of config.yaml, with the baselines that it is to forecast with."""
+    config = yaml.safe_load((HOME / "config.yaml").read_text()) | {"slot": "day"}
+    schema = yaml.safe_load((HOME / "schemas" / "config.schema.yaml").read_text())
+    settings = resolve_settings(config, schema)
+    baselines = settings["baselines"].items()
+    naive = {name: entry for name, entry in baselines if entry["method"] not in LEARNED}
+    return {"baselines": naive, "cache": settings["cache"], "split": settings["split"]}
+
+
+def replay(archive: Path, models: int, threads: int, folder: Path) -> Usage:
+    """Write ``cache.csv`` of an archive's test slots into a folder, and tell what that took."""
+    settings = settings_of_config()
+    say("making the tables")
+    measure(*our_commands(archive, "day", folder).values())
+    sequences = folder / "sequences" / "observed-3.parquet"
+    say("making predictions to stand in")
+    context = multiprocessing.get_context("spawn")
+    maker = context.Process(target=stand_in, args=(sequences, settings, folder, models))
+    maker.start()
+    maker.join()
+    if maker.exitcode:
+        sys.exit("error: no predictions were made")
+    paths = sorted(folder.glob("model-*"))
+    say("replaying")
+    return measure(
+        [
+            *(sys.executable, SCRIPTS / "simulate_cache.py", "--joined", folder / "joined.parquet"),
+            *("--sequences", sequences),
+            *("--predictions", *(path / "predictions.parquet" for path in paths)),
+            *("--resolved", *(path / "settings.json" for path in paths)),
+            *("--scores", folder / "scores.parquet", "--metrics", folder / "metrics.json"),
+            *(word for name, value in settings.items() for word in (f"--{name}", canonical(value))),
+            *("--slot", "day", "--threads", str(threads), "--hit-ratios", folder / "cache.csv"),
+        ]
+    )
 
 
 def main() -> None:
@@ -61,36 +108,9 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=4, help="predictions to stand in (default: 4)")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-
-    config = yaml.safe_load((HOME / "config.yaml").read_text())
-    archive, _ = simulated(args.ratings)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        say("making the tables")
-        measure(*our_commands(archive, "day", folder).values())
-        sequences = folder / "sequences" / "observed-3.parquet"
-        say("making predictions to stand in")
-        context = multiprocessing.get_context("spawn")
-        maker = context.Process(target=stand_in, args=(sequences, config, folder, args.models))
-        maker.start()
-        maker.join()
-        if maker.exitcode:
-            sys.exit("error: no predictions were made")
-        paths = sorted(folder.glob("model-*"))
-        say("replaying")
-        used = measure(
-            [
-                *(sys.executable, SCRIPTS / "simulate_cache.py", "--joined", folder / "joined.parquet"),
-                *("--sequences", sequences),
-                *("--predictions", *(path / "predictions.parquet" for path in paths)),
-                *("--resolved", *(path / "settings.json" for path in paths)),
-                *("--scores", folder / "scores.parquet"),
-                *("--baselines", json.dumps(config["baselines"]), "--cache", json.dumps(config["cache"])),
-                *("--split", json.dumps(config["split"]), "--slot", "day"),
-                *("--threads", str(args.threads), "--hit-ratios", folder / "cache.csv"),
-            ]
-        )
-        print((folder / "cache.csv").read_text())
+        used = replay(simulated(args.ratings)[0], args.models, args.threads, Path(name))
+        print((Path(name) / "cache.csv").read_text())
     print(f"{used.wall:.0f} s by the clock, {used.cpu:.0f} s of CPU, {used.peak:.0f} MB at most")
 
 

@@ -168,6 +168,7 @@ rule simulate_cache:
         resolved=trained("settings.json"),
         models=trained("scores.parquet"),
         baselines="results/{dataset}/baselines/scores.parquet",
+        metrics="results/{dataset}/baselines/metrics.json",
     output:
         hit_ratios="results/{dataset}/cache.csv",
     log:
@@ -189,6 +190,7 @@ rule simulate_cache:
         "python {input.code[0]:q} --joined {input.joined:q} --sequences {input.sequences:q}"
         " --predictions {input.predictions:q} --resolved {input.resolved:q}"
         " --scores {input.models:q} {input.baselines:q} --baselines {params.baselines:q}"
+        " --metrics {input.metrics:q}"
         " --cache {params.cache:q} --split {params.split:q} --slot {params.slot:q}"
         " --threads {threads} --hit-ratios {output.hit_ratios:q} > {log:q} 2>&1"
 

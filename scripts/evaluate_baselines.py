@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from popularity.baselines import REFERENCES, build_baseline, forecast_slots
+from popularity.baselines import REFERENCES, build_baseline, forecast_slots, tune_baseline
 from popularity.program import run, whole
 from popularity.scores import COMMON_HELP, score_forecasts, summarise
 from popularity.windows import read_series, split_slots
@@ -29,7 +29,8 @@ def main() -> None:
     parts = split_slots(series, args.split)
     rows, metrics = [], {}
     for name, spec in sorted(args.baselines.items()):
-        forecaster, chosen = build_baseline(series, spec, parts["validation"])
+        chosen = tune_baseline(series, spec, parts["validation"])
+        forecaster = build_baseline(series, spec, chosen)
         kind = "reference" if spec["method"] in REFERENCES else "naive"
         metrics[name] = {"kind": kind, **chosen}
         for part in ("validation", "test"):

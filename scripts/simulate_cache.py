@@ -321,6 +321,9 @@ def main() -> None:
     parser.add_argument(
         "--baselines", type=json.loads, required=True, help="baselines of config.yaml, as JSON"
     )
+    parser.add_argument(
+        "--metrics", type=Path, required=True, help="metrics.json of evaluate_baselines: what was chosen"
+    )
     parser.add_argument("--cache", type=json.loads, required=True, help="cache of config.yaml, as JSON")
     parser.add_argument("--split", type=json.loads, required=True, help="split, as JSON")
     parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
@@ -346,15 +349,17 @@ def main() -> None:
     def of_model(paths: list[Path]) -> Callable[[], Iterator[Forecast]]:
         return lambda: read_predictions(paths, series, replay.slots.tolist())
 
-    def of_baseline(spec: dict[str, Any]) -> Callable[[], Iterator[Forecast]]:
+    chosen = json.loads(args.metrics.read_text())
+
+    def of_baseline(name: str) -> Callable[[], Iterator[Forecast]]:
         return lambda: forecast_slots(
-            build_baseline(series, spec, parts["validation"])[0], series, replay.slots
+            build_baseline(series, args.baselines[name], chosen[name]), series, replay.slots
         )
 
     forecasts = {name: (kinds[name], of_model(paths)) for name, paths in models.items()}
     for name, spec in sorted(args.baselines.items()):
         if spec["method"] != "oracle":
-            forecasts[name] = (kinds[name], of_baseline(spec))
+            forecasts[name] = (kinds[name], of_baseline(name))
     forecasts["oracle"] = (
         "reference",
         lambda: forecast_slots(oracle(series), series, replay.slots),

@@ -141,7 +141,7 @@ DEFINITIONS = {
 
 def forecasts(method: str, series: Series) -> list[tuple[int, np.ndarray, np.ndarray]]:
     spec = {"method": method, **DEFINITIONS[method][0]}
-    forecaster, _ = baselines.build_baseline(series, spec, SLOTS)
+    forecaster = baselines.build_baseline(series, spec, baselines.tune_baseline(series, spec, SLOTS))
     return list(baselines.forecast_slots(forecaster, series, series.requested_slots(SLOTS)))
 
 
@@ -283,13 +283,9 @@ def test_tuning_tells_a_changing_log_from_a_steady_one() -> None:
     draw = np.random.default_rng(1)
     noisy = steady.assign(label=draw.poisson(steady["label"]) + 1)
     moving = log_of(*((slot, 1 + (slot // 8 + k) % 3, 50**k) for slot in range(40) for k in range(3)))
-    tuned = [
-        baselines.build_baseline(
-            series_of(log), {"method": "ewma", "half_lives": HALF_LIVES}, range(20, 40)
-        )
-        for log in (noisy, moving)
-    ]
-    assert [chosen for _, chosen in tuned] == [{"half_life": 500}, {"half_life": 0.5}]
+    spec = {"method": "ewma", "half_lives": HALF_LIVES}
+    tuned = [baselines.tune_baseline(series_of(log), spec, range(20, 40)) for log in (noisy, moving)]
+    assert tuned == [{"half_life": 500}, {"half_life": 0.5}]
 
 
 def test_tuning_does_not_look_at_later_slots() -> None:

@@ -287,7 +287,9 @@ def test_the_best_forecast_is_chosen_on_the_validation_slots() -> None:
     assert simulate_cache.best_forecast(scored, ["a", "all"]) == "a"
 
 
-def test_the_program_writes_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_writes_the_table(
+    board: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_sequences(tmp_path / "sequences.parquet", LOG, 3)
     columns = {name: np.zeros(len(REQUESTS)) for name in tables.JOINED.names}
     columns |= {name: REQUESTS[name] for name in ("movieId", "timestamp")}
@@ -297,16 +299,22 @@ def test_the_program_writes_the_table(tmp_path: Path, monkeypatch: pytest.Monkey
     tables.write(tmp_path / "joined.parquet", joined)
     write_predictions(tmp_path / "predictions.parquet", 1.0, groups=500)
     (tmp_path / "settings.json").write_text(json.dumps({"name": "net", "seed": 1}))
-    scored = pd.DataFrame({"name": ["net", "count"], "kind": ["network", "naive"], "log_loss": [1.0, 2.0]})
+    names, kinds = ["net", "count", "average"], ["network", "naive", "naive"]
+    scored = pd.DataFrame({"name": names, "kind": kinds, "log_loss": [1.0, 2.0, 3.0]})
     scored.assign(split="validation", covered=1.0).to_parquet(tmp_path / "scores.parquet")
+    specs = {"count": {"method": "all_time_count"}, "oracle": {"method": "oracle"}}
+    specs["average"] = {"method": "ewma", "half_lives": [1, 100]}
+    # What was chosen before is not chosen again.
+    (tmp_path / "metrics.json").write_text(json.dumps({"average": {"half_life": 5}, "count": {}}))
     arguments = {
         "--joined": "joined.parquet",
         "--sequences": "sequences.parquet",
         "--predictions": "predictions.parquet",
         "--resolved": "settings.json",
         "--scores": "scores.parquet",
-        "--baselines": json.dumps({"count": {"method": "all_time_count"}, "oracle": {"method": "oracle"}}),
-        "--cache": json.dumps(SETTINGS | {"policies": ["LRU"], "forecasts": ["count"]}),
+        "--baselines": json.dumps(specs),
+        "--metrics": "metrics.json",
+        "--cache": json.dumps(SETTINGS | {"policies": ["LRU"], "forecasts": ["count", "average"]}),
         "--split": json.dumps({"validation": 0.25, "test": 0.25}),
         "--slot": "day",
         "--hit-ratios": "cache.csv",
@@ -317,6 +325,8 @@ def test_the_program_writes_the_table(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     simulate_cache.main()
     found = pd.read_csv("cache.csv")
-    assert set(found["policy"]) == {"LRU", "count", "oracle", "net + LRU 50 %"}
+    assert set(found["policy"]) == {"LRU", "count", "average", "oracle", "net + LRU 50 %"}
     assert found["hit_ratio"].between(0, 1).all()
+    average, expected = (table[table["policy"] == "average"]["hit_ratio"] for table in (found, board))
+    assert average.tolist() == pytest.approx(expected.tolist())
     assert not list(tmp_path.glob(".*partial*"))

@@ -29,37 +29,40 @@ SMOOTHING = ("smoothing", "rate_smoothing")
 _FIXED_POINT = 2**44
 
 
-def build_baseline(
-    series: Series, spec: dict[str, Any], tuning_slots: range
-) -> tuple[Forecaster, dict[str, Any]]:
-    """Make the forecaster that an entry of ``baselines`` in config.yaml describes.
+def tune_baseline(series: Series, spec: dict[str, Any], slots: range) -> dict[str, Any]:
+    """Choose what an entry of ``baselines`` in config.yaml leaves open, by cross entropy on these slots.
 
     Returns
     -------
-    The forecaster, and what was chosen by the cross entropy of ``tuning_slots``.
+    By name what was chosen, as JSON can hold it; nothing where there is nothing to choose.
     """
     method = spec["method"]
-    if method in ("ewma", "ewma_mix"):
-        average = _chosen_average(series, spec, tuning_slots)
-        chosen = {"half_life": average["half_lives"][0]} if method == "ewma" else average
-        return ewma_mix(series, average, spec.get("uniform_share", UNIFORM_SHARE)), chosen
-    if method == "two_sided_ewma":
-        half_life = _chosen_average(series, {**spec, "method": "ewma"}, tuning_slots)["half_lives"][0]
-        return two_sided_ewma(series, half_life), {"half_life": half_life}
     if method in ("croston", "tsb"):
-        constants = tuned_smoothing(series, spec, tuning_slots)
-        return intermittent(series, method, *constants), dict(zip(SMOOTHING, constants, strict=True))
-    if method == "moving_average":
-        return moving_average(series, spec["slots"]), {}
-    if method == "seasonal_naive":
-        return seasonal_naive(series, spec["season"]), {}
-    return METHODS[method](series), {}
-
-
-def _chosen_average(series: Series, spec: dict[str, Any], slots: range) -> dict[str, list[float]]:
+        return dict(zip(SMOOTHING, tuned_smoothing(series, spec, slots), strict=True))
+    if method not in ("ewma", "ewma_mix", "two_sided_ewma"):
+        return {}
     average = tuned_average(series, spec, slots)
     assert average is not None
-    return average
+    return average if method == "ewma_mix" else {"half_life": average["half_lives"][0]}
+
+
+def build_baseline(series: Series, spec: dict[str, Any], chosen: Mapping[str, Any]) -> Forecaster:
+    """Make the forecaster of an entry of ``baselines`` in config.yaml, with what was chosen for it."""
+    method = spec["method"]
+    uniform_share = spec.get("uniform_share", UNIFORM_SHARE)
+    if method == "ewma":
+        return ewma(series, chosen["half_life"], uniform_share)
+    if method == "ewma_mix":
+        return ewma_mix(series, chosen, uniform_share)
+    if method == "two_sided_ewma":
+        return two_sided_ewma(series, chosen["half_life"])
+    if method in ("croston", "tsb"):
+        return intermittent(series, method, *(chosen[name] for name in SMOOTHING))
+    if method == "moving_average":
+        return moving_average(series, spec["slots"])
+    if method == "seasonal_naive":
+        return seasonal_naive(series, spec["season"])
+    return METHODS[method](series)
 
 
 def forecast_slots(forecaster: Forecaster, series: Series, slots: Ints) -> Iterator[scores.Forecast]:
