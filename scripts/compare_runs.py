@@ -101,7 +101,7 @@ def told(slots: pd.Index) -> str:
     return f"{len(slots)} from {slots.min()} to {slots.max()}"
 
 
-def drawn_score(score: str, rows: pd.DataFrame, drawn: npt.NDArray[np.integer]) -> Floats:
+def drawn_score(score: str, rows: pd.DataFrame, drawn: Floats) -> Floats:
     """Score a forecast by :func:`scores.summarise` on slots drawn again.
 
     Parameters
@@ -109,7 +109,7 @@ def drawn_score(score: str, rows: pd.DataFrame, drawn: npt.NDArray[np.integer]) 
     rows
         Rows of ``score_slot`` of one forecast, one for each of the slots.
     drawn
-        int [draws, slots], how often each slot counts.
+        float64 [draws, slots], how often each slot counts.
 
     Returns
     -------
@@ -140,8 +140,7 @@ def compare_scores(before: pd.DataFrame, after: pd.DataFrame, slots: npt.NDArray
     ``before`` and ``after`` (means over seeds), their ``difference`` (after less before) and its 95 %
     interval ``low`` to ``high`` (bootstrap over slots, the same draws for both), and how many ``slots``.
     """
-    everything = np.ones((1, len(slots)), np.int64)
-    drawn = np.concatenate([everything, bootstrap.drawn_slots(len(slots))])
+    drawn = bootstrap.drawn_slots(len(slots))
     sides = [
         {name: list(rows.groupby("seed")) for name, rows in side[side["slot"].isin(slots)].groupby("name")}
         for side in (before, after)

@@ -107,15 +107,15 @@ def test_intervals_are_of_the_same_slots_drawn_for_both(runs: tuple[Path, Path],
     sides = [pd.concat([rows_of(run, "net", seed) for seed in (1, 2)]) for run in runs]
     found = compare_runs.compare_scores(*sides, slots).set_index("score")
     differences = {score: [] for score in SCORES}
-    for drawn in bootstrap.drawn_slots(len(slots))[:200]:
-        taken = np.repeat(np.arange(len(slots)), drawn)
+    drawn = bootstrap.drawn_slots(len(slots))[1:201]
+    for counts in drawn.astype(int):
+        taken = np.repeat(np.arange(len(slots)), counts)
         again = [
             pd.DataFrame([summarise(rows.iloc[taken]) for _, rows in side.groupby("seed")]).mean()
             for side in sides
         ]
         for score in SCORES:
             differences[score].append(again[1][score] - again[0][score])
-    drawn = bootstrap.drawn_slots(len(slots))[:200]
     for score, plain in differences.items():
         values = [
             np.mean(

@@ -223,9 +223,7 @@ def _walk_demand(
     intervals = np.zeros_like(rates)
     latest = np.full(len(series.movie_ids), first - 1)
     previous = first
-    by_slot = np.argsort(series.slot, kind="stable")
-    bounds = np.flatnonzero(np.diff(series.slot[by_slot])) + 1
-    for elements in np.split(by_slot, bounds):
+    for elements in series.elements_by_slot():
         slot, movies = int(series.slot[elements[0]]), series.movie[elements]
         yield slot, elements, sizes, rates
         counts = series.label[elements, None]

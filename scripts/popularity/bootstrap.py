@@ -1,5 +1,7 @@
 """How sure a number is that adds up over slots: the bootstrap over slots."""
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,7 +10,8 @@ DRAWS = 1000
 LEVEL = 0.95
 
 
-def drawn_slots(slots: int, draws: int = DRAWS, seed: int = 0) -> npt.NDArray[np.int64]:
+@functools.lru_cache(maxsize=1)
+def drawn_slots(slots: int, draws: int = DRAWS, seed: int = 0) -> npt.NDArray[np.float64]:
     """How often each slot is drawn when as many as there are are drawn with replacement.
 
     Efron and Tibshirani (1993), "An Introduction to the Bootstrap". Forecasts over the same slots are
@@ -16,9 +19,12 @@ def drawn_slots(slots: int, draws: int = DRAWS, seed: int = 0) -> npt.NDArray[np
 
     Returns
     -------
-    int64 [draws, slots]
+    float64 [1 + draws, slots], not to be written to; the first row is of the slots as they are.
     """
-    return np.random.default_rng(seed).multinomial(slots, np.full(slots, 1 / slots), size=draws)
+    drawn = np.ones((1 + draws, slots))
+    drawn[1:] = np.random.default_rng(seed).multinomial(slots, np.full(slots, 1 / slots), size=draws)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:

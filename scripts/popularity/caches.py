@@ -162,17 +162,16 @@ def filled_hits(
     """
     if not np.isfinite(predicted).all():
         return np.full(len(sizes), np.nan)
-    places = len(predicted) - np.asarray(sizes)
-    inside = np.unique(places[np.asarray(sizes) > 0])
-    ordered = np.partition(predicted, inside) if len(inside) else predicted
+    largest = max(sizes)
+    top = np.sort(np.partition(predicted, -largest)[-largest:]) if largest else predicted[:0]
     requested = np.flatnonzero(counts)
     asked, counts = predicted[requested], counts[requested]
     hits = np.zeros(len(sizes))
-    for at, (size, place) in enumerate(zip(sizes, places.tolist(), strict=True)):
+    for at, size in enumerate(sizes):
         if size:
-            last = ordered[place]
-            above = np.count_nonzero(predicted > last)
-            tied = (size - above) / (np.count_nonzero(predicted >= last) - above)
+            last = top[-size]
+            above = largest - np.searchsorted(top, last, side="right")
+            tied = (size - above) / np.count_nonzero(predicted == last)
             hits[at] = counts[asked > last].sum() + tied * counts[asked == last].sum()
     return hits
 
@@ -181,7 +180,10 @@ def filled_movies(
     predicted: npt.NDArray[np.float64], size: int, generator: np.random.Generator
 ) -> npt.NDArray[np.int64]:
     """Positions of the ``size`` movies predicted highest, ties in a drawn order."""
-    drawn = generator.permutation(len(predicted))
+    if not size:
+        return np.zeros(0, np.int64)
+    last = np.partition(predicted, -size)[-size]
+    drawn = generator.permutation(np.flatnonzero(predicted >= last))
     return drawn[np.argsort(-predicted[drawn], kind="stable")[:size]]
 
 

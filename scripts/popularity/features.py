@@ -78,9 +78,7 @@ def requested_with_decayed_sums(
     decay = _decay(half_lives)
     current = np.zeros((len(series.movie_ids), len(decay)))
     latest = np.full(len(series.movie_ids), series.first_slot)
-    by_slot = np.argsort(series.slot, kind="stable")
-    bounds = np.flatnonzero(np.diff(series.slot[by_slot])) + 1
-    for elements in np.split(by_slot, bounds):
+    for elements in series.elements_by_slot():
         movies, slot = series.movie[elements], int(series.slot[elements[0]])
         yield slot, elements, current[movies], latest[movies]
         current[movies] *= decay ** (slot - latest[movies])[:, None]

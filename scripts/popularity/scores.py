@@ -1,12 +1,12 @@
 """How good a forecast of one slot is, how slots add up to a score, and how sure a difference is."""
 
-import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from popularity import bootstrap
 from popularity.program import Fault
 from popularity.windows import Ints, Series
 
@@ -291,8 +291,7 @@ def score_ratio(
     over, under, power = RATIOS[score]
     if common:
         over, under = f"common_{over}", f"common_{under}"
-    count = len(reference)
-    drawn = _drawn_slots(count, draws, seed)
+    drawn = bootstrap.drawn_slots(len(reference), draws, seed)
 
     def scores(table: pd.DataFrame) -> Floats:
         sums = drawn @ table[[over, under]].to_numpy(dtype=np.float64)
@@ -301,13 +300,4 @@ def score_ratio(
     means, rival = np.mean([scores(table) for table in slots], axis=0), scores(reference)
     # Where both are 0, as a loss is with one candidate in each slot, neither is better.
     ratios = np.where((means == 0) & (rival == 0), 1.0, means / np.maximum(rival, 1e-300))
-    low, high = np.quantile(ratios[1:], [0.025, 0.975])
-    return float(ratios[0]), float(low), float(high)
-
-
-@functools.lru_cache(maxsize=1)
-def _drawn_slots(count: int, draws: int, seed: int) -> Floats:
-    """How often each slot is drawn, [1 + draws, slots]; the first row is of the slots as they are."""
-    drawn = np.ones((draws + 1, count))
-    drawn[1:] = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
-    return drawn
+    return float(ratios[0]), *bootstrap.interval(ratios[1:])

@@ -1,6 +1,8 @@
 """The movies' series, and the windows over them, looked up by slot and movie and never copied whole."""
 
 import functools
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,12 @@ class Series:
             min(max(slot - self.first_slot, 0), len(self.totals)) for slot in (slots.start, slots.stop)
         )
         return self._by_slot[self._slot_starts[first] : self._slot_starts[end]]
+
+    def elements_by_slot(self) -> Iterator[Ints]:
+        """Elements of each slot that has a request, slot by slot; in a slot by movie."""
+        for first, end in itertools.pairwise(self._slot_starts.tolist()):
+            if first < end:
+                yield self._by_slot[first:end]
 
     @functools.cached_property
     def _by_slot(self) -> Ints:
