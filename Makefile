@@ -111,7 +111,7 @@ clean: ## Remove the environment, the results and all caches.
 	$$pip -r tests/requirements-torch.txt && $$pip -r benchmarks/requirements-neuralforecast.txt && touch $@ \
 		|| { rm -rf .venv-neuralforecast; echo "neuralforecast was not installed."; }
 
-# The browser that opens the report in tests/test_report.py, which is skipped where there is none.
+# The browser that opens the report in tests/workflow/test_report.py, which is skipped where there is none.
 .venv/installed-chromium: .venv/installed-tests
 	@if ! command -v chromium > /dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends chromium \

@@ -20,7 +20,7 @@ from bench_data import HOME, RATINGS, SCRIPTS, Usage, measure, our_commands, say
 
 sys.path.insert(0, str(SCRIPTS))
 
-from popularity.settings import LEARNED, canonical, resolve_settings
+from popularity.settings.resolve import LEARNED, canonical, resolve_settings
 
 
 def stand_in(sequences: Path, settings: dict[str, Any], folder: Path, models: int) -> None:
@@ -32,8 +32,8 @@ def stand_in(sequences: Path, settings: dict[str, Any], folder: Path, models: in
     import pyarrow as pa
 
     from popularity import tables
-    from popularity.baselines import ewma, forecast_slots, tune_baseline
-    from popularity.windows import read_series, split_slots
+    from popularity.forecasters.baselines import ewma, forecast_slots, tune_baseline
+    from popularity.series import read_series, split_slots
 
     series = read_series(sequences)
     parts = split_slots(series, settings["split"])

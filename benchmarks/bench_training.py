@@ -30,7 +30,7 @@ from bench_data import HOME, SCRIPTS, Usage, measure, our_commands, say, simulat
 
 sys.path.insert(0, str(SCRIPTS))
 
-from popularity.settings import canonical, offset_grid, resolve_settings
+from popularity.settings.resolve import canonical, offset_grid, resolve_settings
 
 PEERS = HOME / "benchmarks" / "peers"
 #: neuralforecast's own environment: it wants other packages than ours.
@@ -56,7 +56,7 @@ STEPS: dict[str, Any] = {
     "ema_momentum": None,
     "schedule": "constant",
     "patience": None,
-    "read_at": [],
+    "score_at_epochs": [],
 }
 FEATURES = 4
 #: PyTorch that averages its weights as ours does, which is no part of plain PyTorch training.
@@ -102,7 +102,7 @@ def series_size(sequences: Path) -> float:
     """MB that the series of a log take in memory."""
     import numpy as np
 
-    from popularity.windows import read_series
+    from popularity.series import read_series
 
     arrays = vars(read_series(sequences)).values()
     return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)) / 1e6

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from popularity import networks
-from popularity.checkpoints import Checkpoint, Lists
-from popularity.framings import Arrays, Framing
+from popularity.forecasters.network import networks
+from popularity.forecasters.network.checkpoints import Checkpoint, Lists
+from popularity.forecasters.network.framings import Arrays, Framing
 from popularity.samples import RowBatches, Windows
 
 

@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from popularity import tables
-from popularity.baselines import tuned_average
 from popularity.features import Features
-from popularity.framings import Framing
+from popularity.forecasters.baselines import tuned_average
+from popularity.forecasters.network.framings import Framing
 from popularity.samples import Training, Windows
-from popularity.scores import UNIFORM_SHARE
-from popularity.windows import Series, read_series, split_slots
+from popularity.scoring.scores import UNIFORM_SHARE
+from popularity.series import Series, read_series, split_slots
 
 
 @dataclass

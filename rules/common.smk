@@ -25,7 +25,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
 os.environ.update(PATH=os.pathsep.join(programs))
 
-from popularity.settings import (
+from popularity.settings.resolve import (
     LEARNED,
     SettingsError,
     canonical,
@@ -60,21 +60,21 @@ COMMON = min(
     ],
     default=0,
 )
-# Baselines that are quick to evaluate together, and those that are fitted, each in a job of its own.
-FITTED = {
+# Baselines that are quick to evaluate together, and those that learn, each in a job of its own.
+LEARNERS = {
     name: entry
     for name, entry in settings["baselines"].items()
     if entry["method"] in LEARNED
 }
 NAIVE = {
-    name: entry for name, entry in settings["baselines"].items() if name not in FITTED
+    name: entry for name, entry in settings["baselines"].items() if name not in LEARNERS
 }
 
 
 wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
     model="|".join(map(re.escape, MODELS)),
-    fitted="|".join(map(re.escape, FITTED)) or "none",
+    learned="|".join(map(re.escape, LEARNERS)) or "none",
     seed=r"\d+",
     fold=r"(backtest/[1-9]\d*/)?",
     gaps="calendar|observed",
@@ -156,12 +156,12 @@ def trained(name, folds=FOLDS[:1]):
     ]
 
 
-def fitted(name):
-    """A function to this file of every fitted baseline, seed and fold, in one order."""
+def learned(name):
+    """A function to this file of every learned baseline, seed and fold, in one order."""
     return lambda wildcards: [
         f"results/{wildcards.dataset}/{fold}learned/{baseline}/seed-{seed}/{name}"
         for fold in FOLDS
-        for baseline in sorted(FITTED)
+        for baseline in sorted(LEARNERS)
         for seed in sorted(settings["seeds"])
     ]
 
@@ -210,7 +210,7 @@ def names_with(key):
     )
 
 
-def given(wildcards, option, key):
+def dataset_option(wildcards, option, key):
     """A command-line option for an entry of the dataset, if it is given."""
     value = DATASETS[wildcards.dataset].get(key)
     return (
@@ -257,9 +257,9 @@ def completed(model, split):
     return canonical(model)
 
 
-def fitted_settings(wildcards):
+def learned_settings(wildcards):
     """All that the fitting of a baseline depends on, as canonical JSON."""
-    entry = FITTED[wildcards.fitted]
+    entry = LEARNERS[wildcards.learned]
     return canonical(
         {
             **entry,

@@ -28,9 +28,9 @@ rule download_archive:
     params:
         url=lambda wildcards: DATASETS[wildcards.dataset]["url"],
         checks=lambda wildcards: [
-            *given(wildcards, "--size", "size"),
-            *given(wildcards, "--checksum", "checksum"),
-            *given(wildcards, "--licence", "licence"),
+            *dataset_option(wildcards, "--size", "size"),
+            *dataset_option(wildcards, "--checksum", "checksum"),
+            *dataset_option(wildcards, "--licence", "licence"),
         ],
     shell:
         "python {input.code[0]:q} --url {params.url:q} {params.checks:q}"

@@ -146,12 +146,12 @@ rule evaluate_learned:
         sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
         movies="results/{dataset}/movies.parquet",
     output:
-        scores="results/{dataset}/{fold}learned/{fitted}/seed-{seed}/scores.parquet",
-        metrics="results/{dataset}/{fold}learned/{fitted}/seed-{seed}/metrics.json",
+        scores="results/{dataset}/{fold}learned/{learned}/seed-{seed}/scores.parquet",
+        metrics="results/{dataset}/{fold}learned/{learned}/seed-{seed}/metrics.json",
     log:
-        "results/{dataset}/logs/{fold}evaluate_learned/{fitted}/seed-{seed}.log",
+        "results/{dataset}/logs/{fold}evaluate_learned/{learned}/seed-{seed}.log",
     benchmark:
-        "results/{dataset}/benchmarks/{fold}evaluate_learned/{fitted}/seed-{seed}.tsv"
+        "results/{dataset}/benchmarks/{fold}evaluate_learned/{learned}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
     threads: settings["training_threads"]
@@ -159,10 +159,10 @@ rule evaluate_learned:
         mem_mb=memory(4000),
         runtime=minutes(120),
     params:
-        settings=fitted_settings,
+        settings=learned_settings,
         common=COMMON,
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
-        " --name {wildcards.fitted:q} --settings {params.settings:q} --seed {wildcards.seed}"
+        " --name {wildcards.learned:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --threads {threads} --common {params.common:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"

@@ -46,7 +46,7 @@ rule compare_models:
     input:
         code=code("compare_models"),
         models=trained("scores.parquet", FOLDS),
-        learned=fitted("scores.parquet"),
+        learned=learned("scores.parquet"),
         baselines=[
             f"results/{{dataset}}/{fold}baselines/scores.parquet" for fold in FOLDS
         ],

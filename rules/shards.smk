@@ -28,9 +28,9 @@ rule join_shard:
         shards=SHARDS,
         format=lambda wildcards: DATASETS[wildcards.dataset]["format"],
         names=lambda wildcards: [
-            *given(wildcards, "--columns", "columns"),
-            *given(wildcards, "--requests", "requests"),
-            *given(wildcards, "--catalogue", "catalogue"),
+            *dataset_option(wildcards, "--columns", "columns"),
+            *dataset_option(wildcards, "--requests", "requests"),
+            *dataset_option(wildcards, "--catalogue", "catalogue"),
         ],
         limits=archive_limits(),
     shell:

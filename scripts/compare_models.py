@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from popularity.program import run, whole
-from popularity.scores import (
+from popularity.program import atomic_write, run
+from popularity.scoring.scores import (
     CLASSES,
     RATIOS,
     SCORES,
@@ -119,7 +119,7 @@ def main() -> None:
     args = parser.parse_args()
 
     scored = pd.concat([pd.read_parquet(path) for path in args.scores])
-    with whole(args.leaderboard) as path, whole(args.by_class) as by_class:
+    with atomic_write(args.leaderboard) as path, atomic_write(args.by_class) as by_class:
         compare_models(scored).to_csv(path, index=False)
         compare_by_class(scored).to_csv(by_class, index=False)
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from popularity import bootstrap
-from popularity.program import Fault, run, whole
-from popularity.scores import CACHE_PERCENTS, SCORES
+from popularity.program import Fault, atomic_write, run
+from popularity.scoring import bootstrap
+from popularity.scoring.scores import CACHE_PERCENTS, SCORES
 
 Floats = npt.NDArray[np.float64]
 
@@ -221,7 +221,7 @@ def main() -> None:
         print(f"\nIn one run alone: {', '.join(alone)}")
     for path, table in ((args.scores, scores), (args.settings, changed)):
         if path:
-            with whole(path) as partial:
+            with atomic_write(path) as partial:
                 table.to_csv(partial, index=False)
 
 

@@ -23,7 +23,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from popularity.program import Fault, run, whole
+from popularity.program import Fault, atomic_write, run
 
 # Bytes per read: what a connection that breaks may lose of what it brought.
 BLOCK = 1 << 14
@@ -318,7 +318,7 @@ def copy(source: Path, output: Path, size: int | None = None, checksum: str | No
     """Copy a local zip, or pack a local folder, to ``output``: whole and checked, or a Fault."""
     if not source.exists():
         raise Fault(f"no such file or folder, seen from {Path.cwd()}")
-    with whole(output) as partial:
+    with atomic_write(output) as partial:
         if source.is_dir():
             pack(source, partial, output.stem)
         else:

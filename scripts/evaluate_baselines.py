@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from popularity.baselines import REFERENCES, build_baseline, forecast_slots, tune_baseline
-from popularity.program import run, whole
-from popularity.scores import COMMON_HELP, score_forecasts, summarise
-from popularity.windows import read_series, split_slots
+from popularity.forecasters.baselines import REFERENCES, build_baseline, forecast_slots, tune_baseline
+from popularity.program import atomic_write, run
+from popularity.scoring.scores import COMMON_HELP, score_forecasts, summarise
+from popularity.series import read_series, split_slots
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
             scored = score_forecasts(series, forecasts, parts["training"], args.common)
             rows.append(scored.assign(name=name, kind=kind, seed=0, split=part))
             metrics[name][part] = summarise(scored)
-    with whole(args.scores) as scores_path, whole(args.metrics) as metrics_path:
+    with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
         pd.concat(rows).to_parquet(scores_path, index=False)
         metrics_path.write_text(json.dumps(metrics, indent=2) + "\n")
 

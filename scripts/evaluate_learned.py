@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from popularity import tables
-from popularity.baselines import forecast_slots, tuned_average
 from popularity.features import Features
-from popularity.learned import build_learned, feature_settings
-from popularity.program import run, whole
-from popularity.scores import COMMON_HELP, score_forecasts, summarise
-from popularity.windows import read_series, split_slots
+from popularity.forecasters.baselines import forecast_slots, tuned_average
+from popularity.forecasters.learned import build_learned, feature_settings
+from popularity.program import atomic_write, run
+from popularity.scoring.scores import COMMON_HELP, score_forecasts, summarise
+from popularity.series import read_series, split_slots
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
         scored = score_forecasts(series, forecasts, parts["training"], args.common)
         rows.append(scored.assign(**identity, split=part))
         metrics[part] = summarise(scored)
-    with whole(args.scores) as scores_path, whole(args.metrics) as metrics_path:
+    with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
         pd.concat(rows).to_parquet(scores_path, index=False)
         metrics_path.write_text(json.dumps(metrics, indent=2) + "\n")
 

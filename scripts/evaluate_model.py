@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from popularity import networks, tables
-from popularity.framings import Framing
-from popularity.intervals import IntervalCheck
+from popularity import tables
+from popularity.forecasters.network import networks
+from popularity.forecasters.network.framings import Framing
 from popularity.predictions import recorded
-from popularity.program import run, whole
-from popularity.scores import COMMON_HELP, Forecast, score_forecasts, summarise
-from popularity.windows import read_series, split_slots
+from popularity.program import atomic_write, run
+from popularity.scoring.intervals import IntervalCheck
+from popularity.scoring.scores import COMMON_HELP, Forecast, score_forecasts, summarise
+from popularity.series import read_series, split_slots
 
 
 def main() -> None:
@@ -43,9 +44,9 @@ def main() -> None:
     parts = split_slots(series, settings["split"])
     check = IntervalCheck(series, parts["validation"], args.interval)
     with (
-        whole(args.predictions) as predictions,
-        whole(args.scores) as scores,
-        whole(args.metrics) as metrics,
+        atomic_write(args.predictions) as predictions,
+        atomic_write(args.scores) as scores,
+        atomic_write(args.metrics) as metrics,
         tables.open_writer(predictions, tables.PREDICTIONS) as writer,
     ):
         rows, summary = [], {}

@@ -17,11 +17,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from popularity import intervals, networks, tables
-from popularity.framings import Framing
-from popularity.program import Fault, run, whole
+from popularity import tables
+from popularity.forecasters.network import networks
+from popularity.forecasters.network.framings import Framing
+from popularity.program import Fault, atomic_write, run
+from popularity.scoring import intervals
+from popularity.series import Ints, Series, read_series
 from popularity.slots import slot_start
-from popularity.windows import Ints, Series, read_series
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,7 +86,7 @@ def forecast_slots(
     slots, futures
         How many slots, and how often the requests of those before the last are drawn.
     half_life, dispersion
-        Of the expected total, and of a movie's requests: see :mod:`popularity.intervals`.
+        Of the expected total, and of a movie's requests: see :mod:`popularity.scoring.intervals`.
 
     Returns
     -------
@@ -197,7 +199,7 @@ def main() -> None:
     titled = pd.concat(parts).merge(titles.rename(columns={"genre_names": "genres"}), "left", "movieId")
     columns = ["rank", "movieId", "title", "genres", "predicted_share", "expected_requests"]
     columns += ["requests_low", "requests_high", *last_shares(series, candidates[:0])]
-    with whole(args.forecast) as path:
+    with atomic_write(args.forecast) as path:
         titled[[*columns, "slot", "slot_start", "model"]].to_csv(path, index=False)
 
 

@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from popularity.archive import BLOCK_BYTES, FORMS, Archive
-from popularity.program import SHARD_HELP, Fault, Shard, parse_shard, run, whole
-from popularity.rejects import POLICIES, Rejects
+from popularity.log.archive import BLOCK_BYTES, FORMS, Archive
+from popularity.log.rejects import POLICIES, Rejects
+from popularity.program import SHARD_HELP, Fault, Shard, atomic_write, parse_shard, run
 from popularity.slots import slot_of
 from popularity.tables import (
     JOINED,
     MOVIES,
-    ahead,
     array,
     genres_and_release,
     numbers,
     open_writer,
+    prefetch,
     regrouped,
     write,
 )
@@ -102,10 +102,10 @@ def join_ratings(
     # Each shard reads the catalogue, and the first one tells of it.
     catalogue = log.catalogue(log.rejects if shard[0] == 0 else log.rejects.unlisted())
     table = movies_table(catalogue)
-    with whole(joined) as partial:
+    with atomic_write(joined) as partial:
         with open_writer(partial, JOINED) as writer:
             # Three at work: one inflates, one parses, this one joins and writes.
-            for part in regrouped(join(ahead(log.requests(block_bytes, shard), 4), table)):
+            for part in regrouped(join(prefetch(log.requests(block_bytes, shard), 4), table)):
                 writer.write_table(part)
                 rows += len(part)
         if len(more := log.uncatalogued()):
@@ -148,7 +148,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         file = None
         if options.rejected:
-            partial = stack.enter_context(whole(options.rejected))
+            partial = stack.enter_context(atomic_write(options.rejected))
             file = stack.enter_context(partial.open("w", encoding="utf-8", newline=""))
         rejects = Rejects(options.on_bad_rows, file)
         log = stack.enter_context(

@@ -7,7 +7,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from popularity.program import run, whole
+from popularity.program import atomic_write, run
 
 #: Packages with another name on conda-forge than among Python's distributions.
 DISTRIBUTIONS = {
@@ -42,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
 
     found = versions(args.environment.read_text())
-    with whole(args.software) as path, path.open("w", newline="") as file:
+    with atomic_write(args.software) as path, path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["environment", "software", "version"])
         rows.writerows([args.environment.stem, name, version] for name, version in found.items())

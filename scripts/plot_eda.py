@@ -24,8 +24,8 @@ from sklearn.feature_selection import mutual_info_classif
 from popularity import style, tables
 from popularity.features import STATIC_FEATURES, STEP_FEATURES, Features
 from popularity.program import run
+from popularity.series import Series, read_series, split_slots
 from popularity.slots import SLOTS, slot_start
-from popularity.windows import Series, read_series, split_slots
 
 #: Rows that ranks and points are drawn from, at most.
 RANKED_ROWS = 1_000_000

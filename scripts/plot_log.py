@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from popularity import style, tables
 from popularity.program import run
+from popularity.series import split_range
 from popularity.slots import SLOTS, slot_start
-from popularity.windows import split_range
 
 #: Slots that the running mean goes over: about a season where there are many slots.
 MEAN_SLOTS = {"hour": 7 * 24, "day": 28, "week": 13, "month": 12, "year": 3}

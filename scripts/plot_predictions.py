@@ -18,9 +18,9 @@ from matplotlib.ticker import LogLocator
 
 from popularity import style, tables
 from popularity.program import Fault, run
-from popularity.scores import UNIFORM_SHARE
+from popularity.scoring.scores import UNIFORM_SHARE
+from popularity.series import split_range
 from popularity.slots import SLOTS, slot_start
-from popularity.windows import split_range
 
 #: Movies and models in a picture: more lines can't be told apart.
 MOVIES = 6

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popularity import style
-from popularity.program import Fault, run, whole
+from popularity.program import Fault, atomic_write, run
 
 #: Memory that a shell may take, or Python before it has begun.
 SHELL_MB = 15
@@ -124,7 +124,7 @@ def main() -> None:
     jobs = read_benchmarks(args.benchmarks, args.models)
     table = by_rule(jobs)
     source = f"benchmark files of {len(jobs)} jobs of {args.dataset}"
-    with whole(args.table) as path:
+    with atomic_write(args.table) as path:
         table.to_csv(path, index=False)
     style.save(plot_runtimes(table, source), args.folder, "runtimes")
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from popularity import networks, tables
-from popularity.framings import Framing
+from popularity import tables
+from popularity.forecasters.network import networks
+from popularity.forecasters.network.framings import Framing
 from popularity.predictions import recorded
-from popularity.program import Fault, run, whole
-from popularity.scores import score_forecasts, summarise
-from popularity.windows import read_series
+from popularity.program import Fault, atomic_write, run
+from popularity.scoring.scores import score_forecasts, summarise
+from popularity.series import read_series
 
 
 def main() -> None:
@@ -46,13 +47,13 @@ def main() -> None:
         functools.partial(networks.run_network, networks.load_network(args.model)),
         np.append(slots, series.last_slot + 1),
     )
-    with whole(args.predictions) as path, tables.open_writer(path, tables.PREDICTIONS) as writer:
+    with atomic_write(args.predictions) as path, tables.open_writer(path, tables.PREDICTIONS) as writer:
         known = (
             forecast for forecast in recorded(forecasts, series, writer) if forecast[0] <= series.last_slot
         )
         scored = score_forecasts(series, known)
         if args.metrics is not None and len(scored):
-            with whole(args.metrics) as metrics:
+            with atomic_write(args.metrics) as metrics:
                 metrics.write_text(json.dumps(summarise(scored), indent=2) + "\n")
 
 

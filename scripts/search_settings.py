@@ -17,8 +17,9 @@ import pandas as pd
 import yaml
 from optuna.storages.journal import JournalFileBackend
 
-from popularity import networks, tables
-from popularity.program import Fault, run, whole
+from popularity import tables
+from popularity.forecasters.network import networks
+from popularity.program import Fault, atomic_write, run
 from train_model import fit
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ def main() -> None:
             for trial in completed
         ]
     )
-    with whole(args.trials_table) as table_path, whole(args.fragment) as fragment_path:
+    with atomic_write(args.trials_table) as table_path, atomic_write(args.fragment) as fragment_path:
         trials.to_csv(table_path, index=False)
         fragment_path.write_text(yaml.safe_dump(fragment, sort_keys=False))
 

@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.random import PCG64, Generator
 
-from popularity.program import Fault, run, whole
+from popularity.program import Fault, atomic_write, run
 
 DAY = 86400
 #: Cards in a week's deck: a movie's share of the week is a whole number of cards.
@@ -459,7 +459,7 @@ def main() -> None:
     add("--output", type=Path, default="resources/demo.zip", help="archive to write")
     options = vars(parser.parse_args())
     output = options.pop("output")
-    with whole(output) as path:
+    with atomic_write(output) as path:
         simulate(path, **options)
     logging.info("wrote %s", output)
 

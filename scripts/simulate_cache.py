@@ -22,12 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from popularity import bootstrap, caches, tables
-from popularity.baselines import build_baseline, forecast_slots, oracle
-from popularity.program import Fault, run, whole
-from popularity.scores import Forecast
+from popularity import caches, tables
+from popularity.forecasters.baselines import build_baseline, forecast_slots, oracle
+from popularity.program import Fault, atomic_write, run
+from popularity.scoring import bootstrap
+from popularity.scoring.scores import Forecast
+from popularity.series import Series, read_series, split_slots
 from popularity.slots import SLOTS, slot_of
-from popularity.windows import Series, read_series, split_slots
 
 Floats = npt.NDArray[np.float64]
 
@@ -370,7 +371,7 @@ def main() -> None:
             Path(folder),
             args.threads,
         )
-    with whole(args.hit_ratios) as path:
+    with atomic_write(args.hit_ratios) as path:
         board.to_csv(path, index=False)
 
 

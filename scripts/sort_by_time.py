@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
-from popularity.program import run, whole
+from popularity.program import atomic_write, run
 
 
 def time_keys(labelled: pa.Table) -> npt.NDArray[np.int64]:
@@ -41,7 +41,7 @@ def main() -> None:
 
     if in_order(tables.batches(args.labelled, tables.LABELLED, ["slot", "movieId"])):
         # The labelling groups by sorting, so its own tables come in order: the bytes are right.
-        with whole(args.sorted) as partial:
+        with atomic_write(args.sorted) as partial:
             shutil.copyfile(args.labelled, partial)
     else:
         labelled = tables.read(args.labelled, tables.LABELLED)

@@ -10,14 +10,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from popularity import networks, tables
-from popularity.baselines import tuned_average
-from popularity.checkpoints import Checkpoint, fingerprint
+from popularity import tables
 from popularity.features import genre_names
-from popularity.framings import Framing
-from popularity.program import Fault, run, whole
+from popularity.forecasters.baselines import tuned_average
+from popularity.forecasters.network import networks
+from popularity.forecasters.network.checkpoints import Checkpoint, fingerprint
+from popularity.forecasters.network.framings import Framing
+from popularity.program import Fault, atomic_write, run
 from popularity.records import describe_run
-from popularity.windows import read_series, split_slots
+from popularity.series import read_series, split_slots
 
 
 def fit(
@@ -85,11 +86,11 @@ def main() -> None:
     settings["best_epoch"] = networks.best_of(history)["epoch"]
     settings["parameters"] = model.count_params()
     with (
-        whole(args.model) as model_path,
-        whole(args.history) as history_path,
-        whole(args.resolved) as settings_path,
-        whole(args.snapshots) as snapshots_path,
-        whole(args.record) as record_path,
+        atomic_write(args.model) as model_path,
+        atomic_write(args.history) as history_path,
+        atomic_write(args.resolved) as settings_path,
+        atomic_write(args.snapshots) as snapshots_path,
+        atomic_write(args.record) as record_path,
     ):
         networks.save_network(model, settings, model_path)
         pd.DataFrame(history).to_csv(history_path, index=False)

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from popularity import style, tables
-from popularity.program import run, whole
+from popularity.program import atomic_write, run
+from popularity.series import split_range
 from popularity.slots import SLOTS, slot_start
-from popularity.windows import split_range
 
 #: Movies of the forecast that are named.
 NAMED = 3
@@ -166,7 +166,7 @@ def main() -> None:
         **forecast_facts(pd.read_csv(args.forecast)),
         "rejected": rejected_rows(len(pd.read_csv(args.rejected))),
     }
-    with whole(args.page) as path:
+    with atomic_write(args.page) as path:
         path.write_text(fill(args.template.read_text(encoding="utf-8"), facts), encoding="utf-8")
 
 

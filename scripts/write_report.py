@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from popularity.program import Fault, run, whole
+from popularity.program import Fault, atomic_write, run
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--report", type=Path, required=True, help="report.html, to write")
     args = parser.parse_args()
 
-    with whole(args.report) as report, tempfile.TemporaryDirectory() as folder:
+    with atomic_write(args.report) as report, tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.json")
         config.write_text(args.config)
         call = ["-m", "snakemake", "--configfile", config, "--report", report]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from popularity.program import run, whole
+from popularity.program import atomic_write, run
 
 #: Significant digits of numbers that are not whole.
 DIGITS = 5
@@ -105,7 +105,7 @@ def main() -> None:
 
     table = pd.concat([pd.read_csv(path) for path in args.table], ignore_index=True)
     source = ", ".join(path.name for path in args.table)
-    with whole(args.page) as path:
+    with atomic_write(args.page) as path:
         path.write_text(table_page(table, args.title, source, args.rows), encoding="utf-8")
 
 

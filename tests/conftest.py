@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from workdir import copy_workflow, snakemake
 
 
@@ -22,7 +23,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one_thread() -> None:
     """Networks made ready; whatever builds or runs one in this process needs it, whatever ran before."""
     # TensorFlow is for the tests that need it alone, and takes a number of threads but once.
-    from popularity import networks
+    from popularity.forecasters.network import networks
 
     networks.prepare(1, 1)
 
@@ -30,7 +31,7 @@ def one_thread() -> None:
 @pytest.fixture(scope="module")
 def small_chunks(one_thread: None) -> Iterator[None]:
     """Run networks on few pairs at a time."""
-    from popularity import networks
+    from popularity.forecasters.network import networks
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "CHUNK", 256)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from build_sequences import build_sequences
 from popularity import tables
-from popularity.windows import Series
+from popularity.series import Series
 
 FIRST_SLOT = 17_000
 #: From where on :func:`other_futures` differ.

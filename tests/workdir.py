@@ -31,7 +31,7 @@ SMALL = {
     "models": {
         "gru": None,
         "cnn_lstm": None,
-        "course_lstm": {"layers": [4], "epochs": 2, "read_at": [1]},
+        "course_lstm": {"layers": [4], "epochs": 2, "score_at_epochs": [1]},
     },
     "baselines": {
         "ridge": None,
@@ -74,6 +74,6 @@ def planned(folder: Path, *options: str) -> set[str]:
     for job in re.split(r"\n(?=\[|rule |localrule )", ended.stdout):
         if not (rule := re.search(r"^(?:local)?rule (\w+):", job, re.MULTILINE)) or rule[1] == "all":
             continue
-        detail = re.search(r"wildcards: .*?(?:model|fitted|window|table|environment)=(\w+)", job)
+        detail = re.search(r"wildcards: .*?(?:model|learned|window|table|environment)=(\w+)", job)
         jobs.add(f"{rule[1]} {detail[1]}" if detail else rule[1])
     return jobs

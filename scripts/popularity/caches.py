@@ -10,7 +10,7 @@ import libcachesim
 import numpy as np
 import numpy.typing as npt
 
-from popularity.windows import Ints
+from popularity.series import Ints
 
 #: A request as libcachesim reads it (its format ``oracleGeneral``): the next request for the same object
 #: is known, which Belady's optimum needs.

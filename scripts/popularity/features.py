@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
+from popularity.series import Ints, Series
 from popularity.slots import slot_start
-from popularity.windows import Ints, Series
 
 #: Features that have a value at every step of the window.
 STEP_FEATURES = {

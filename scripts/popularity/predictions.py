@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from popularity import tables
-from popularity.scores import Forecast
-from popularity.windows import Series
+from popularity.scoring.scores import Forecast
+from popularity.series import Series
 
 
 def recorded(forecasts: Iterable[Forecast], series: Series, writer: pq.ParquetWriter) -> Iterator[Forecast]:

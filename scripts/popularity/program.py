@@ -118,7 +118,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path beside ``path`` to write to, renamed to ``path`` if all goes well and removed if not.
 
     So ``path`` holds the whole output or is not touched, whenever the process ends or the machine

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from popularity.windows import Ints, Series
+from popularity.series import Ints, Series
 
 
 @dataclass(frozen=True)

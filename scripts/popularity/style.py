@@ -15,7 +15,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from popularity.program import whole
+from popularity.program import atomic_write
 
 matplotlib.use("Agg")
 matplotlib.style.use(Path(__file__).with_name("plots.mplstyle"))
@@ -85,7 +85,7 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         x, y, width, height = axes.get_position().bounds
         axes.set_position((round(x, 6), round(y, 6), round(width, 6), round(height, 6)))
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-        with whole(folder / f"{name}{suffix}") as path:
+        with atomic_write(folder / f"{name}{suffix}") as path:
             figure.savefig(path, metadata=metadata)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from popularity.program import Fault, whole
+from popularity.program import Fault, atomic_write
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ GROUP = 1 << 18
 _LARGEST_LOOKUP = 50_000_000
 
 
-def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
     """Yield the items, of which a thread makes the next ``depth``; its error is raised here."""
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
@@ -139,12 +139,12 @@ def batches(path: Path, schema: pa.Schema, columns: Sequence[str]) -> Iterator[p
     """Read some columns part by part, each while the one before is worked on; checked like `read`."""
     with _open(path, schema) as file:
         groups = range(file.num_row_groups)
-        yield from ahead(file.read_row_group(group, columns) for group in groups)
+        yield from prefetch(file.read_row_group(group, columns) for group in groups)
 
 
 def write(path: Path, table: pa.Table) -> None:
     """Write a table, whole or not at all; the same table gives the same bytes."""
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         pq.write_table(table, partial, compression="lz4", use_dictionary=False)
 
 
@@ -156,8 +156,8 @@ def write_batches(
     The same rows give the same bytes, however they are divided into parts, as the file's row groups
     have ``group`` rows each.
     """
-    with whole(path) as partial, open_writer(partial, schema) as writer:
-        for part in ahead(regrouped(parts, group)):
+    with atomic_write(path) as partial, open_writer(partial, schema) as writer:
+        for part in prefetch(regrouped(parts, group)):
             writer.write_table(part)
 
 
@@ -175,7 +175,7 @@ def regrouped(parts: Iterable[pa.RecordBatch], group: int = GROUP) -> Iterator[p
 
 
 def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Open a large table to write it part by part, of numbers only (to a path of `whole`).
+    """Open a large table to write it part by part, of numbers only (to a path of `atomic_write`).
 
     Bytes split by their place and LZ4 are, measured on ratings, as fast to write and read as no
     encoding at all, at a third of the size; dictionaries, statistics and Zstandard cost time. Only

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cluster
+
 from workdir import SMALL, copy_workflow
 
 #: The plugin looks for ended jobs in these intervals, in seconds.

@@ -19,13 +19,14 @@ import cluster
 import pandas as pd
 import pytest
 from runs import Run, prepared
+
 from workdir import copy_workflow, snakemake
 
 #: The demo as it is, but for fewer epochs.
 DEMO: dict[str, Any] = {
     "dataset": "demo",
     "defaults": {"epochs": 2},
-    "models": {"course_lstm": {"epochs": 5, "read_at": [2]}},
+    "models": {"course_lstm": {"epochs": 5, "score_at_epochs": [2]}},
 }
 TABLES = ["joined", "movies", "labelled", "sorted"]
 

@@ -1,0 +1,1 @@
+"""What predicts the shares of a slot."""

@@ -1,0 +1,1 @@
+"""Recurrent networks: built, trained, kept and run."""

@@ -1,0 +1,242 @@
+"""What one row of a network is: a movie or all movies, judged at the last step or at every step."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from popularity.features import Features
+from popularity.samples import (
+    BlockBatches,
+    RowBatches,
+    Training,
+    Windows,
+    concatenate,
+    draw_windows,
+    sample_block,
+    unroll,
+)
+from popularity.scoring.scores import Forecast
+from popularity.series import Ints, Series
+
+Arrays = dict[str, npt.NDArray[np.float32]]
+#: Runs a network: from its inputs to float64 [n, T, K].
+Run = Callable[[Arrays], npt.NDArray[np.float64]]
+
+#: Losses that need all of a slot's movies at once, as their outputs are logs up to the slot's constant.
+SOFTMAX_LOSSES = ("softmax_cross_entropy", "categorical_cross_entropy")
+#: Losses of shares themselves.
+SHARE_LOSSES = ("mse", "rmse", "mae", "huber")
+
+#: The id of the pseudo-movie that all movies not among the most requested are together.
+REST = -1
+#: Movies without a request that each validation slot draws while a network trains.
+VALIDATION_OTHERS = 500
+#: About how many rows a network is validated on while it trains, so that long logs don't take long.
+VALIDATION_ROWS = 100_000
+#: Slots, and pairs of a slot and a movie, that are predicted at a time.
+SLOTS_AT_ONCE = 16
+PAIRS_AT_ONCE = 1 << 17
+
+
+def with_rest(series: Series, movies: Ints) -> Series:
+    """Join all but these movies, in the order of their ids, to one: :data:`REST`, which comes first."""
+    number = np.zeros(len(series.movie_ids), dtype=np.int64)
+    number[movies] = np.arange(1, len(movies) + 1)
+    of = number[series.movie]
+    stride = series.last_slot - series.first_slot + 1
+    keys, element = np.unique(of * stride + (series.slot - series.first_slot), return_inverse=True)
+    label = np.bincount(element, weights=series.label)
+    rated = np.where(np.isfinite(series.avg_rating), series.label, 0)
+    stars = np.bincount(element, weights=rated * np.nan_to_num(series.avg_rating))
+    count = np.bincount(element, weights=rated)
+    rating = np.where(count > 0, stars / np.maximum(count, 1), np.nan).astype(np.float32)
+    ids = np.concatenate([[REST], series.movie_ids[movies]])
+    starts = np.searchsorted(keys, np.arange(len(ids) + 1) * stride)
+    slot = (keys % stride + series.first_slot).astype(np.int32)
+    if not starts[1]:
+        ids, starts = ids[1:], starts[1:]
+    return Series(ids, starts, slot, label.astype(np.int32), rating)
+
+
+class Framing:
+    """Turns a log into a network's rows, and its outputs into forecasts.
+
+    A row holds K movies in T slots: K is 1 (``input: movie``) or the ``covered_movies`` and the rest
+    (``all_movies``); T is 1 (``output: last_step``) or the window's length (``every_step``), where
+    each step predicts the slot after it.
+
+    Parameters
+    ----------
+    series
+        The log.
+    movies
+        :data:`tables.MOVIES`.
+    settings
+        A model's resolved settings, with ``covered_movies`` (ids) where its input is all movies.
+    """
+
+    def __init__(self, series: Series, movies: pa.Table, settings: dict[str, Any]) -> None:
+        self._log = series
+        self._settings = settings
+        self.steps = settings["window"] if settings["output"] == "every_step" else 1
+        self._all_movies = settings["input"] == "all_movies"
+        self.series = series
+        if self._all_movies:
+            covered = np.flatnonzero(np.isin(series.movie_ids, settings["covered_movies"]))
+            self.series = with_rest(series, covered)
+        window = 1 if self.steps > 1 else settings["window"]
+        self._features = Features.of_settings(self.series, movies, {**settings, "window": window})
+
+    def training(self, slots: range, seed: int) -> Training:
+        """What to train on."""
+        settings = self._settings
+        rows = settings["batch_size"]
+        generator = np.random.default_rng(seed)
+        if self._all_movies:
+            last = np.arange(slots.stop - 1, slots.start + self.steps - 2, -self.steps)[::-1]
+            return RowBatches(self._of_all_movies(slots, last), rows, seed)
+        if settings["loss"] in SOFTMAX_LOSSES:
+            others, some = settings["sampled_movies"], settings["epoch_slots"]
+            return BlockBatches(self.series, slots, self.steps, others, rows, seed, some)
+        window, gaps, count = settings["window"], settings["gaps"], settings["training_windows"]
+        windows = draw_windows(self.series, slots, window, gaps, self.steps, count, generator)
+        return RowBatches(windows, rows, seed)
+
+    def validation(self, slots: range, seed: int) -> Windows:
+        """Rows to watch the training by: of slots spread evenly, their last steps alone."""
+        generator = np.random.default_rng(seed)
+        requested = self.series.requested_slots(slots)
+        if self._all_movies:
+            return self._last_steps(self._of_all_movies(slots, requested))
+        size = len(self.series.elements_in(slots)) + VALIDATION_OTHERS * len(requested)
+        some = requested[:: -(-size // VALIDATION_ROWS)]
+        parts = [
+            sample_block(self.series, range(slot, slot + 1), VALIDATION_OTHERS, generator)
+            for slot in some.tolist()
+        ]
+        taken = concatenate(parts)
+        if self.steps == 1:
+            return taken
+        rows = unroll(self.series, slots, taken.movie, taken.slot[:, 0], self.steps)
+        rows.label[:, -1:], rows.weight[:, -1:] = taken.label, taken.weight
+        return self._last_steps(rows)
+
+    def _of_all_movies(self, slots: range, last: Ints) -> Windows:
+        movies = np.broadcast_to(
+            np.arange(len(self.series.movie_ids)), (len(last), len(self.series.movie_ids))
+        )
+        return unroll(self.series, slots, movies, last, self.steps)
+
+    def _last_steps(self, windows: Windows) -> Windows:
+        windows.label[:, :-1] = windows.weight[:, :-1] = 0
+        return windows
+
+    def inputs(self, windows: Windows) -> Arrays:
+        """Make a network's inputs.
+
+        Returns
+        -------
+        float32 ``steps`` [n, window, K * step features], ``static`` [n, T, K * static features] and
+        ``offset`` [n, T, K], in the unit of the network's outputs (:func:`to_shares`).
+        """
+        return self._inputs(windows.movie, windows.slot)
+
+    def _inputs(self, movie: Ints, slot: Ints) -> Arrays:
+        rows, count = movie.shape
+        pairs = (rows, slot.shape[1], count)
+        made = self._features(
+            np.broadcast_to(movie[:, None, :], pairs).reshape(-1),
+            np.broadcast_to(slot[:, :, None], pairs).reshape(-1),
+        )
+        window, features = made["steps"].shape[1:]
+        steps = np.moveaxis(made["steps"].reshape(*pairs, window, features), 3, 2)
+        return {
+            "steps": steps.reshape(rows, slot.shape[1] * window, count * features),
+            "static": made["static"].reshape(*pairs[:2], count * made["static"].shape[1]),
+            "offset": self._offset_in_output_units(made["offset"]).reshape(pairs),
+        }
+
+    def _offset_in_output_units(self, offset: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The offset, a log of a share, in the unit of the network's outputs."""
+        if self._settings["offset"] == "none":
+            return offset
+        if self._settings["loss"] in SHARE_LOSSES:
+            return np.exp(offset)
+        if self._settings["loss"] == "binary_cross_entropy":
+            return offset - np.log1p(-np.exp(np.minimum(offset, -1e-6)))
+        return offset
+
+    def forecasts(self, run: Run, slots: Ints) -> Iterator[Forecast]:
+        """Predict the shares of the movies that the model covers, among the candidates of each slot.
+
+        Numbers of movies are those of the log, whatever the model's input.
+        """
+        if self._all_movies:
+            yield from self._forecasts_of_all_movies(run, slots)
+            return
+        for start in range(0, len(slots), SLOTS_AT_ONCE):
+            some = slots[start : start + SLOTS_AT_ONCE]
+            movies = self.series.candidates(int(some.max()))
+            outputs: list[list[npt.NDArray]] = [[] for _ in some]
+            parts = max(-(-len(movies) * len(some) // PAIRS_AT_ONCE), 1)
+            for part in np.array_split(movies, parts):
+                known = [part[self.series.first_request[part] < slot] for slot in some.tolist()]
+                made = run(self._last_rows(part, known, some))[:, -1, 0]
+                bounds = np.cumsum([len(movies) for movies in known])[:-1]
+                for slot_outputs, values in zip(outputs, np.split(made, bounds), strict=True):
+                    slot_outputs.append(values)
+            for slot, slot_outputs in zip(some.tolist(), outputs, strict=True):
+                values = np.concatenate(slot_outputs)
+                shares = to_shares(values, self._settings["loss"], np.full(len(values), slot))
+                yield slot, self.series.candidates(slot), shares
+
+    def _last_rows(self, movies: Ints, known: list[Ints], slots: Ints) -> Arrays:
+        """Inputs of the known ones of some movies, slot by slot, with each slot as the last step."""
+        sizes = [len(part) for part in known]
+        if self.steps == 1:
+            return self._inputs(np.concatenate(known)[:, None], np.repeat(slots, sizes)[:, None])
+        # Rows of neighbouring slots share most of their steps: each is computed once.
+        rows = slots[:, None] + np.arange(1 - self.steps, 1)
+        steps, place = np.unique(rows, return_inverse=True)
+        once = self._inputs(movies[:, None], np.broadcast_to(steps, (len(movies), len(steps))))
+        row = np.concatenate([np.searchsorted(movies, part) for part in known])[:, None]
+        step = np.repeat(place.reshape(rows.shape), sizes, axis=0)
+        return {name: values[row, step] for name, values in once.items()}
+
+    def _forecasts_of_all_movies(self, run: Run, slots: Ints) -> Iterator[Forecast]:
+        ids = self.series.movie_ids
+        ours = ids != REST
+        movie = np.broadcast_to(np.arange(len(ids)), (len(slots), len(ids)))
+        rows = slots[:, None] + np.arange(1 - self.steps, 1)
+        outputs = run(self._inputs(movie, rows))[:, -1]
+        numbers = np.searchsorted(self._log.movie_ids, ids)
+        for slot, values in zip(slots.tolist(), outputs, strict=True):
+            known = self.series.first_request < slot
+            shares = to_shares(values[known], self._settings["loss"], np.full(known.sum(), slot))
+            yield slot, numbers[known & ours], shares[ours[known]]
+
+
+def to_shares(
+    outputs: npt.NDArray[np.float64],
+    loss: str,
+    slots: Ints,
+    weight: npt.NDArray[np.float64] | float = 1.0,
+) -> npt.NDArray[np.float64]:
+    """Turn a network's outputs for pairs [n] into shares of the requests of their slots [n].
+
+    ``weight`` says for how many pairs of its slot each stands.
+    """
+    if loss in SHARE_LOSSES:
+        return outputs
+    if loss == "poisson":
+        return np.exp(outputs)
+    if loss == "binary_cross_entropy":
+        return 1 / (1 + np.exp(-outputs))
+    slot, group = np.unique(slots, return_inverse=True)
+    top = np.full(len(slot), -np.inf)
+    np.maximum.at(top, group, outputs)
+    odds = np.exp(outputs - top[group])
+    return odds / np.bincount(group, weights=odds * weight)[group]

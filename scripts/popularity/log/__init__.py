@@ -1,0 +1,1 @@
+"""Reading a request log, whatever form it has."""

@@ -1,0 +1,176 @@
+"""How many requests a forecast of shares expects of each movie, within which interval.
+
+The requests of a movie are negative binomial around what the model expects: its share times the expected
+total of the slot, over all movies known by then. One dispersion for all movies is what the validation
+slots show beyond Poisson; with it the uncertainty of the total is in each movie's interval, too.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import nbinom
+
+from popularity.scoring.scores import Forecast
+from popularity.series import Series
+
+Floats = npt.NDArray[np.float64]
+
+#: Half-lives in slots, of which the validation slots choose one for the total of a slot.
+TOTAL_HALF_LIVES = (1, 2, 3, 5, 7, 10, 14, 20, 28, 42, 60, 90, 130, 200, 400)
+#: Least dispersion, as good as Poisson.
+LEAST_DISPERSION = 1e-6
+
+
+def known_totals(series: Series) -> Floats:
+    """Count each slot's requests for movies that were requested in an earlier slot: its candidates."""
+    first = series.starts[:-1]
+    at, size = series.slot[first] - series.first_slot, len(series.totals)
+    new = np.bincount(at, weights=series.label[first], minlength=size).astype(np.float64)
+    return series.totals - new
+
+
+def expected_totals(totals: Floats, half_life: float) -> Floats:
+    """Expect each slot's requests: the exponentially weighted average of the slots before it.
+
+    Parameters
+    ----------
+    totals
+        [n] requests of each slot.
+
+    Returns
+    -------
+    float64 [n + 1], the last one for the slot after them; 0 for the first slot.
+    """
+    decay = 0.5 ** (1 / half_life)
+    expected = np.zeros(len(totals) + 1)
+    requests = weight = 0.0
+    for at, total in enumerate(totals, 1):
+        requests = decay * requests + total
+        weight = decay * weight + 1
+        expected[at] = requests / weight
+    return expected
+
+
+def tuned_half_life(totals: Floats, validation: slice) -> float:
+    """Choose the half-life of :func:`expected_totals` with the lowest Poisson deviance on some slots."""
+    losses = []
+    for half_life in TOTAL_HALF_LIVES:
+        expected = np.maximum(expected_totals(totals, half_life)[:-1][validation], 1e-12)
+        losses.append(float((expected - totals[validation] * np.log(expected)).sum()))
+    return float(TOTAL_HALF_LIVES[int(np.argmin(losses))])
+
+
+def expected_requests(shares: Floats, total: float) -> Floats:
+    """Divide a slot's expected requests by the predicted shares, made into a distribution."""
+    positive = np.maximum(shares, 0.0)
+    mass = positive.sum()
+    uniform = np.full(len(shares), 1 / max(len(shares), 1))
+    return total * (positive / mass if mass > 0 else uniform)
+
+
+def bounds(expected: Floats, dispersion: float | Floats, level: float) -> tuple[Floats, Floats]:
+    """Find the middle interval of negative binomial requests.
+
+    Parameters
+    ----------
+    expected
+        [n] expected requests, their mean.
+    dispersion
+        The variance is ``expected + dispersion * expected ** 2``; a number, or [n].
+    level
+        Least probability of the interval, which leaves at most half of the rest on each side.
+
+    Returns
+    -------
+    Lowest and highest number of requests, [n] each.
+    """
+    size = 1 / np.maximum(dispersion, LEAST_DISPERSION)
+    size = np.broadcast_to(size, expected.shape)
+    chance = size / (size + expected)
+    low, high = np.zeros((2, len(expected)))
+    # For most movies 0 requests have this probability alone, which is fast to tell.
+    some = size * np.log(chance) < np.log((1 + level) / 2)
+    low[some] = nbinom.ppf((1 - level) / 2, size[some], chance[some])
+    high[some] = nbinom.ppf((1 + level) / 2, size[some], chance[some])
+    return low, high
+
+
+class IntervalCheck:
+    """Learns the dispersion on the validation slots and counts on the test slots what intervals hold.
+
+    Parameters
+    ----------
+    series
+        The log.
+    validation
+        The validation slots, which also choose the half-life of the totals.
+    level
+        As in :func:`bounds`.
+    """
+
+    def __init__(self, series: Series, validation: range, level: float) -> None:
+        self._series = series
+        self._level = level
+        totals = known_totals(series)
+        slots = slice(validation.start - series.first_slot, validation.stop - series.first_slot)
+        self._half_life = tuned_half_life(totals, slots)
+        self._totals = expected_totals(totals, self._half_life)
+        # Sums over pairs of a slot and a candidate.
+        self._excess = self._squares = 0.0
+        self._counted = {False: np.zeros(3), True: np.zeros(3)}
+
+    def watch(self, forecasts: Iterable[Forecast], part: str) -> Iterator[Forecast]:
+        """Look at each forecast of the ``validation`` or, later, the ``test`` slots on its way."""
+        for slot, movies, shares in forecasts:
+            if len(movies) and np.isfinite(shares).all():
+                expected = expected_requests(shares, self._totals[slot - self._series.first_slot])
+                counts = self._series.labels(movies, slot)
+                if part == "validation":
+                    self._excess += float(((counts - expected) ** 2 - expected).sum())
+                    self._squares += float(expected @ expected)
+                else:
+                    self._count(expected, counts)
+            yield slot, movies, shares
+
+    @property
+    def dispersion(self) -> float:
+        """Method of moments: the squared errors beyond Poisson's, as a part of the squares."""
+        return max(self._excess / self._squares, LEAST_DISPERSION) if self._squares else LEAST_DISPERSION
+
+    def _count(self, expected: Floats, counts: Floats) -> None:
+        low, high = bounds(expected, self.dispersion, self._level)
+        inside = (counts >= low) & (counts <= high)
+        size = 1 / self.dispersion
+        chance = size / (size + expected)
+        meant = np.exp(size * np.log(chance))
+        some = high > 0
+        meant[some] = nbinom.cdf(high[some], size, chance[some])
+        meant[some] -= nbinom.cdf(low[some] - 1, size, chance[some])
+        for large, which in ((False, slice(None)), (True, expected >= 1)):
+            found = inside[which]
+            self._counted[large] += [len(found), found.sum(), meant[which].sum()]
+
+    def summary(self) -> dict[str, Any]:
+        """Tell what the intervals hold.
+
+        Returns
+        -------
+        ``interval`` (the level), ``total_half_life``, ``dispersion``; over all pairs of a test slot and
+        a candidate ``pairs``, ``coverage`` (share of pairs whose requests lie in the interval) and
+        ``expected_coverage`` (what it would be if the distribution were true: more than the level, as
+        requests are whole numbers); and the same of ``_expected_1``: pairs with at least one expected
+        request, as the others' zeros are easy to hold. None where there is no pair.
+        """
+        told: dict[str, Any] = {
+            "interval": self._level,
+            "total_half_life": self._half_life,
+            "dispersion": self.dispersion,
+        }
+        for large, (pairs, inside, meant) in self._counted.items():
+            suffix = "_expected_1" if large else ""
+            told[f"pairs{suffix}"] = int(pairs)
+            told[f"coverage{suffix}"] = float(inside / pairs) if pairs else None
+            told[f"expected_coverage{suffix}"] = float(meant / pairs) if pairs else None
+        return told

@@ -1,0 +1,303 @@
+"""How good a forecast of one slot is, how slots add up to a score, and how sure a difference is."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from popularity.program import Fault
+from popularity.scoring import bootstrap
+from popularity.series import Ints, Series
+
+#: A slot, its candidates (int [candidates]) and their predicted shares (float64 [candidates]).
+Forecast = tuple[int, Ints, npt.NDArray[np.float64]]
+
+Floats = npt.NDArray[np.floating]
+
+#: Share of a forecast that is spread evenly before the cross entropy, so that it is finite.
+UNIFORM_SHARE = 0.001
+#: Length of the lists that ``ndcg_20`` and ``top_20_accuracy`` judge.
+TOP = 20
+#: Sizes of the cache of the hit ratios, in percent of the candidates.
+CACHE_PERCENTS = (1, 5, 10)
+
+#: The scores, and whether more is better.
+SCORES = {
+    "cross_entropy": False,
+    "rmse": False,
+    "mae": False,
+    "ndcg_20": True,
+    "top_20_accuracy": True,
+    **{f"hit_ratio_{percent}": True for percent in CACHE_PERCENTS},
+}
+
+
+#: Classes of movies, each in one: first requested less than :data:`NEW_SLOTS` ago, or by the requests of
+#: the training slots: ``head``, the fewest that together got half of them, ``middle``, those that bring
+#: it to 80 %, and ``tail``. No forecast names those ``never`` requested before.
+CLASSES = ("head", "middle", "tail", "new")
+HEAD_SHARE, MIDDLE_SHARE = 0.5, 0.8
+NEW_SLOTS = 28
+#: The cache by which classes are told apart in hits.
+CLASS_CACHE_PERCENT = 5
+
+#: What a ratio of two forecasts is taken of: a sum over slots over another, and the power of that.
+RATIOS = {
+    "cross_entropy": ("log_loss", "covered", 1.0),
+    "rmse": ("squared_error", "candidates", 0.5),
+    "hit_ratio_5": ("hits_5", "requests", 1.0),
+}
+
+
+def classify_movies(series: Series, training: range) -> Ints:
+    """Number every movie by :data:`CLASSES` as ``head``, ``middle`` or ``tail``, [M]."""
+    inside = (series.slot >= training.start) & (series.slot < training.stop)
+    counts = np.bincount(series.movie[inside], series.label[inside], len(series.movie_ids))
+    order = np.argsort(-counts, kind="stable")
+    # What those before a movie got: the one that reaches the share is still needed.
+    before = np.cumsum(counts[order]) - counts[order]
+    classes = np.full(len(counts), CLASSES.index("tail"))
+    classes[order[before < MIDDLE_SHARE * counts.sum()]] = CLASSES.index("middle")
+    classes[order[before < HEAD_SHARE * counts.sum()]] = CLASSES.index("head")
+    return classes
+
+
+def score_slot(
+    predicted: Floats, counts: Floats, requests: float, classes: Ints | None = None
+) -> dict[str, float]:
+    """Score the forecast of one slot over its candidates.
+
+    Parameters
+    ----------
+    predicted
+        [candidates] predicted shares of the slot's requests. They need not add up to 1, and where
+        none is positive the forecast counts as uniform in the cross entropy.
+    counts
+        [candidates] true requests.
+    requests
+        All of the slot's requests, those for other movies included (> 0).
+    classes
+        [candidates] class of each, a number of :data:`CLASSES`: sums of each class are returned, too.
+
+    Returns
+    -------
+    Sums that :func:`summarise` adds up over slots. Movies predicted alike are in no order, so what
+    depends on order is its mean over all orders of such ties (McSherry and Najork 2008, "Computing
+    information retrieval performance measures efficiently in the presence of tied scores").
+    """
+    size = len(counts)
+    errors = predicted - counts / requests
+    losses = _losses(predicted, counts)
+    order = np.argsort(-predicted, kind="stable")
+    ranked = predicted[order]
+    by_rank = _mean_over_ties(ranked, counts[order].astype(np.float64))
+    top = min(TOP, size)
+    discounts = 1 / np.log2(np.arange(top) + 2)
+    best = -np.sort(-counts)[:top]
+    frequent = (counts[order] >= best[-1]).astype(np.float64) if size else np.zeros(0)
+    ideal = float(best @ discounts)
+    scores = {
+        "requests": float(requests),
+        "covered": float(counts.sum()),
+        "candidates": float(size),
+        "log_loss": float(losses.sum()),
+        "squared_error": float(errors @ errors),
+        "absolute_error": float(np.abs(errors).sum()),
+        # Where no candidate is requested no order is better than another.
+        "ndcg_20": float(by_rank[:top] @ discounts) / ideal if ideal > 0 else np.nan,
+        "top_20_accuracy": (float(_mean_over_ties(ranked, frequent)[:top].mean()) if size else np.nan),
+    }
+    for percent in CACHE_PERCENTS:
+        scores[f"hits_{percent}"] = float(by_rank[: _cache_size(size, percent)].sum())
+    if classes is not None:
+        # Chance to be in the cache, those of equal prediction in any order.
+        cached = np.zeros(size)
+        inside = (np.arange(size) < _cache_size(size, CLASS_CACHE_PERCENT)).astype(np.float64)
+        cached[order] = _mean_over_ties(ranked, inside)
+        parts = {
+            "requests": counts,
+            "candidates": np.ones(size),
+            "log_loss": losses,
+            "squared_error": errors**2,
+            "hits": counts * cached,
+        }
+        for part, values in parts.items():
+            sums = np.bincount(classes, values, len(CLASSES))
+            scores |= {f"{part}_{name}": float(sums[at]) for at, name in enumerate(CLASSES)}
+    return scores
+
+
+def _cache_size(candidates: int, percent: int) -> int:
+    """Movies in a cache of this percentage, rounded up."""
+    return -(-candidates * percent // 100)
+
+
+def _losses(predicted: Floats, counts: Floats) -> Floats:
+    """Negative log likelihoods (nats) of the counts under the forecast made into a distribution."""
+    losses = np.zeros(len(counts))
+    if not counts.any():
+        return losses
+    shares = np.maximum(predicted, 0.0)
+    total = shares.sum()
+    uniform = 1 / len(counts)
+    shares = shares / total if total > 0 else np.full(len(counts), uniform)
+    requested = counts > 0
+    mixed = (1 - UNIFORM_SHARE) * shares[requested] + UNIFORM_SHARE * uniform
+    losses[requested] = -counts[requested] * np.log(mixed)
+    return losses
+
+
+def _mean_over_ties(ranked: Floats, values: Floats) -> Floats:
+    """Replace values by rank by the mean over their run of equal predictions, which are in order."""
+    if not len(ranked):
+        return np.zeros(0)
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    sizes = np.diff(starts, append=len(ranked))
+    return np.repeat(np.add.reduceat(values, starts) / sizes, sizes)
+
+
+#: What scripts say of the movies that :func:`score_forecasts` takes as common.
+COMMON_HELP = "score these many most requested movies of the training slots on their own, too"
+
+
+def score_forecasts(
+    series: Series, forecasts: Iterable[Forecast], training: range | None = None, common: int = 0
+) -> pd.DataFrame:
+    """Score forecasts of slots with requests: a row a slot, ``slot`` and what :func:`score_slot` gives.
+
+    With the ``training`` slots, sums of each class of movies are among it; with ``common`` also those of
+    :data:`RATIOS` over that many movies that were requested most in the training slots alone, as
+    ``common_…``: what forecasts that cover no others are compared by.
+    """
+    rows = []
+    top = np.zeros(len(series.movie_ids), dtype=bool)
+    if training is not None:
+        top[series.most_requested(training, common)] = True
+    compared = sorted({part for over, under, _ in RATIOS.values() for part in (over, under)})
+    by_training = None if training is None else classify_movies(series, training)
+    for slot, movies, shares in forecasts:
+        requests = series.requests(np.array([slot]))[0]
+        classes = None
+        if by_training is not None:
+            new = slot - series.first_request[movies] < NEW_SLOTS
+            classes = np.where(new, CLASSES.index("new"), by_training[movies])
+        labels = series.labels(movies, slot)
+        scores = score_slot(shares, labels, requests, classes)
+        if common:
+            inside = top[movies]
+            alone = score_slot(shares[inside], labels[inside], requests)
+            scores |= {f"common_{part}": alone[part] for part in compared}
+        rows.append({"slot": slot, **scores})
+    return pd.DataFrame(rows)
+
+
+def summarise(slots: pd.DataFrame) -> dict[str, float]:
+    """Add up the rows of :func:`score_slot` to the scores, ``requests`` and what share is covered.
+
+    Raises a Fault if no request is of a candidate, which leaves nothing to score.
+    """
+    # A forecast that is no number has no score; a slot without an order to judge has no ndcg_20.
+    sums, means = slots.sum(numeric_only=True, skipna=False), slots.mean(numeric_only=True)
+    if sums["covered"] == 0:
+        raise Fault(
+            f"no movie that was requested before is requested in the {len(slots)} slots with requests"
+            " that the forecasts are to be scored on; use longer slots or another split (slot and"
+            " split in config.yaml)"
+        )
+    summary = {
+        "slots": len(slots),
+        "requests": sums["requests"],
+        "unseen_share": 1 - sums["covered"] / sums["requests"],
+        "covered_share": sums["covered"] / sums["requests"],
+        "cross_entropy": sums["log_loss"] / sums["covered"],
+        "rmse": np.sqrt(sums["squared_error"] / sums["candidates"]),
+        "mae": sums["absolute_error"] / sums["candidates"],
+        "ndcg_20": means["ndcg_20"],
+        "top_20_accuracy": means["top_20_accuracy"],
+        **{f"hit_ratio_{p}": sums[f"hits_{p}"] / sums["requests"] for p in CACHE_PERCENTS},
+    }
+    return {name: float(value) for name, value in summary.items()}
+
+
+def summarise_common(slots: pd.DataFrame) -> dict[str, float]:
+    """Add up the sums over common movies of :func:`score_forecasts` to ``common_<score>``."""
+    sums = slots.sum(numeric_only=True, skipna=False)
+    return {
+        f"common_{score}": float((sums[f"common_{over}"] / sums[f"common_{under}"]) ** power)
+        for score, (over, under, power) in RATIOS.items()
+    }
+
+
+def summarise_classes(slots: pd.DataFrame) -> pd.DataFrame:
+    """Add up the rows of :func:`score_slot` by class of movie.
+
+    Returns
+    -------
+    A row for each of :data:`CLASSES` and ``never``: ``class``, ``request_share`` (of all requests),
+    ``candidate_share`` (of all candidates), and over the class alone ``cross_entropy`` (nats per
+    request), ``rmse``, and ``hit_ratio_5`` (of the cache of all movies); ``cross_entropy_part`` and
+    ``hit_ratio_5_part`` are what the class contributes to the score of all.
+    """
+    sums = slots.sum(numeric_only=True, skipna=False)
+    rows = []
+    for name in CLASSES:
+        requests, candidates = sums[f"requests_{name}"], sums[f"candidates_{name}"]
+        loss, hits = sums[f"log_loss_{name}"], sums[f"hits_{name}"]
+        rows.append(
+            {
+                "class": name,
+                "request_share": requests / sums["requests"],
+                "candidate_share": candidates / sums["candidates"],
+                "cross_entropy": loss / requests if requests else np.nan,
+                "cross_entropy_part": loss / sums["covered"],
+                "rmse": np.sqrt(sums[f"squared_error_{name}"] / candidates) if candidates else np.nan,
+                "hit_ratio_5": hits / requests if requests else np.nan,
+                "hit_ratio_5_part": hits / sums["requests"],
+            }
+        )
+    never = {"class": "never", "request_share": 1 - sums["covered"] / sums["requests"]}
+    return pd.DataFrame([*rows, {**never, "candidate_share": 0.0, "hit_ratio_5_part": 0.0}])
+
+
+def score_ratio(
+    slots: Sequence[pd.DataFrame],
+    reference: pd.DataFrame,
+    score: str = "cross_entropy",
+    draws: int = 1000,
+    seed: int = 0,
+    common: bool = False,
+) -> tuple[float, float, float]:
+    """Ratio of a forecast's score to a reference's, with its 95 % paired bootstrap interval.
+
+    Parameters
+    ----------
+    slots
+        Rows of :func:`score_slot` of each seed of a forecast, over the same slots; of the seeds' scores
+        the mean is taken.
+    reference
+        Rows of the forecast to compare with, over the same slots.
+    score
+        A name of :data:`RATIOS`.
+    draws
+        How often slots are drawn with replacement, the same for both (Efron and Tibshirani 1993).
+    common
+        Compare over the common movies of :func:`score_forecasts` alone.
+
+    Returns
+    -------
+    The ratio and the 2.5 % and 97.5 % points.
+    """
+    over, under, power = RATIOS[score]
+    if common:
+        over, under = f"common_{over}", f"common_{under}"
+    drawn = bootstrap.drawn_slots(len(reference), draws, seed)
+
+    def scores(table: pd.DataFrame) -> Floats:
+        sums = drawn @ table[[over, under]].to_numpy(dtype=np.float64)
+        return (sums[:, 0] / np.maximum(sums[:, 1], 1e-300)) ** power
+
+    means, rival = np.mean([scores(table) for table in slots], axis=0), scores(reference)
+    # Where both are 0, as a loss is with one candidate in each slot, neither is better.
+    ratios = np.where((means == 0) & (rival == 0), 1.0, means / np.maximum(rival, 1e-300))
+    return float(ratios[0]), *bootstrap.interval(ratios[1:])

@@ -1,0 +1,98 @@
+"""The benchmark's programs make the same tables as our scripts, and its check sees what differs."""
+
+import importlib
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from workdir import ROOT
+
+sys.path.append(str(ROOT / "benchmarks"))
+agreement = importlib.import_module("agreement")
+bench_data = importlib.import_module("bench_data")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("archive") / "small.zip"
+    size = ["--ratings", "20000", "--users", "400", "--movies", "300"]
+    bench_data.measure([sys.executable, ROOT / "scripts/simulate_archive.py", *size, "--output", path])
+    return path
+
+
+@pytest.fixture(scope="module")
+def ours(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ours")
+    usage = bench_data.measure(*bench_data.our_commands(archive, "day", folder).values())
+    assert usage.wall > 0
+    assert usage.cpu > 0
+    assert 30 < usage.peak < 2_000
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pandas_tables(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pandas")
+    bench_data.measure(bench_data.peer_command("pandas", archive, "day", folder))
+    return folder
+
+
+@pytest.mark.parametrize("peer", bench_data.PEERS)
+def test_a_peer_makes_the_same_tables(peer: str, archive: Path, ours: Path, tmp_path: Path) -> None:
+    pytest.importorskip(peer, reason=f"{peer} is installed by `make bench-data`")
+    bench_data.measure(bench_data.peer_command(peer, archive, "day", tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}.parquet" for name in ("joined", "sorted", "series")
+    }
+    assert agreement.differences(ours, tmp_path) == []
+
+
+def change(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def changed(table: pd.DataFrame) -> pd.DataFrame:
+        table.loc[row, column] = value
+        return table
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "told"),
+    [
+        ("joined", change("rating", 7, 9.5), "joined: rows differ"),
+        ("joined", lambda table: table.iloc[1:], "joined: rows differ"),
+        ("sorted", change("label", 5, 77), "sorted: label differs"),
+        ("sorted", change("label_n", 5, 0.5), "sorted: label_n differs"),
+        ("sorted", lambda table: table.iloc[::-1], "sorted: slot differs"),
+        ("sorted", lambda table: table.iloc[1:], "sorted: .* rows"),
+        ("series", change("label_n", 3, 0.9), "windows: values . before the target differ"),
+        ("series", lambda table: table.iloc[::-1], "windows: targets differ"),
+        ("series", lambda table: table.sort_values("slot"), "windows: .* and .*"),
+    ],
+)
+def test_the_check_sees_a_difference(
+    name: str,
+    edit: Callable[[pd.DataFrame], pd.DataFrame],
+    told: str,
+    ours: Path,
+    pandas_tables: Path,
+    tmp_path: Path,
+) -> None:
+    for made in pandas_tables.iterdir():
+        shutil.copy2(made, tmp_path)
+    path = tmp_path / f"{name}.parquet"
+    edit(pd.read_parquet(path)).to_parquet(path, index=False)
+    found = agreement.differences(ours, tmp_path)
+    assert any(re.fullmatch(told, line) for line in found), found
+
+
+def test_the_order_of_joined_rows_is_free(ours: Path, pandas_tables: Path, tmp_path: Path) -> None:
+    for made in pandas_tables.iterdir():
+        shutil.copy2(made, tmp_path)
+    path = tmp_path / "joined.parquet"
+    pd.read_parquet(path).sample(frac=1, random_state=1).to_parquet(path, index=False)
+    assert agreement.differences(ours, tmp_path) == []

@@ -1,0 +1,118 @@
+"""The leaderboard: ratios to the best naive forecast and to the mix, classes of movies, and folds."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from compare_models import compare_by_class, compare_models
+from popularity.forecasters import baselines
+from popularity.scoring.scores import (
+    CLASSES,
+    RATIOS,
+    score_forecasts,
+    score_ratio,
+    summarise,
+    summarise_classes,
+)
+from popularity.series import Series, split_slots
+from small_logs import random_log, series_of
+
+SERIES = series_of(random_log(80, movies=30, seed=4))
+MIX = {"method": "ewma_mix", "short": [2], "long": [20], "weights": [0.5]}
+SPECS = {
+    "ewma_mix": MIX,
+    "lfu": {"method": "all_time_count"},
+    "last_value": {"method": "last_value"},
+    "knows": {"method": "oracle"},
+}
+
+
+def tuned(series: Series, spec: dict[str, Any], slots: range) -> baselines.Forecaster:
+    return baselines.build_baseline(series, spec, baselines.tune_baseline(series, spec, slots))
+
+
+def scored(series: Series, fold: int = 0, names: tuple[str, ...] = tuple(SPECS)) -> pd.DataFrame:
+    """Scores of baselines, and of a network with two seeds that is the mix a bit changed."""
+    parts = split_slots(series, {"validation": 0.15, "test": 0.15, "fold": fold})
+    tables = []
+    for part in ("validation", "test"):
+        slots = series.requested_slots(parts[part])
+        for name in names:
+            forecaster = tuned(series, SPECS[name], parts["validation"])
+            kind = "reference" if name == "knows" else "naive"
+            table = score_forecasts(
+                series, baselines.forecast_slots(forecaster, series, slots), parts["training"]
+            )
+            tables.append(table.assign(name=name, kind=kind, seed=0, split=part))
+        for seed in (1, 2):
+            mix = tuned(series, MIX, parts["validation"])
+            draw = np.random.default_rng(seed)
+            forecasts = [
+                (slot, movies, shares * draw.uniform(0.5, 1.5, len(shares)))
+                for slot, movies, shares in baselines.forecast_slots(mix, series, slots)
+            ]
+            table = score_forecasts(series, forecasts, parts["training"])
+            tables.append(table.assign(name="net", kind="network", seed=seed, split=part))
+    return pd.concat(tables)
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    return scored(SERIES)
+
+
+def of(rows: pd.DataFrame, name: str) -> list[pd.DataFrame]:
+    tested = rows[(rows["name"] == name) & (rows["split"] == "test")]
+    return [table for _, table in tested.groupby("seed")]
+
+
+def test_ratios_are_to_the_best_naive_forecast_and_to_the_mix(rows: pd.DataFrame) -> None:
+    board = compare_models(rows).set_index("name")
+    validation = board.loc[board["kind"] == "naive", "validation_cross_entropy"]
+    best = validation.idxmin()
+    for suffix, rival in (("", best), ("_to_mix", "ewma_mix")):
+        for score in RATIOS:
+            column = f"{score}_ratio{suffix}"
+            bounds = [f"{column}_low", f"{column}_high"]
+            if column == "cross_entropy_ratio":
+                bounds = ["ratio_low", "ratio_high"]
+            for name in board.index:
+                expected = score_ratio(of(rows, name), of(rows, rival)[0], score)
+                assert tuple(board.loc[name, [column, *bounds]]) == pytest.approx(expected)
+            assert tuple(board.loc[rival, [column, *bounds]]) == (1, 1, 1)
+    assert board.loc["net", "cross_entropy_ratio_to_mix"] > 1
+    assert board.index[-1] == "knows"
+
+
+def test_without_a_mix_there_is_no_ratio_to_it() -> None:
+    board = compare_models(scored(SERIES, names=("lfu", "last_value")))
+    assert board.filter(like="_to_mix").isna().all(axis=None)
+    assert board["cross_entropy_ratio"].notna().all()
+
+
+def test_a_leaderboard_of_several_folds_is_of_all_their_test_slots(rows: pd.DataFrame) -> None:
+    both = pd.concat([rows, scored(SERIES, fold=1), scored(SERIES, fold=2)])
+    board = compare_models(both).set_index("name")
+    for name in SPECS:
+        (table,) = of(both, name)
+        assert table["slot"].is_unique
+        assert len(table) > 2.5 * len(of(rows, name)[0])
+        assert board.loc[name, "rmse"] == pytest.approx(summarise(table)["rmse"])
+    assert board.loc["net", "seeds"] == 2
+
+
+def test_scores_by_class_are_means_over_seeds(rows: pd.DataFrame) -> None:
+    without = rows[rows["name"] != "lfu"]
+    # A forecaster whose scores know no classes.
+    plain = rows[rows["name"] == "lfu"].drop(columns=[f"requests_{name}" for name in CLASSES])
+    table = compare_by_class(pd.concat([without, plain])).set_index(["name", "class"])
+    assert set(table.index.get_level_values("name")) == {"ewma_mix", "last_value", "knows", "net"}
+    seeds = [summarise_classes(seed).set_index("class") for seed in of(rows, "net")]
+    for name in CLASSES:
+        for score in ("cross_entropy", "rmse", "hit_ratio_5", "request_share"):
+            expected = np.mean([seed.loc[name, score] for seed in seeds])
+            assert table.loc[("net", name), score] == pytest.approx(expected)
+    assert table.loc[("net", "never"), "request_share"] > 0
+    assert table.loc["knows", "rmse"].dropna().tolist() == pytest.approx([0] * len(CLASSES))

@@ -1,0 +1,557 @@
+"""The programs from training to forecast, on a small log: what they write and how they fail."""
+
+import json
+import math
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import compare_models
+import forecast_next_slot
+from popularity import tables
+from popularity.forecasters.network import networks
+from popularity.scoring import intervals
+from popularity.scoring.scores import RATIOS, SCORES
+from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of, write_sequences
+
+SCRIPTS = Path(compare_models.__file__).parent
+LOG = random_log(60, movies=25, seed=5)
+LAST = int(LOG["slot"].max())
+SPLIT = {"validation": 0.15, "test": 0.15}
+LENGTH = round(0.15 * (LAST - FIRST_SLOT + 1))
+TESTED = range(LAST - LENGTH + 1, LAST + 1)
+VALIDATED = range(TESTED.start - LENGTH, TESTED.start)
+COUNTS = LOG[LOG["slot"] < VALIDATED.start].groupby("movieId")["label"].sum()
+#: The most requested movies of the training slots.
+TOP = sorted(COUNTS.sort_values(ascending=False, kind="stable").index[:8].tolist())
+BASELINES = {
+    "all_zero": {"method": "all_zero"},
+    "average": {"method": "ewma", "half_lives": [1, 4, 16, 64]},
+    "count": {"method": "all_time_count"},
+    "knows_all": {"method": "oracle"},
+}
+COMMON = {
+    "slot": "day",
+    "split": SPLIT,
+    "gaps": "calendar",
+    "input": "movie",
+    "output": "last_step",
+    "bidirectional": False,
+    "layer_normalization": False,
+    "convolution": None,
+    "dropout": 0.1,
+    "optimizer": "adam",
+    "learning_rate": 0.01,
+    "weight_decay": None,
+    "schedule": "constant",
+    "clipnorm": 1.0,
+    "ema_momentum": 0.9,
+    "batch_size": 64,
+    "patience": None,
+    "score_at_epochs": [],
+    "offset_grid": None,
+    "sampled_movies": 5,
+    "epoch_slots": None,
+    "training_windows": 200,
+}
+MODELS: dict[str, dict[str, Any]] = {
+    "soft": {
+        "cell": "gru",
+        "layers": [4],
+        "dense_units": 4,
+        "features": ["log_count", "ewma_3", "mean_rating", "log_release_age", "calendar"],
+        "offset": "ewma",
+        "offset_grid": BASELINES["average"],
+        "loss": "softmax_cross_entropy",
+        "epochs": 3,
+        "window": 4,
+    },
+    "course": {
+        "cell": "none",
+        "layers": [4],
+        "dense_units": 0,
+        "features": ["label_n"],
+        "offset": "none",
+        "loss": "mae",
+        "epochs": 5,
+        "window": 3,
+    },
+    "joint": {
+        "input": "all_movies",
+        "top_movies": 8,
+        "output": "every_step",
+        "cell": "none",
+        "layers": [4],
+        "dense_units": 4,
+        "features": ["log_share", "log_age"],
+        "offset": "ewma",
+        "offset_grid": BASELINES["average"],
+        "loss": "categorical_cross_entropy",
+        "score_at_epochs": [1, 3],
+        "epochs": 3,
+        "window": 3,
+    },
+}
+#: The model that is read at two epochs, and its rows.
+JOINT = ["joint", "joint_1", "joint_3"]
+RUNS = [("course", 1), ("joint", 1), ("soft", 1), ("soft", 2)]
+
+
+def call(script: str, *arguments: object) -> None:
+    """Run a script in this process, as one that has imported Keras already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+
+
+def command(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, str(SCRIPTS / f"{script}.py"), *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+
+
+def training(folder: Path, name: str, seed: int, out: Path) -> list[object]:
+    settings = {**COMMON, **MODELS[name]}
+    options: list[object] = ["--sequences", folder / f"{settings['window']}.parquet"]
+    options += ["--movies", folder / "movies.parquet"]
+    options += ["--name", name, "--settings", json.dumps(settings), "--seed", seed, "--threads", 1]
+    options += ["--model", out / "model.keras", "--history", out / "history.csv"]
+    options += ["--resolved", out / "settings.json", "--record", out / "run.json"]
+    return [*options, "--snapshots", out / "snapshots.npz"]
+
+
+def forecasting(folder: Path, out: Path, runs: list[tuple[str, int]] = RUNS) -> list[object]:
+    models = [folder / name / str(seed) for name, seed in runs]
+    options: list[object] = ["--movies", folder / "movies.parquet", "--forecast", out]
+    options += ["--sequences", *(folder / f"{MODELS[name]['window']}.parquet" for name, _ in runs)]
+    options += ["--models", *(path / "model.keras" for path in models)]
+    options += ["--resolved", *(path / "settings.json" for path in models)]
+    options += ["--scores", *(path / "scores.parquet" for path in models)]
+    return [*options, "--metrics", *(path / "metrics.json" for path in models)]
+
+
+pytestmark = pytest.mark.usefixtures("small_chunks")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything that the programs make of the log."""
+    folder = tmp_path_factory.mktemp("results")
+    tables.write(folder / "movies.parquet", catalogue_of(LOG))
+    for window in (3, 4):
+        write_sequences(folder / f"{window}.parquet", LOG, window)
+    for name, seed in RUNS:
+        out = folder / name / str(seed)
+        call("train_model", *training(folder, name, seed, out))
+        options = ["--sequences", folder / f"{MODELS[name]['window']}.parquet"]
+        options += ["--movies", folder / "movies.parquet", "--model", out / "model.keras"]
+        options += ["--resolved", out / "settings.json", "--predictions", out / "predictions.parquet"]
+        options += ["--scores", out / "scores.parquet", "--metrics", out / "metrics.json"]
+        options += ["--snapshots", out / "snapshots.npz", "--common", 8]
+        call("evaluate_model", *options)
+    options = ["--sequences", folder / "4.parquet", "--baselines", json.dumps(BASELINES)]
+    options += ["--split", json.dumps(SPLIT), "--scores", folder / "scores.parquet", "--common", 8]
+    call("evaluate_baselines", *options, "--metrics", folder / "metrics.json")
+    scores = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
+    options = ["--scores", folder / "scores.parquet", *scores]
+    options += ["--leaderboard", folder / "leaderboard.csv", "--by-class", folder / "by_class.csv"]
+    call("compare_models", *options)
+    call("forecast_next_slot", *forecasting(folder, folder / "forecast.csv"))
+    return folder
+
+
+def metrics(folder: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
+    return json.loads((folder / name / str(seed) / "metrics.json").read_text())
+
+
+def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
+    for name, seed in RUNS:
+        history = pd.read_csv(folder / name / str(seed) / "history.csv")
+        columns = ["epoch", "loss", "val_loss", "val_cross_entropy", "val_rmse", "seconds"]
+        assert history.columns.tolist() == columns
+        assert history["epoch"].tolist() == list(range(1, MODELS[name]["epochs"] + 1))
+        settings = json.loads((folder / name / str(seed) / "settings.json").read_text())
+        model = networks.load_network(folder / name / str(seed) / "model.keras")
+        tuned = json.loads((folder / "metrics.json").read_text())["average"]["half_life"]
+        covered = {"covered_movies": TOP} if name == "joint" else {}
+        assert settings == {
+            **COMMON,
+            **MODELS[name],
+            "name": name,
+            "seed": seed,
+            "validated_to": VALIDATED.stop - 1,
+            "offset_weights": None if name == "course" else {"half_lives": [tuned], "weights": [1.0]},
+            **covered,
+            "best_epoch": history["val_loss"].idxmin() + 1,
+            "parameters": sum(weight.size for weight in model.get_weights()),
+        }
+        assert networks.load_settings(folder / name / str(seed) / "model.keras") == settings
+        record = json.loads((folder / name / str(seed) / "run.json").read_text())
+        assert record["settings"] == settings
+        read = dict(networks.snapshots(folder / name / str(seed) / "snapshots.npz"))
+        assert list(read) == MODELS[name].get("score_at_epochs", [])
+    # Of the last epoch, where training does not stop early.
+    assert all(map(np.array_equal, read_at_end(folder), last_weights(folder)))
+
+
+def read_at_end(folder: Path) -> list[np.ndarray]:
+    return dict(networks.snapshots(folder / "joint" / "1" / "snapshots.npz"))[3]
+
+
+def last_weights(folder: Path) -> list[np.ndarray]:
+    return networks.load_network(folder / "joint" / "1" / "model.keras").get_weights()
+
+
+def test_another_process_trains_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    ended = command("train_model", *training(folder, "soft", 1, tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    assert "soft: epoch 3 of 3, loss " in ended.stderr
+    paths = [tmp_path, folder / "soft" / "1", folder / "soft" / "2"]
+    again, one, other = (networks.load_network(path / "model.keras").get_weights() for path in paths)
+    assert all(map(np.array_equal, again, one))
+    assert not all(map(np.array_equal, again, other))
+    history = [pd.read_csv(path / "history.csv").drop(columns="seconds") for path in paths]
+    assert history[0].equals(history[1])
+
+
+@pytest.mark.parametrize(("name", "seed"), RUNS)
+def test_predictions_are_of_every_candidate_of_the_test_slots(folder: Path, name: str, seed: int) -> None:
+    table = pq.read_table(folder / name / str(seed) / "predictions.parquet")
+    assert table.schema == tables.PREDICTIONS
+    rows = table.to_pandas()
+    requests = LOG.groupby("slot")["label"].sum()
+    tested = [slot for slot in requests.index if slot in TESTED]
+    first = LOG.groupby("movieId")["slot"].min()
+    if name == "joint":
+        first = first[TOP]
+    expected = [(slot, movie) for slot in tested for movie in first.index[first < slot]]
+    assert list(zip(rows["slot"], rows["movieId"], strict=True)) == expected
+    counts = LOG.set_index(["slot", "movieId"])["label"].reindex(expected, fill_value=0)
+    assert rows["label_n"].tolist() == (counts / requests[rows["slot"]].to_numpy()).tolist()
+    if name == "soft":
+        assert rows.groupby("slot")["predicted"].sum().tolist() == pytest.approx(
+            [1] * len(tested), abs=1e-9
+        )
+
+
+def rescored(rows: pd.DataFrame) -> dict[str, float]:
+    """Scores of predictions from their definitions, in pandas."""
+    requests = LOG.groupby("slot")["label"].sum()
+    rows = rows.assign(count=(rows["label_n"] * rows["slot"].map(requests)).round())
+    by_slot = rows.groupby("slot")
+    positive = rows["predicted"].clip(lower=0)
+    even = 1 / by_slot["movieId"].transform("size")
+    # Where nothing positive is predicted, all movies are as likely.
+    share = (positive / positive.groupby(rows["slot"]).transform("sum")).fillna(even)
+    q = 0.999 * share + 0.001 * even
+    error = rows["predicted"] - rows["label_n"]
+    tested = requests[rows["slot"].unique()].sum()
+    scores = {
+        "cross_entropy": -(rows["count"] * np.log(q)).sum() / rows["count"].sum(),
+        "rmse": math.sqrt((error**2).mean()),
+        "mae": error.abs().mean(),
+        "unseen_share": 1 - rows["count"].sum() / tested,
+    }
+    ranked = rows.sort_values("predicted", ascending=False, kind="stable")
+    for percent in (1, 5, 10):
+        hits = sum(
+            group["count"].head(math.ceil(percent * len(group) / 100)).sum()
+            for _, group in ranked.groupby("slot")
+        )
+        scores[f"hit_ratio_{percent}"] = hits / tested
+    gains, named = [], []
+    for _, group in ranked.groupby("slot"):
+        true = group["count"].sort_values(ascending=False).to_numpy()[:20]
+        discounts = 1 / np.log2(np.arange(2, len(true) + 2))
+        gains.append(group["count"].to_numpy()[:20] @ discounts / (true @ discounts))
+        named.append((group["count"].head(20) >= true[-1]).mean())
+    return scores | {"ndcg_20": np.mean(gains), "top_20_accuracy": np.mean(named)}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_scores_are_those_of_the_predictions(folder: Path, seed: int) -> None:
+    rows = pd.read_parquet(folder / "soft" / str(seed) / "predictions.parquet")
+    # No equal predictions, so that there is one order alone to score.
+    assert not rows.duplicated(["slot", "predicted"]).any()
+    tested = metrics(folder, "soft", seed)["test"]
+    for score, value in rescored(rows).items():
+        assert tested[score] == pytest.approx(value, rel=1e-9), score
+    assert tested["slots"] == rows["slot"].nunique()
+
+
+def test_errors_of_predicted_shares_are_those_of_the_predictions(folder: Path) -> None:
+    again = rescored(pd.read_parquet(folder / "course" / "1" / "predictions.parquet"))
+    tested = metrics(folder, "course", 1)["test"]
+    for score in ("cross_entropy", "rmse", "mae", "unseen_share"):
+        assert tested[score] == pytest.approx(again[score], rel=1e-9)
+
+
+def test_scores_have_a_row_for_each_slot_and_part(folder: Path) -> None:
+    requests = LOG.groupby("slot")["label"].sum()
+    parts = {"test": TESTED, "validation": VALIDATED}
+    tables_of = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
+    for path in [*tables_of, folder / "scores.parquet"]:
+        for (_, _, part), rows in pd.read_parquet(path).groupby(["name", "seed", "split"]):
+            assert rows["slot"].tolist() == [slot for slot in requests.index if slot in parts[part]]
+            assert rows["requests"].tolist() == requests[rows["slot"]].tolist()
+
+
+def test_baselines_are_scored_beside_each_other(folder: Path) -> None:
+    found = json.loads((folder / "metrics.json").read_text())
+    assert {name: entry["kind"] for name, entry in found.items()} == {
+        "all_zero": "naive",
+        "average": "naive",
+        "count": "naive",
+        "knows_all": "reference",
+    }
+    assert found["average"]["half_life"] in BASELINES["average"]["half_lives"]
+    tested = {name: entry["test"] for name, entry in found.items()}
+    assert tested["knows_all"]["rmse"] == tested["knows_all"]["mae"] == 0
+    assert tested["knows_all"]["ndcg_20"] == pytest.approx(1)
+    predictions = pd.read_parquet(folder / "soft" / "1" / "predictions.parquet")
+    assert tested["all_zero"]["mae"] == pytest.approx(predictions["label_n"].mean())
+
+
+def test_leaderboard_has_a_row_for_each_model_and_baseline_the_best_first(folder: Path) -> None:
+    board = pd.read_csv(folder / "leaderboard.csv")
+    assert board.columns.tolist() == [
+        *("name", "kind", "seeds"),
+        *SCORES,
+        *(f"{score}_std" for score in SCORES),
+        *("validation_cross_entropy", "covered_share"),
+        *(f"common_{score}" for score in RATIOS),
+        *("cross_entropy_ratio", "ratio_low", "ratio_high"),
+        *(f"{score}_ratio{end}" for score in list(RATIOS)[1:] for end in ("", "_low", "_high")),
+        *(f"{score}_ratio_to_mix{end}" for score in RATIOS for end in ("", "_low", "_high")),
+    ]
+    assert sorted(board["name"]) == sorted([*BASELINES, *MODELS, *JOINT[1:]])
+    # First those that cover all movies, then those of fewer, references last.
+    assert set(board["name"].iloc[5:8]) == set(JOINT)
+    assert board["name"].iloc[-1] == "knows_all"
+    for group in (board.iloc[:5], board.iloc[5:8]):
+        assert group["cross_entropy"].is_monotonic_increasing
+    board = board.set_index("name")
+    requests = LOG[LOG["slot"].isin(TESTED)].groupby("movieId")["label"].sum()
+    share = requests.reindex(TOP, fill_value=0).sum() / requests.sum()
+    assert board.loc[JOINT, "covered_share"].tolist() == pytest.approx([share] * 3)
+    assert board["covered_share"].drop(JOINT).nunique() == 1
+    assert 0 < share < board.loc["soft", "covered_share"]
+    assert board["kind"].to_dict() == {
+        **dict.fromkeys(("all_zero", "average", "count"), "naive"),
+        **dict.fromkeys([*MODELS, *JOINT], "network"),
+        "knows_all": "reference",
+    }
+    assert board["seeds"].to_dict() == {**dict.fromkeys([*BASELINES, "course", *JOINT], 1), "soft": 2}
+
+
+def test_leaderboard_gives_mean_and_spread_over_seeds(folder: Path) -> None:
+    board = pd.read_csv(folder / "leaderboard.csv").set_index("name")
+    first, second = (metrics(folder, "soft", seed) for seed in (1, 2))
+    for score in SCORES:
+        values = [first["test"][score], second["test"][score]]
+        assert board.loc["soft", score] == pytest.approx(np.mean(values))
+        assert board.loc["soft", f"{score}_std"] == pytest.approx(np.std(values, ddof=1))
+        assert board.loc["course", score] == pytest.approx(metrics(folder, "course", 1)["test"][score])
+        assert math.isnan(board.loc["course", f"{score}_std"])
+    validation = [run["validation"]["cross_entropy"] for run in (first, second)]
+    assert board.loc["soft", "validation_cross_entropy"] == pytest.approx(np.mean(validation))
+    naive = board[board["kind"] == "naive"]
+    best = naive["validation_cross_entropy"].idxmin()
+    assert board.loc[best, ["cross_entropy_ratio", "ratio_low", "ratio_high"]].tolist() == [1, 1, 1]
+    ratio = board["cross_entropy"] / board.loc[best, "cross_entropy"]
+    # Models of fewer movies are compared over these alone.
+    common = board["common_cross_entropy"] / board.loc[best, "common_cross_entropy"]
+    ratio[JOINT] = common[JOINT]
+    assert board["cross_entropy_ratio"].tolist() == pytest.approx(ratio.tolist())
+    assert (board["ratio_low"] <= board["cross_entropy_ratio"]).all()
+    assert (board["ratio_high"] >= board["cross_entropy_ratio"]).all()
+
+
+def made_up(
+    name: str, kind: str, validation: list[float], test: list[float], seed: int = 0
+) -> pd.DataFrame:
+    """Scores of a forecaster whose losses in single slots are given."""
+    losses = np.array([*validation, *test])
+    sums = dict.fromkeys(("requests", "covered", "candidates"), 1.0)
+    parts = ["validation"] * len(validation) + ["test"] * len(test)
+    rows = pd.DataFrame({"slot": np.arange(len(losses)), "log_loss": losses, "split": parts})
+    zeros = ["squared_error", "absolute_error", "ndcg_20", "top_20_accuracy"]
+    zeros += ["hits_1", "hits_5", "hits_10"]
+    return rows.assign(**sums, **dict.fromkeys(zeros, 0.0), name=name, kind=kind, seed=seed)
+
+
+def test_models_are_compared_with_the_naive_forecast_that_validates_best() -> None:
+    rows = [made_up("a", "naive", [2, 2], [6, 6]), made_up("b", "naive", [3, 3], [1, 1])]
+    rows += [made_up("net", "network", [1, 1], [3, 3], 1), made_up("net", "network", [1, 1], [4, 4], 2)]
+    rows += [made_up("all", "reference", [0, 0], [0.5, 0.5])]
+    board = compare_models.compare_models(pd.concat(rows[::-1])).set_index("name")
+    assert board["cross_entropy"].to_dict() == {"b": 1, "net": 3.5, "a": 6, "all": 0.5}
+    assert board.index.tolist() == ["b", "net", "a", "all"]
+    assert board["cross_entropy_ratio"].tolist() == pytest.approx([1 / 6, 3.5 / 6, 1, 0.5 / 6])
+    assert board["validation_cross_entropy"].tolist() == [3, 1, 2, 0]
+
+
+def test_the_best_model_is_chosen_by_validation_over_its_seeds() -> None:
+    rows = [made_up("lucky", "network", [1, 1], [9, 9], 1), made_up("lucky", "network", [9, 9], [1, 1], 2)]
+    rows += [made_up("good", "network", [3, 3], [5, 5], 1), made_up("good", "network", [4, 4], [5, 5], 2)]
+    rows += [made_up("late", "network", [6, 6], [0, 0], 1), made_up("late", "network", [6, 6], [0, 0], 2)]
+    assert forecast_next_slot.best_model(pd.concat(rows), ["lucky", "good", "late"]) == "good"
+
+
+def test_the_best_model_is_one_there_is_and_covers_all_movies() -> None:
+    rows = [made_up("good", "network", [3, 3], [5, 5]), made_up("bad", "network", [4, 4], [1, 1])]
+    rows += [made_up("good_1", "network", [1, 1], [5, 5])]
+    rows += [made_up("few", "network", [0.5, 0.5], [5, 5]).assign(covered=0.9)]
+    assert forecast_next_slot.best_model(pd.concat(rows), ["good", "bad", "few"]) == "good"
+    assert forecast_next_slot.best_model(pd.concat(rows), ["few"]) == "few"
+
+
+def test_earlier_epochs_are_scored_as_models_of_their_own(folder: Path) -> None:
+    scored = pd.read_parquet(folder / "joint" / "1" / "scores.parquet").groupby("name")
+    assert set(scored.groups) == {"joint", "joint_1", "joint_3"}
+    last, first, third = (
+        scored.get_group(name).drop(columns="name").reset_index(drop=True)
+        for name in ("joint", "joint_1", "joint_3")
+    )
+    pd.testing.assert_frame_equal(last, third)
+    assert not np.allclose(last["log_loss"], first["log_loss"])
+    assert last["slot"].equals(first["slot"])
+
+
+def test_forecast_ranks_every_movie_for_the_slot_after_the_log(folder: Path) -> None:
+    forecast = pd.read_csv(folder / "forecast.csv")
+    columns = ["rank", "movieId", "title", "genres", "predicted_share", "expected_requests"]
+    columns += ["requests_low", "requests_high", "last_share", "last_share_2", "last_share_3"]
+    assert forecast.columns.tolist() == [*columns, "slot", "slot_start", "model"]
+    assert sorted(forecast["movieId"]) == sorted(set(LOG["movieId"]))
+    assert forecast["rank"].tolist() == list(range(1, len(forecast) + 1))
+    assert forecast["predicted_share"].is_monotonic_decreasing
+    assert forecast["predicted_share"].sum() == pytest.approx(1)
+    assert forecast["title"].tolist() == [f"Movie {movie}" for movie in forecast["movieId"]]
+    assert set(forecast["genres"]) == {"Drama"}
+    assert set(forecast["slot"]) == {LAST + 1}
+    # Slot k of days is the k-th day since 1970, the first being 1.
+    assert set(forecast["slot_start"]) == {str(np.datetime64("1970-01-01T00:00:00") + LAST * 86_400)}
+    for back, column in enumerate(("last_share", "last_share_2", "last_share_3")):
+        last = LOG[LOG["slot"] == LAST - back].set_index("movieId")["label"]
+        shares = last.reindex(forecast["movieId"], fill_value=0) / (last.sum() or np.nan)
+        assert forecast[column].tolist() == pytest.approx(shares.tolist(), nan_ok=True)
+    validation = {name: metrics(folder, name, 1)["validation"]["cross_entropy"] for name in MODELS}
+    assert validation["soft"] < validation["course"]
+    assert set(forecast["model"]) == {"soft"}
+
+
+def test_forecast_of_a_model_by_name_is_the_mean_of_its_seeds(folder: Path, tmp_path: Path) -> None:
+    shares = {}
+    for seeds in ([1], [2], [1, 2]):
+        runs = [("soft", seed) for seed in seeds]
+        options = forecasting(folder, tmp_path / "forecast.csv", [*runs, ("course", 1)])
+        call("forecast_next_slot", *options, "--model", "soft")
+        forecast = pd.read_csv(tmp_path / "forecast.csv").set_index("movieId").sort_index()
+        shares[tuple(seeds)] = forecast["predicted_share"]
+    mean = np.sqrt(shares[1,] * shares[2,])
+    assert shares[1, 2].tolist() == pytest.approx((mean / mean.sum()).tolist())
+    call("forecast_next_slot", *forecasting(folder, tmp_path / "forecast.csv"), "--model", "course")
+    assert set(pd.read_csv(tmp_path / "forecast.csv")["model"]) == {"course"}
+
+
+def test_forecast_tells_the_requests_to_expect_and_how_sure_they_are(folder: Path, tmp_path: Path) -> None:
+    forecast = pd.read_csv(folder / "forecast.csv")
+    checks = [metrics(folder, "soft", seed)["intervals"] for seed in (1, 2)]
+    totals = intervals.known_totals(series_of(LOG))
+    total = intervals.expected_totals(totals, checks[0]["total_half_life"])[-1]
+    assert forecast["expected_requests"].tolist() == pytest.approx(
+        (total * forecast["predicted_share"]).tolist()
+    )
+    dispersion = np.mean([check["dispersion"] for check in checks])
+    low, high = intervals.bounds(forecast["expected_requests"].to_numpy(), dispersion, 0.8)
+    assert forecast["requests_low"].tolist() == low.tolist()
+    assert forecast["requests_high"].tolist() == high.tolist()
+    assert (forecast["requests_high"] > forecast["requests_low"]).any()
+    for check in checks:
+        assert check["interval"] == 0.8
+        assert 0 < check["pairs_expected_1"] < check["pairs"]
+        assert 0.5 < check["coverage_expected_1"] <= 1
+        assert check["expected_coverage"] >= 0.8
+
+
+def test_further_slots_are_forecast_from_drawn_futures(folder: Path, tmp_path: Path) -> None:
+    options = [*forecasting(folder, tmp_path / "forecast.csv"), "--slots", 3, "--futures", 4]
+    call("forecast_next_slot", *options)
+    several = pd.read_csv(tmp_path / "forecast.csv")
+    call("forecast_next_slot", *options[:-4], "--forecast", tmp_path / "one.csv")
+    one = pd.read_csv(tmp_path / "one.csv")
+    assert several["slot"].unique().tolist() == [LAST + 1, LAST + 2, LAST + 3]
+    pd.testing.assert_frame_equal(several[several["slot"] == LAST + 1], one)
+    for _, rows in several.groupby("slot"):
+        assert rows["rank"].tolist() == list(range(1, len(one) + 1))
+        assert rows["predicted_share"].sum() == pytest.approx(1)
+        assert sorted(rows["movieId"]) == sorted(one["movieId"])
+
+
+def test_an_unknown_model_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    options = [*forecasting(folder, tmp_path / "forecast.csv"), "--model", "lstn"]
+    ended = command("forecast_next_slot", *options)
+    assert ended.returncode == 1
+    # TensorFlow says what it likes before.
+    line = ended.stderr.splitlines()[-1]
+    assert line == "error: forecast.model in config.yaml: no model is named lstn"
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_too_short_to_split_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    write_sequences(tmp_path / "sequences.parquet", log_of((1, 7, 1), (2, 7, 1), (3, 7, 1)), 1)
+    options = ["--baselines", json.dumps(BASELINES), "--split", json.dumps(SPLIT)]
+    options += ["--scores", tmp_path / "scores.parquet", "--metrics", tmp_path / "metrics.json"]
+    ended = command("evaluate_baselines", "--sequences", tmp_path / "sequences.parquet", *options)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "error: the log has 3 slots, and no request in the 0 of them that are validation slots; use "
+        "shorter slots or another split (slot and split in config.yaml)\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["sequences.parquet"]
+
+
+def test_a_model_without_windows_to_learn_from_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    # Every slot has a new movie, so there is no candidate with a request.
+    new = log_of(*((slot, slot, 1) for slot in range(1, 21)))
+    write_sequences(tmp_path / "4.parquet", new, 4)
+    tables.write(tmp_path / "movies.parquet", catalogue_of(new))
+    with pytest.raises(SystemExit) as ended:
+        call("train_model", *training(tmp_path, "soft", 1, tmp_path / "out"))
+    assert str(ended.value.code).startswith(f"error: {tmp_path / '4.parquet'}: no window in the training ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_that_diverges_is_told_in_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS["course"], "optimizer", "sgd")
+    monkeypatch.setitem(MODELS["course"], "loss", "mse")
+    monkeypatch.setitem(MODELS["course"], "learning_rate", 1e9)
+    monkeypatch.setitem(MODELS["course"], "clipnorm", None)
+    with pytest.raises(SystemExit) as ended:
+        call("train_model", *training(folder, "course", 1, tmp_path / "out"))
+    told = str(ended.value.code)
+    assert re.match(r"error: models\.course: the training of seed 1 diverged in epoch \d+ \(loss", told)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_window_as_long_as_the_training_slots_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
+    options = training(folder, "course", 1, tmp_path / "out")
+    at = options.index("--settings") + 1
+    options[at] = json.dumps({**json.loads(str(options[at])), "window": 400})
+    with pytest.raises(SystemExit) as ended:
+        call("train_model", *options)
+    assert str(ended.value.code).startswith(
+        "error: models.course.window: found 400; allowed: less than the "
+    )
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,109 @@
+"""Searching for settings: what is tried, that a stopped search goes on, and what it writes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import search_settings
+from popularity import tables
+from popularity.forecasters.network import networks
+from popularity.program import Fault
+from popularity.settings.resolve import resolve_settings
+from small_logs import catalogue_of, random_log, write_sequences
+from workdir import ROOT
+
+SCHEMA = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+SPACE = {
+    "learning_rate": {"low": 0.001, "high": 0.1, "log": True},
+    "sampled_movies": {"low": 2, "high": 9, "log": False},
+    "layers": [[2], [3, 2]],
+}
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    log = random_log(60, movies=25, seed=5)
+    tables.write(tmp_path / "movies.parquet", catalogue_of(log))
+    write_sequences(tmp_path / "sequences.parquet", log, 4)
+    model = resolve_settings(CONFIG, SCHEMA)["models"]["lstm"]
+    grid = CONFIG["baselines"][model["offset"]]
+    split = {"validation": 0.15, "test": 0.15}
+    changes = {"slot": "day", "split": split, "window": 4, "epochs": 2, "offset_grid": grid}
+    files = {
+        "sequences": tmp_path / "sequences.parquet",
+        "movies": tmp_path / "movies.parquet",
+        "studies": tmp_path / "studies",
+        "trials-table": tmp_path / "trials.csv",
+        "fragment": tmp_path / "best.yaml",
+    }
+    options = [text for name, path in files.items() for text in (f"--{name}", str(path))]
+    options += ["--name", "found", "--settings", json.dumps({**model, **changes})]
+    return [*options, "--own", json.dumps({"epochs": 2}), "--space", json.dumps(SPACE), "--seed", "1"]
+
+
+def search(monkeypatch: pytest.MonkeyPatch, options: list[str], trials: int) -> pd.DataFrame:
+    monkeypatch.setattr("sys.argv", ["search_settings", *options, "--trials", str(trials)])
+    search_settings.main()
+    return pd.read_csv(options[options.index("--trials-table") + 1])
+
+
+def test_a_search_that_was_stopped_ends_as_one_that_was_not(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(search(monkeypatch, options, 2)) == 2
+    fit, calls = search_settings.fit, []
+
+    def counted(*arguments):
+        calls.append(arguments[0])
+        return fit(*arguments)
+
+    monkeypatch.setattr(search_settings, "fit", counted)
+    resumed = search(monkeypatch, options, 4)
+    assert len(calls) == 2
+    at = options.index("--studies") + 1
+    whole = search(monkeypatch, [*options[:at], str(tmp_path / "again"), *options[at + 1 :]], 4)
+    assert len(calls) == 6
+    assert resumed.equals(whole)
+    assert resumed["learning_rate"].between(0.001, 0.1).all()
+    assert set(resumed["layers"]) <= {"[2]", "[3, 2]"}
+    assert resumed["sampled_movies"].between(2, 9).all()
+
+    best = resumed.loc[resumed["val_cross_entropy"].idxmin()]
+    fragment = yaml.safe_load((tmp_path / "best.yaml").read_text())
+    found = fragment["models"]["found"]
+    assert found["epochs"] == 2
+    assert found["learning_rate"] == pytest.approx(best["learning_rate"])
+    assert str(found["layers"]) == best["layers"]
+    # It is what config.yaml may say.
+    resolve_settings({**CONFIG, "models": {**CONFIG["models"], **fragment["models"]}}, SCHEMA)
+
+
+def test_a_trial_that_diverges_is_left_out(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([np.nan, 3.0, np.nan])
+
+    def fit(*arguments):
+        loss = next(losses)
+        if np.isnan(loss):
+            raise Fault("models.found: diverged")
+        return None, [{"val_cross_entropy": loss}], {}
+
+    monkeypatch.setattr(search_settings, "fit", fit)
+    monkeypatch.setattr(networks, "prepare", lambda seed, threads: None)
+    assert search(monkeypatch, options, 3)["val_cross_entropy"].tolist() == [3.0]
+
+
+def test_a_search_without_a_trial_that_can_be_trained_is_told(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*arguments):
+        raise Fault("models.found: diverged")
+
+    monkeypatch.setattr(search_settings, "fit", fit)
+    with pytest.raises(Fault, match=r"search\.space in config\.yaml: no trial could be trained"):
+        search(monkeypatch, options, 2)
+    assert not (tmp_path / "best.yaml").exists()

@@ -1,0 +1,335 @@
+"""Caches against plain replays of the same requests, and the table that they are told in."""
+
+import itertools
+import json
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import simulate_cache
+from popularity import caches, tables
+from popularity.forecasters.baselines import all_time_count, ewma, forecast_slots, oracle
+from popularity.program import Fault
+from popularity.scoring import bootstrap
+from popularity.scoring.scores import score_forecasts, summarise
+from popularity.slots import slot_of, slot_start
+from small_logs import FIRST_SLOT, random_log, series_of, write_sequences
+
+LOG = random_log(40, movies=60, seed=4)
+SERIES = series_of(LOG)
+TEST = range(FIRST_SLOT + 30, int(LOG["slot"].max()) + 1)
+SHARES = [0.02, 0.05, 0.1, 0.3]
+SETTINGS = {
+    "sizes": SHARES,
+    "forecasts": None,
+    "policies": list(caches.REACTIVE),
+    "mixture": {"forecast": "best", "policy": "LRU", "reactive_shares": [0.5]},
+}
+
+
+def request_log() -> pd.DataFrame:
+    """The requests of the log one by one, by user rather than time, as archives have them."""
+    draw = np.random.default_rng(2)
+    rows = LOG.loc[LOG.index.repeat(LOG["label"]), ["slot", "movieId"]].reset_index(drop=True)
+    begin = slot_start(rows["slot"].to_numpy(), "day").astype(np.int64)
+    # Few different seconds, so that many requests have the same.
+    rows["timestamp"] = begin + 1 + 3600 * draw.integers(0, 5, len(rows))
+    return rows.sample(frac=1, random_state=3).reset_index(drop=True)
+
+
+REQUESTS = request_log()
+
+
+@pytest.fixture(scope="module")
+def replay() -> caches.Replay:
+    timestamps = REQUESTS["timestamp"].to_numpy(np.int64)
+    movie = np.searchsorted(SERIES.movie_ids, REQUESTS["movieId"].to_numpy())
+    return caches.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST)
+
+
+@pytest.fixture(scope="module")
+def trace(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trace") / "requests.bin"
+    caches.write_trace(path, replay.movie)
+    return path
+
+
+def walk(name: str) -> simulate_cache.Callable[[], simulate_cache.Iterator[simulate_cache.Forecast]]:
+    forecasters = {"count": all_time_count(SERIES), "average": ewma(SERIES, 5), "oracle": oracle(SERIES)}
+    slots = SERIES.requested_slots(TEST)
+    return lambda: forecast_slots(forecasters[name], SERIES, slots)
+
+
+@pytest.fixture(scope="module")
+def board(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    forecasts = {
+        "count": ("naive", walk("count")),
+        "average": ("network", walk("average")),
+        "oracle": ("reference", walk("oracle")),
+    }
+    folder = tmp_path_factory.mktemp("caches")
+    made = simulate_cache.simulate(SERIES, replay, forecasts, "average", SETTINGS, folder, 2)
+    again = simulate_cache.simulate(SERIES, replay, forecasts, "average", SETTINGS, folder, 1)
+    pd.testing.assert_frame_equal(made, again)
+    return made
+
+
+def lru_hits(movies: np.ndarray, size: int) -> list[bool]:
+    """Replay requests against a least recently used cache."""
+    cache: OrderedDict[int, None] = OrderedDict()
+    hits = []
+    for movie in movies.tolist():
+        hits.append(movie in cache)
+        cache[movie] = None
+        cache.move_to_end(movie)
+        if len(cache) > size:
+            cache.popitem(last=False)
+    return hits
+
+
+def test_requests_come_by_time_and_those_of_a_second_in_the_logs_order(replay: caches.Replay) -> None:
+    by_time = sorted(zip(REQUESTS["timestamp"], REQUESTS.index, REQUESTS["movieId"], strict=True))
+    assert SERIES.movie_ids[replay.movie].tolist() == [movie for _, _, movie in by_time]
+    assert replay.slots.tolist() == SERIES.requested_slots(TEST).tolist()
+    assert replay.requests.tolist() == SERIES.requests(replay.slots).tolist()
+    assert replay.bounds[-1] == len(REQUESTS)
+    for at, slot in enumerate(replay.slots.tolist()):
+        everyone = np.arange(len(SERIES.movie_ids))
+        assert replay.counts(at, len(everyone)).tolist() == SERIES.labels(everyone, slot).tolist()
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 100])
+def test_lru_hits_as_a_plain_one_does_after_all_earlier_requests(
+    size: int, replay: caches.Replay, trace: Path
+) -> None:
+    plain = np.add.reduceat(lru_hits(replay.movie, size), replay.bounds[:-1])
+    assert simulate_cache.reactive_hits("LRU", size, trace, replay).tolist() == plain.tolist()
+
+
+@pytest.mark.parametrize("policy", caches.REACTIVE)
+def test_every_policy_holds_as_many_movies_as_it_may_from_its_smallest_size_on(
+    policy: str, replay: caches.Replay, trace: Path
+) -> None:
+    smallest = caches.REACTIVE[policy][1]
+    for size in (smallest, smallest + 1, 7, 19, 25):
+        cache = caches.warmed_cache(policy, size, trace, replay)
+        assert size - 1 <= cache.get_n_obj() <= size
+        assert 0 < caches.run_trace(cache, trace, replay.bounds).sum() < replay.requests.sum()
+
+
+def test_no_policy_hits_more_than_beladys(trace: Path, replay: caches.Replay) -> None:
+    everything = np.array([0, replay.bounds[-1]])
+    for size in (1, 7, 20):
+        hits = {
+            policy: int(caches.run_trace(caches.reactive_cache(policy, size), trace, everything)[0])
+            for policy, (_, smallest) in caches.REACTIVE.items()
+            if size >= smallest
+        }
+        assert max(hits, key=lambda policy: (hits[policy], policy == "Belady")) == "Belady"
+
+
+def test_beladys_hits_are_the_most_that_any_evictions_give(tmp_path: Path) -> None:
+    movies = np.random.default_rng(5).integers(0, 5, 14)
+    caches.write_trace(tmp_path / "trace.bin", movies.astype(np.int64))
+    # All sets of at most two movies that evictions can lead to, each with its most hits.
+    best: dict[frozenset[int], int] = {frozenset(): 0}
+    for movie in movies.tolist():
+        after: dict[frozenset[int], int] = {}
+        for held, hits in best.items():
+            kept = [held] if movie in held or len(held) < 2 else [held - {other} for other in held]
+            for rest in kept:
+                state = rest | {movie}
+                after[state] = max(after.get(state, 0), hits + (movie in held))
+        best = after
+    cache = caches.reactive_cache("Belady", 2)
+    hits = caches.run_trace(cache, tmp_path / "trace.bin", np.array([0, 4, 4, 14]))
+    assert hits.sum() == max(best.values()) > 0
+    assert hits[1] == 0
+
+
+def test_ties_count_by_the_mean_over_their_orders() -> None:
+    predicted = np.array([0.5, 0.2, 0.2, 0.2, 0.0, 0.0])
+    counts = np.array([1, 7, 0, 3, 2, 9])
+    orders = [
+        order
+        for order in itertools.permutations(range(6))
+        if all(predicted[a] >= predicted[b] for a, b in itertools.pairwise(order))
+    ]
+    sizes = [0, 1, 2, 3, 4, 5, 6]
+    means = [np.mean([counts[list(order[:size])].sum() for order in orders]) for size in sizes]
+    assert caches.filled_hits(predicted, counts, sizes) == pytest.approx(means)
+    assert np.isnan(caches.filled_hits(np.array([np.nan, 1.0]), np.array([1, 1]), [1])).all()
+
+
+def test_filled_movies_are_the_highest_and_ties_are_drawn() -> None:
+    predicted = np.array([0.1, 0.9, 0.1, 0.1, 0.5])
+    generator = np.random.default_rng(0)
+    drawn = [tuple(caches.filled_movies(predicted, 3, generator)) for _ in range(60)]
+    assert {order[:2] for order in drawn} == {(1, 4)}
+    assert {order[2] for order in drawn} == {0, 2, 3}
+
+
+def test_a_share_of_the_catalogue_is_rounded_up() -> None:
+    assert caches.cache_sizes(100, [0.005, 0.07, 0.1, 1]) == [1, 7, 10, 100]
+    assert caches.cache_sizes(101, [0.1]) == [11]
+
+
+@pytest.mark.parametrize("name", ["count", "average", "oracle"])
+def test_a_filled_cache_hits_what_the_scores_say(name: str, board: pd.DataFrame) -> None:
+    summary = summarise(score_forecasts(SERIES, walk(name)()))
+    found = board[board["policy"] == name].set_index("size")["hit_ratio"]
+    assert found[0.05] == pytest.approx(summary["hit_ratio_5"], rel=1e-12)
+    assert found[0.1] == pytest.approx(summary["hit_ratio_10"], rel=1e-12)
+
+
+def test_a_mixture_serves_the_rest_by_its_reactive_part(board: pd.DataFrame, replay: caches.Replay) -> None:
+    mixed = board[board["kind"] == "mixture"].set_index("size")
+    assert set(mixed["policy"]) == {"average + LRU 50 %"}
+    share = 0.3
+    movies = int(mixed.loc[share, "movies"])
+    part = round(0.5 * movies)
+    hits, rest = 0, list(replay.movie[: replay.bounds[0]])
+    waiting: list[bool] = [False] * len(rest)
+    for at, (_, candidates, shares) in enumerate(walk("average")()):
+        size = caches.cache_sizes(len(candidates), [share])[0] - part
+        order = np.argsort(-shares)
+        assert shares[order[size - 1]] > shares[order[size]], "a tie would have no one order to test"
+        held = set(candidates[order[:size]])
+        for movie in replay.movie[replay.bounds[at] : replay.bounds[at + 1]].tolist():
+            hits += movie in held
+            if movie not in held:
+                rest.append(movie)
+                waiting.append(True)
+    hits += sum(hit and tested for hit, tested in zip(lru_hits(np.array(rest), part), waiting, strict=True))
+    assert mixed.loc[share, "hit_ratio"] == pytest.approx(hits / replay.requests.sum(), rel=1e-12)
+
+
+def test_the_table_has_a_row_for_each_policy_and_size(board: pd.DataFrame, replay: caches.Replay) -> None:
+    kinds = board.groupby("policy")["kind"].unique().map(list).to_dict()
+    reactive = set(caches.REACTIVE) - {"Belady"}
+    assert kinds == {
+        **{policy: ["reactive"] for policy in reactive},
+        "count": ["naive"],
+        "average": ["network"],
+        "average + LRU 50 %": ["mixture"],
+        "Belady": ["reference"],
+        "oracle": ["reference"],
+    }
+    assert set(board["requests"]) == {replay.requests.sum()}
+    assert (board["hit_ratio_low"] <= board["hit_ratio"]).all()
+    assert (board["hit_ratio"] <= board["hit_ratio_high"]).all()
+    sizes = np.array([caches.cache_sizes(len(SERIES.candidates(slot)), SHARES) for slot in replay.slots])
+    mean = (sizes * replay.requests[:, None]).sum(axis=0) / replay.requests.sum()
+    for share, movies in zip(SHARES, mean, strict=True):
+        rows = board[board["size"] == share]
+        assert set(rows["movies"]) == {round(movies)}
+        small = {policy for policy, (_, least) in caches.REACTIVE.items() if least > round(movies)}
+        assert set(rows["policy"]) & set(caches.REACTIVE) == set(caches.REACTIVE) - small
+        oracle_hits = rows.set_index("policy").loc["oracle", "hit_ratio"]
+        assert (rows.loc[rows["kind"].isin(["naive", "network"]), "hit_ratio"] <= oracle_hits).all()
+
+
+def test_the_interval_is_that_of_drawing_slots() -> None:
+    drawn = bootstrap.drawn_slots(4, draws=20_000, seed=1)
+    assert drawn.shape == (20_001, 4)
+    assert drawn[0].tolist() == [1, 1, 1, 1]
+    drawn = drawn[1:]
+    assert (drawn.sum(axis=1) == 4).all()
+    assert drawn.mean(axis=0) == pytest.approx(np.ones(4), abs=0.03)
+    assert bootstrap.interval(np.arange(1001.0)) == pytest.approx((25, 975))
+
+
+def write_predictions(path: Path, shift: float, groups: int) -> None:
+    """Write a seed's predictions in row groups that end anywhere."""
+    rows = [(slot, SERIES.movie_ids[movies], shares**shift) for slot, movies, shares in walk("average")()]
+    columns = [
+        np.concatenate([np.full(len(ids), slot, np.int32) for slot, ids, _ in rows]),
+        np.concatenate([ids for _, ids, _ in rows]),
+        np.concatenate([shares for *_, shares in rows]),
+    ]
+    columns.append(np.zeros(len(columns[0])))
+    table = pa.table([pa.array(column) for column in columns], schema=tables.PREDICTIONS)
+    tables.write_batches(path, tables.PREDICTIONS, table.to_batches(), group=groups)
+
+
+def test_seeds_are_averaged_as_logs(tmp_path: Path) -> None:
+    slots = SERIES.requested_slots(TEST).tolist()
+    for seed, shift in ((1, 1.0), (2, 3.0)):
+        write_predictions(tmp_path / f"{seed}.parquet", shift, groups=37 * seed)
+    paths = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
+    for found, true in zip(
+        simulate_cache.read_predictions(paths, SERIES, slots), walk("average")(), strict=True
+    ):
+        assert found[0] == true[0]
+        assert found[1].tolist() == true[1].tolist()
+        assert found[2] == pytest.approx(np.maximum(true[2], 1e-12) ** 2)
+    alone = next(simulate_cache.read_predictions(paths[:1], SERIES, slots))
+    assert alone[2].tolist() == next(walk("average")())[2].tolist()
+
+
+def test_predictions_of_other_slots_are_told_in_one_line(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "1.parquet", 1.0, groups=100)
+    slots = [slot + 1 for slot in SERIES.requested_slots(TEST).tolist()]
+    with pytest.raises(Fault, match=r"1\.parquet: the rows after slot \d+ are not the candidates of slot"):
+        list(simulate_cache.read_predictions([tmp_path / "1.parquet"], SERIES, slots))
+
+
+def test_the_best_forecast_is_chosen_on_the_validation_slots() -> None:
+    rows = [
+        ("a", "naive", "validation", 2.0),
+        ("a", "naive", "test", 0.0),
+        ("b", "network", "validation", 1.0),
+    ]
+    rows += [("b", "network", "test", 9.0), ("all", "reference", "validation", 0.0)]
+    scored = pd.DataFrame(rows, columns=["name", "kind", "split", "log_loss"]).assign(covered=1.0)
+    assert simulate_cache.best_forecast(scored, ["a", "b", "all"]) == "b"
+    assert simulate_cache.best_forecast(scored, ["a", "all"]) == "a"
+
+
+def test_the_program_writes_the_table(
+    board: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sequences(tmp_path / "sequences.parquet", LOG, 3)
+    columns = {name: np.zeros(len(REQUESTS)) for name in tables.JOINED.names}
+    columns |= {name: REQUESTS[name] for name in ("movieId", "timestamp")}
+    joined = pa.table(
+        [pa.array(columns[field.name]).cast(field.type) for field in tables.JOINED], tables.JOINED
+    )
+    tables.write(tmp_path / "joined.parquet", joined)
+    write_predictions(tmp_path / "predictions.parquet", 1.0, groups=500)
+    (tmp_path / "settings.json").write_text(json.dumps({"name": "net", "seed": 1}))
+    names, kinds = ["net", "count", "average"], ["network", "naive", "naive"]
+    scored = pd.DataFrame({"name": names, "kind": kinds, "log_loss": [1.0, 2.0, 3.0]})
+    scored.assign(split="validation", covered=1.0).to_parquet(tmp_path / "scores.parquet")
+    specs = {"count": {"method": "all_time_count"}, "oracle": {"method": "oracle"}}
+    specs["average"] = {"method": "ewma", "half_lives": [1, 100]}
+    # What was chosen before is not chosen again.
+    (tmp_path / "metrics.json").write_text(json.dumps({"average": {"half_life": 5}, "count": {}}))
+    arguments = {
+        "--joined": "joined.parquet",
+        "--sequences": "sequences.parquet",
+        "--predictions": "predictions.parquet",
+        "--resolved": "settings.json",
+        "--scores": "scores.parquet",
+        "--baselines": json.dumps(specs),
+        "--metrics": "metrics.json",
+        "--cache": json.dumps(SETTINGS | {"policies": ["LRU"], "forecasts": ["count", "average"]}),
+        "--split": json.dumps({"validation": 0.25, "test": 0.25}),
+        "--slot": "day",
+        "--hit-ratios": "cache.csv",
+    }
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "sys.argv", ["simulate_cache", *(word for pair in arguments.items() for word in pair)]
+    )
+    simulate_cache.main()
+    found = pd.read_csv("cache.csv")
+    assert set(found["policy"]) == {"LRU", "count", "average", "oracle", "net + LRU 50 %"}
+    assert found["hit_ratio"].between(0, 1).all()
+    average, expected = (table[table["policy"] == "average"]["hit_ratio"] for table in (found, board))
+    assert average.tolist() == pytest.approx(expected.tolist())
+    assert not list(tmp_path.glob(".*partial*"))

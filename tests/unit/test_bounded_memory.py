@@ -1,0 +1,49 @@
+"""The data stage with little memory, on a log in several parts: the same bytes as with plenty."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from bench_billion import write_log, write_part  # noqa: E402
+
+TABLES = ("joined", "movies", "labelled", "sorted", "series")
+
+
+def run(script: str, *options: str | Path) -> None:
+    ended = subprocess.run([sys.executable, ROOT / "scripts" / f"{script}.py", *options], check=False)
+    assert ended.returncode == 0
+
+
+def data_stage(archive: Path, folder: Path, *memory: str) -> dict[str, bytes]:
+    path = {name: folder / f"{name}.parquet" for name in TABLES}
+    joined = ["--joined", path["joined"], "--movies", path["movies"]]
+    run("join_ratings", "--archive", archive, "--format", "csv", *joined)
+    run("label_popularity", *joined, "--slot", "day", *memory, "--labelled", path["labelled"])
+    run("sort_by_time", "--labelled", path["labelled"], "--sorted", path["sorted"])
+    windows = ["--window", "3", "--gaps", "observed"]
+    run("build_sequences", "--sorted", path["sorted"], *windows, *memory, "--sequences", path["series"])
+    return {name: file.read_bytes() for name, file in path.items()}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of 150,000 ratings in three parts."""
+    path = tmp_path_factory.mktemp("log") / "log.zip"
+    write_log(path, 50_000)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as zipped:
+        for number in (1, 2):
+            write_part(zipped, number, 50_000)
+    return path
+
+
+def test_little_memory_gives_the_same_bytes(archive: Path, tmp_path: Path) -> None:
+    # 1 MB holds less than half of the requests, and a tenth of the labelled rows.
+    plenty = data_stage(archive, tmp_path)
+    little = data_stage(archive, tmp_path, "--memory-mb", "1")
+    assert [name for name in TABLES if plenty[name] != little[name]] == []

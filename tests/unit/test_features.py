@@ -1,0 +1,287 @@
+"""Features: each beside its definition, and none sees the slot it is for or a later one."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+
+from popularity import features, tables
+from popularity.features import Features
+from popularity.forecasters import baselines
+from popularity.series import Series
+from popularity.settings import resolve as settings
+from small_logs import FIRST_SLOT, NOW, catalogue_of, log_of, other_futures, random_log, series_of
+
+SCHEMA = Path(settings.__file__).parents[3] / "schemas" / "config.schema.yaml"
+EVERY = [
+    *features.STEP_FEATURES,
+    *(name for name in features.STATIC_FEATURES if not name.endswith("_H")),
+    *(f"{name[:-1]}{h}" for name in features.STATIC_FEATURES if name.endswith("_H") for h in (2, 30)),
+]
+MIX_SPEC = {"method": "ewma_mix", "short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
+MIX = {"half_lives": [3, 40], "weights": [0.3, 0.7]}
+
+# Slots 10 to 12 with requests, 13 without; movie 8 is first requested in slot 11.
+HAND = pd.DataFrame(
+    [(10, 7, 3, 4.0), (11, 7, 1, 2.0), (11, 8, 3, np.nan), (12, 8, 2, 5.0), (14, 7, 9, 1.0)],
+    columns=["slot", "movieId", "label", "avg_rating"],
+)
+
+
+def one_average(half_life: float) -> dict[str, list[float]]:
+    return {"half_lives": [half_life], "weights": [1.0]}
+
+
+def make(
+    series: Series,
+    names: list[str],
+    slot: str = "day",
+    gaps: str = "calendar",
+    offset: dict[str, list[float]] | None = None,
+    window: int = 3,
+    years: list[float] | None = None,
+    genres: np.ndarray | None = None,
+) -> Features:
+    release_years = np.array(years or [np.nan] * len(series.movie_ids))
+    return Features(series, release_years, names, slot, window, gaps, offset, genres)
+
+
+def catalogue_with_genres(log: pd.DataFrame) -> pa.Table:
+    """A catalogue of dramas, of which every third by number is a comedy, too."""
+    movies = catalogue_of(log)
+    genres = ["Drama" if movie % 3 else "Comedy|Drama" for movie in movies["movieId"].to_pylist()]
+    return movies.set_column(movies.schema.get_field_index("genre_names"), "genre_names", pa.array(genres))
+
+
+def hand(name: str, before: int, **options) -> list:
+    """One feature of movies 7 and 8 before a slot of the log above."""
+    names = [name] if name in features.STEP_FEATURES else ["label_n", name]
+    made = make(series_of(HAND), names, **options)(np.array([0, 1]), np.array([before, before]))
+    return (made["steps"][:, :, 0] if len(names) == 1 else made["static"]).tolist()
+
+
+def near(rows: list) -> list:
+    return [pytest.approx(row, rel=1e-6, abs=1e-6) for row in rows]
+
+
+def test_steps_by_hand() -> None:
+    assert hand("label_n", 13) == near([[1, 1 / 4, 0], [0, 3 / 4, 1]])
+    assert hand("log_count", 13) == near(np.log([[4, 2, 1], [1, 4, 3]]).tolist())
+    assert hand("log_share", 13) == near(np.log([[3, 1.5, 1], [1, 2.5, 3]]).tolist())
+    assert hand("log_total", 13) == near(np.log([[4, 5, 3], [4, 5, 3]]).tolist())
+    # Slot 13 has no request and nothing is known of slot 9 and before.
+    assert hand("label_n", 14) == near([[1 / 4, 0, 0], [3 / 4, 1, 0]])
+    assert hand("log_total", 12, window=4) == near(np.log([[1, 1, 4, 5]] * 2).tolist())
+
+
+def test_steps_over_the_observed_slots_by_hand() -> None:
+    assert hand("log_count", 14, gaps="observed") == near(np.log([[1, 4, 2], [1, 4, 3]]).tolist())
+    assert hand("label_n", 14, gaps="observed", window=2) == near([[1, 1 / 4], [3 / 4, 1]])
+    assert hand("log_total", 14, gaps="observed") == near(np.log([[1, 4, 5], [1, 5, 3]]).tolist())
+
+
+def test_static_features_by_hand() -> None:
+    assert hand("log_requests", 12) == near([[math.log(5)], [math.log(4)]])
+    assert hand("log_age", 14) == near([[math.log(5)], [math.log(4)]])
+    assert hand("log_idle", 14) == near([[math.log(4)], [math.log(3)]])
+    # 3 ratings of 4 and 1 of 2; no rating of movie 8 before slot 12, 2 of 5 after it.
+    assert hand("mean_rating", 12) == near([[(14 + 17.5) / 9], [3.5]])
+    assert hand("mean_rating", 13) == near([[(14 + 17.5) / 9], [(10 + 17.5) / 7]])
+    # Movie 7: 3/4 and 1; movie 8: 3. Divided by the requests, 2 % spread, times 2 candidates.
+    sums = np.array([3 * 0.5**2 + 1 * 0.5, 3 * 0.5 + 2])
+    expected = np.log(2 * (0.98 * sums / sums.sum() + 0.01))
+    assert hand("ewma_1", 13) == near(expected[:, None].tolist())
+
+
+def test_features_of_rare_and_new_movies_by_hand() -> None:
+    # Slot 14 has 9 requests; movie 7 has 13 by then, movie 8 has 5.
+    assert hand("log_requests_capped", 15) == near([[math.log(14)], [math.log(6)]])
+    many = make(series_of(HAND.assign(label=HAND["label"] * 7)), ["label_n", "log_requests_capped"])
+    assert many(np.array([0]), np.array([12]))["static"].tolist() == near([[math.log(21)]])
+    assert hand("requested_up_to_3", 11)[0] == [1]
+    assert hand("requested_up_to_3", 12) == [[0], [1]]
+    assert hand("requested_once", 12) == [[0], [0]]
+    once = make(series_of(log_of((1, 7, 1), (2, 7, 1))), ["label_n", "requested_once"])
+    assert once(np.array([0, 0]), np.array([2, 3]))["static"].tolist() == [[1], [0]]
+    assert hand("first_seen_recently", 15) == [[1], [1]]
+    assert hand("first_seen_recently", 16) == [[0], [1]]
+    assert hand("log_idle_capped", 60) == near([[math.log(41)], [math.log(41)]])
+    assert hand("log_idle_capped", 53) == near([[math.log(40)], [math.log(41)]])
+    assert hand("log_slot_total", 13) == near([[math.log(3)]] * 2)
+    assert hand("log_slot_total", 14) == [[0], [0]]
+
+
+def test_decayed_counts_and_averages_of_shares_by_hand() -> None:
+    # Before slot 14, which is 4, 3 and 2 slots after the requests: 13 counts in full.
+    sevens, eights = 3 * 0.5**3 + 1 * 0.5**2, 3 * 0.5**2 + 2 * 0.5
+    assert hand("decayed_count_1", 14) == near(np.log1p([[sevens], [eights]]).tolist())
+    sums = np.array([1 * 0.5**3 + 1 / 4 * 0.5**2, 3 / 4 * 0.5**2 + 1 * 0.5])
+    expected = np.log(2 * (0.98 * sums / (0.5**3 + 0.5**2 + 0.5) + 0.01))
+    assert hand("ewma_share_1", 14) == near(expected[:, None].tolist())
+
+
+def test_a_release_is_new_for_a_year_and_a_fifth() -> None:
+    series = series_of(log_of(*((17_000, movie, 1) for movie in range(4))))
+    names = ["label_n", "new_release", "new_release_idle"]
+    made = make(series, names, years=[2015, 2016.7, 2017.2, math.nan])
+    # Slot 17533 is New Year's Eve of 2017, and 533 slots after the requests.
+    found = made(np.arange(4), np.full(4, 17_533))["static"]
+    assert found.tolist() == near([[0, 0], [0, 0], [1, math.log(41)], [0, 0]])
+
+
+def test_genres_are_those_of_the_catalogue() -> None:
+    movies = catalogue_with_genres(log_of(*((17_000, movie, 1) for movie in (1, 3, 5, 6))))
+    assert features.genre_names(movies) == ["Comedy", "Drama"]
+    series, chosen = (
+        series_of(log_of((1, 6, 2), (1, 5, 1), (2, 9, 1))),
+        {"features": ["genres", "log_idle"]},
+    )
+    settings = {**chosen, "slot": "day", "window": 1, "gaps": "calendar", "offset_weights": None}
+    pairs = np.arange(3), np.full(3, 3)
+    # Of movie 9 the catalogue knows nothing.
+    found = Features.of_settings(series, movies, settings)(*pairs)["static"]
+    assert found.tolist() == near([[0, 1, math.log(3)], [1, 1, math.log(3)], [0, 0, math.log(2)]])
+    trained = Features.of_settings(series, movies, {**settings, "genre_names": ["Action", "Comedy"]})
+    assert trained(*pairs)["static"][:, :2].tolist() == [[0, 0], [0, 1], [0, 0]]
+
+
+def test_of_many_genres_the_most_frequent_are_told() -> None:
+    columns = [range(50), ["x"] * 50, [f"G{i:02}|Drama" if i < 40 else "G39" for i in range(50)]]
+    columns += [[1] * 50, [None] * 50]
+    arrays = [pa.array(list(v), field.type) for v, field in zip(columns, tables.MOVIES, strict=True)]
+    names = features.genre_names(pa.table(arrays, schema=tables.MOVIES))
+    assert names == ["Drama", *(f"G{i:02}" for i in range(30)), "G39"]
+
+
+def test_a_movie_before_its_first_request_has_nothing_to_tell() -> None:
+    # Movie 8 is no candidate of slot 11.
+    for name in ("log_requests", "log_age", "log_idle", "mean_rating", "ewma_1", "calendar"):
+        assert set(hand(name, 11)[1]) == set(hand(name, 10)[0]) == set(hand(name, 3)[0]) == {0}
+    early = make(series_of(HAND), ["label_n"], offset=one_average(2.0))(np.array([0, 1]), np.array([3, 11]))
+    assert early["offset"].tolist() == near([[math.log(0.02)], [math.log(0.02)]])
+
+
+@pytest.mark.parametrize(
+    ("slot", "number", "turn"),
+    [("hour", 30, 6 / 24), ("day", 24, 3 / 7), ("month", 27, 3 / 12), ("year", 40, 0)],
+)
+def test_calendar_comes_round(slot: str, number: int, turn: float) -> None:
+    angle = 2 * math.pi * turn
+    assert hand("calendar", number, slot=slot)[0] == near([[math.sin(angle), math.cos(angle)]])[0]
+
+
+def test_years_since_the_release_from_0_to_90_and_0_where_unknown() -> None:
+    series = series_of(log_of(*((17_000, movie, 1) for movie in range(4))))
+    made = make(series, ["label_n", "log_release_age"], years=[1990, math.nan, 2017, 1900])
+    # The day before slot 17533 ends is 2018-01-01.
+    values = np.expm1(made(np.arange(4), np.full(4, 17_533))["static"][:, 0])
+    assert values == pytest.approx([28, 0, 1, 90], abs=0.01)
+
+
+def test_offset_is_the_log_of_the_average_and_no_feature() -> None:
+    series = series_of(random_log())
+    movies = series.candidates(series.last_slot)
+    slots = np.full(len(movies), series.last_slot)
+    made = make(series, ["label_n", "ewma_3", "log_age"], offset=one_average(5.0))(movies, slots)
+    shares = baselines.ewma(series, 5.0)(series.last_slot, movies)
+    assert np.exp(made["offset"][:, 0]) == pytest.approx(shares, rel=1e-6)
+    alone = make(series, ["label_n", "log_age", "ewma_3"])(movies, slots)
+    assert made["static"].tolist() == alone["static"].tolist()
+    assert alone["offset"].tolist() == [[0]] * len(movies)
+
+
+def test_offset_may_be_a_mix_of_averages() -> None:
+    series = series_of(random_log())
+    movies = series.candidates(series.last_slot)
+    slots = np.full(len(movies), series.last_slot)
+    made = make(series, ["label_n", "ewma_9"], offset=MIX)(movies, slots)
+    short, long = (baselines.ewma(series, h)(series.last_slot, movies) for h in MIX["half_lives"])
+    assert np.exp(made["offset"][:, 0]) == pytest.approx(0.3 * short + 0.7 * long, rel=1e-6)
+    assert made["static"].tolist() == make(series, ["label_n", "ewma_9"])(movies, slots)["static"].tolist()
+    settings = {"features": ["label_n"], "slot": "day", "window": 3, "gaps": "calendar"}
+    resolved = Features.of_settings(series, catalogue_of(random_log()), {**settings, "offset_weights": MIX})
+    assert resolved(movies, slots)["offset"].tolist() == made["offset"].tolist()
+
+
+def test_no_static_feature_gives_an_empty_array() -> None:
+    made = make(series_of(HAND), ["label_n"])(np.array([0]), np.array([13]))
+    assert {name: values.shape for name, values in made.items()} == {
+        "steps": (1, 3, 1),
+        "static": (1, 0),
+        "offset": (1, 1),
+    }
+    assert {values.dtype for values in made.values()} == {np.dtype(np.float32)}
+
+
+def test_release_years_come_from_the_catalogue() -> None:
+    log = random_log()
+    series, chosen = series_of(log), {"features": EVERY, "slot": "day", "window": 3, "gaps": "calendar"}
+    average = {"half_lives": [2.0], "weights": [1.0]}
+    made = Features.of_settings(series, catalogue_with_genres(log), {**chosen, "offset_weights": average})
+    ids = series.movie_ids.tolist()
+    years = [math.nan, *(1990 + i % 20 for i in ids[1:])]
+    genres = np.array([[i % 3 == 0, True] for i in ids])
+    same = make(series, EVERY, offset=one_average(2.0), years=years, genres=genres)
+    pairs = np.arange(len(ids)), np.full(len(ids), series.last_slot + 1)
+    for name, values in made(*pairs).items():
+        assert values.tolist() == same(*pairs)[name].tolist()
+
+
+@pytest.mark.parametrize("future", ["none", "more", "less", "multiplied", "rated anew"])
+@pytest.mark.parametrize("gaps", ["calendar", "observed"])
+@pytest.mark.parametrize("offset", [one_average(4.0), MIX], ids=["ewma", "ewma_mix"])
+def test_nothing_depends_on_the_slot_itself_or_later_ones(
+    offset: dict[str, list[float]], gaps: str, future: str
+) -> None:
+    log = random_log(movies=15)
+    known, changed = series_of(log), series_of(other_futures(log)[future])
+    common = np.intersect1d(known.movie_ids, changed.movie_ids)
+    made = []
+    for series in (known, changed):
+        years = (1950 + series.movie_ids % 60).tolist()
+        genres = series.movie_ids[:, None] % [2, 3] == 0
+        compute = make(series, EVERY, gaps=gaps, offset=offset, window=5, years=years, genres=genres)
+        # Movies before their first request, too.
+        both = np.flatnonzero(np.isin(series.movie_ids, common))
+        pairs = [(slot, movie) for slot in range(FIRST_SLOT, NOW + 1) for movie in both]
+        slots, movies = np.array(pairs).T
+        rows = [slots, series.movie_ids[movies]]
+        rows += [values.reshape(len(pairs), -1).T for values in compute(movies, slots).values()]
+        made.append(np.vstack(rows))
+    # Candidates, their order and every number are the same.
+    assert np.array_equal(*made)
+
+
+@pytest.mark.parametrize("future", ["none", "more", "less", "multiplied"])
+def test_no_forecast_or_tuned_value_depends_on_later_slots(future: str) -> None:
+    log = random_log(movies=15)
+    made = []
+    for series in (series_of(log), series_of(other_futures(log)[future])):
+        spec = {"method": "ewma", "half_lives": [1, 3, 9, 40]}
+        average = baselines.tuned_average(series, spec, range(NOW - 8, NOW))
+        assert average is not None
+        half_life = average["half_lives"][0]
+        mix = baselines.tuned_average(series, MIX_SPEC, range(NOW - 8, NOW))
+        forecasters = [method(series) for name, method in baselines.METHODS.items() if name != "oracle"]
+        forecasters += [baselines.ewma(series, half_life), baselines.moving_average(series, 4)]
+        forecasters += [baselines.ewma_mix(series, mix), baselines.seasonal_naive(series, 7)]
+        for method in ("croston", "tsb"):
+            spec = {"method": method, "smoothing": [0.02, 0.2], "rate_smoothing": [0.1, 0.3]}
+            smoothing = baselines.tuned_smoothing(series, spec, range(NOW - 8, NOW))
+            forecasters.append(baselines.intermittent(series, method, *smoothing))
+        movies = series.candidates(NOW)
+        made.append([half_life, mix, *(forecaster(NOW, movies).tolist() for forecaster in forecasters)])
+    assert made[0] == made[1]
+
+
+def test_schema_settings_and_code_name_the_same_features() -> None:
+    schema = yaml.safe_load(SCHEMA.read_text())["$defs"]["feature"]
+    static = [re.sub("_H$", "_[0-9]+", name) for name in features.STATIC_FEATURES]
+    named = schema["pattern"].removeprefix("^(").removesuffix(")$").split("|")
+    assert sorted(named) == sorted([*features.STEP_FEATURES, *static])
+    assert tuple(settings.STEP_FEATURES) == tuple(features.STEP_FEATURES)

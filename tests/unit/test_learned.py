@@ -1,0 +1,217 @@
+"""Learned baselines: what they are fitted on, that they learn, and that they see no later slot."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evaluate_learned
+from popularity import tables
+from popularity.features import Features
+from popularity.forecasters import baselines, learned
+from popularity.scoring.scores import score_forecasts, summarise
+from popularity.series import Series, read_series
+from popularity.settings import resolve as settings
+from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of, write_sequences
+
+LOG = random_log(60, movies=25, seed=5)
+LAST = int(LOG["slot"].max())
+SLOTS = {
+    "training": range(FIRST_SLOT, FIRST_SLOT + 42),
+    "validation": range(FIRST_SLOT + 42, FIRST_SLOT + 51),
+    "test": range(FIRST_SLOT + 51, LAST + 1),
+}
+MIX = {"method": "ewma_mix", "short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
+SPECS: dict[str, dict[str, Any]] = {
+    "ridge": {"method": "ridge", "lags": 5, "penalties": [0.1, 10]},
+    "glm": {
+        "method": "poisson_glm",
+        "features": ["ewma_2", "ewma_20", "log_idle", "genres"],
+        "offset": "none",
+        "penalties": [0.001, 1],
+    },
+    "glm_offset": {
+        "method": "poisson_glm",
+        "features": ["log_requests", "log_idle"],
+        "offset": "ewma_mix",
+        "penalties": [0.01],
+    },
+    "trees": {"method": "lightgbm", "features": ["ewma_2", "ewma_20", "log_idle"], "offset": "none"},
+    "trees_offset": {"method": "lightgbm", "features": ["log_idle", "log_age"], "offset": "ewma_mix"},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_rows_suffice() -> Any:
+    """Let trees split the few rows there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(learned.TREES, "min_data_in_leaf", 10)
+        yield
+
+
+def build(log: pd.DataFrame, name: str, seed: int = 1) -> tuple[Series, baselines.Forecaster, dict]:
+    series = series_of(log)
+    spec = {**SPECS[name], "training_rows": 800, "slot": "day"}
+    offset = None
+    if spec.get("offset") == "ewma_mix":
+        offset = baselines.tuned_average(series, MIX, SLOTS["validation"])
+    chosen = learned.feature_settings(spec, offset)
+    features = Features.of_settings(series, catalogue_of(LOG), chosen)
+    return series, *learned.build_learned(features, spec, SLOTS, seed, 1)
+
+
+def score(series: Series, forecaster: baselines.Forecaster, part: str) -> dict[str, float]:
+    slots = series.requested_slots(SLOTS[part])
+    return summarise(score_forecasts(series, baselines.forecast_slots(forecaster, series, slots)))
+
+
+def cells(series: Series, slots: range) -> dict[tuple[int, int], float]:
+    return {
+        (slot, movie): label
+        for slot in series.requested_slots(slots).tolist()
+        for movie, label in zip(
+            series.candidates(slot).tolist(),
+            series.labels(series.candidates(slot), slot).tolist(),
+            strict=True,
+        )
+    }
+
+
+@pytest.mark.parametrize("count", [50, 300, 5000])
+def test_rows_are_pairs_of_a_slot_and_a_candidate_and_stand_for_all_of_them(count: int) -> None:
+    series = series_of(LOG)
+    rows = learned.draw_rows(series, SLOTS["training"], count, np.random.default_rng(1))
+    every = cells(series, SLOTS["training"])
+    drawn = list(zip(rows.slot.tolist(), rows.movie.tolist(), strict=True))
+    assert len(set(drawn)) == len(drawn) <= max(count, 1)
+    assert rows.label.tolist() == [every[pair] for pair in drawn]
+    requested = rows.label > 0
+    positives = sum(label > 0 for label in every.values())
+    assert requested.sum() == min(positives, count // 2)
+    assert rows.weight[requested].sum() == pytest.approx(positives)
+    assert rows.weight[~requested].sum() == pytest.approx(len(every) - positives)
+
+
+def test_drawn_rows_of_a_slot_without_requests_are_none() -> None:
+    series = series_of(log_of((1, 7, 2), (3, 7, 2), (3, 8, 1), (9, 7, 4)))
+    rows = learned.draw_rows(series, range(1, 9), 100, np.random.default_rng(1))
+    assert list(zip(rows.slot.tolist(), rows.movie.tolist(), rows.label, strict=True)) == [(3, 0, 2)]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_forecasts_are_shares_better_than_an_even_one(name: str) -> None:
+    series, forecaster, _ = build(LOG, name)
+    movies = series.candidates(LAST)
+    shares = forecaster(LAST, movies)
+    assert (shares >= 0).all()
+    assert 0.5 < shares.sum() < 2 if name == "ridge" else shares.sum() == pytest.approx(1)
+    even = score(series, baselines.all_zero(series), "test")
+    assert score(series, forecaster, "test")["cross_entropy"] < even["cross_entropy"] - 0.1
+
+
+def test_a_pattern_that_no_average_knows_is_learned() -> None:
+    # Every movie is requested in each second slot; an average takes all for equally frequent.
+    log = log_of(*((FIRST_SLOT + slot, movie, 4) for slot in range(60) for movie in range(slot % 2, 20, 2)))
+    series = series_of(log)
+    average = baselines.ewma(series, 20.0)
+    for name in ("ridge", "trees_offset"):
+        _, forecaster, _ = build(log, name)
+        gain = (
+            score(series, average, "test")["cross_entropy"]
+            - score(series, forecaster, "test")["cross_entropy"]
+        )
+        assert gain > 0.3, name
+
+
+def test_without_a_tree_the_forecast_is_the_offset() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learned, "MOST_ROUNDS", 1)
+        patch.setitem(learned.TREES, "learning_rate", 1e-12)
+        series, forecaster, chosen = build(LOG, "trees_offset")
+    assert chosen == {"rounds": 1}
+    average = baselines.tuned_average(series, MIX, SLOTS["validation"])
+    movies = series.candidates(LAST)
+    expected = baselines.ewma_mix(series, average)(LAST, movies)
+    assert forecaster(LAST, movies) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_penalty_is_the_best_of_the_validation_rows() -> None:
+    pattern = log_of(
+        *((FIRST_SLOT + slot, movie, 4) for slot in range(60) for movie in range(slot % 2, 20, 2))
+    )
+    # From slot 42 on the movies are requested at random: what was learned before is best forgotten.
+    draw = np.random.default_rng(1)
+    changed = (
+        pattern.assign(
+            movieId=np.where(
+                pattern["slot"] < SLOTS["validation"].start,
+                pattern["movieId"],
+                draw.integers(0, 20, len(pattern)),
+            )
+        )
+        .groupby(["slot", "movieId"], as_index=False)
+        .agg({"label": "sum", "avg_rating": "mean"})
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SPECS["ridge"], "penalties", [1e-6, 1e9])
+        assert build(pattern, "ridge")[2] == {"penalty": 1e-6}
+        assert build(changed, "ridge")[2] == {"penalty": 1e9}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_same_seed_gives_the_same_forecast_and_another_seed_another(name: str) -> None:
+    made = []
+    for seed in (1, 1, 2):
+        series, forecaster, _ = build(LOG, name, seed)
+        made.append(forecaster(LAST, series.candidates(LAST)).tolist())
+    assert made[0] == made[1]
+    assert made[0] != made[2]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_no_forecast_depends_on_its_slot_or_later_ones(name: str) -> None:
+    now = SLOTS["test"].start
+    future = LOG["slot"] >= now
+    logs = [
+        LOG,
+        LOG.assign(label=LOG["label"].where(~future, LOG["label"] * 100)),
+        LOG[~future | (LOG.index % 3 == 0)],
+        pd.concat([LOG, pd.DataFrame({"slot": [now], "movieId": [3], "label": 50, "avg_rating": 1.0})]),
+    ]
+    made = []
+    for log in logs:
+        series, forecaster, chosen = build(log, name)
+        movies = series.candidates(now)
+        made.append([chosen, series.movie_ids[movies].tolist(), forecaster(now, movies).tolist()])
+    assert made[1:] == made[:1] * 3
+
+
+def test_the_program_scores_both_parts(tmp_path: Path) -> None:
+    write_sequences(tmp_path / "sequences.parquet", LOG, 4)
+    tables.write(tmp_path / "movies.parquet", catalogue_of(LOG))
+    spec = {**SPECS["glm_offset"], "training_rows": 800, "slot": "day", "offset_grid": MIX}
+    spec["split"] = {"validation": 0.15, "test": 0.15}
+    options = ["--sequences", tmp_path / "sequences.parquet", "--movies", tmp_path / "movies.parquet"]
+    options += ["--name", "glm", "--settings", json.dumps(spec), "--seed", 3]
+    options += ["--scores", tmp_path / "scores.parquet", "--metrics", tmp_path / "metrics.json"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["evaluate_learned", *map(str, options)])
+        runpy.run_path(evaluate_learned.__file__, run_name="__main__")
+    scored = pd.read_parquet(tmp_path / "scores.parquet")
+    assert set(scored["split"]) == {"validation", "test"}
+    assert scored[["name", "kind", "seed"]].drop_duplicates().values.tolist() == [["glm", "learned", 3]]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    series = read_series(tmp_path / "sequences.parquet")
+    parts = {"validation": range(FIRST_SLOT + 42, FIRST_SLOT + 51)}
+    assert metrics["offset_weights"] == baselines.tuned_average(series, MIX, parts["validation"])
+    tested = summarise(scored[scored["split"] == "test"])
+    assert metrics["test"]["cross_entropy"] == pytest.approx(tested["cross_entropy"])
+
+
+def test_settings_and_code_name_the_same_methods() -> None:
+    assert {spec["method"] for spec in SPECS.values()} == set(settings.LEARNED)

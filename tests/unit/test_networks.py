@@ -1,0 +1,613 @@
+"""Networks: their losses, their shape, and what training makes of them."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from popularity.forecasters import baselines
+from popularity.forecasters.network import framings, networks
+from popularity.forecasters.network.framings import REST, Framing, to_shares
+from popularity.program import Fault
+from popularity.samples import RowBatches, Windows, draw_windows
+from popularity.series import Series
+from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of
+
+SCHEMA = yaml.safe_load((Path(__file__).parents[2] / "schemas" / "config.schema.yaml").read_text())
+MODEL_KEYS = SCHEMA["$defs"]["model"]["properties"]
+WINDOW = 4
+SCALE = 0.1
+SETTINGS: dict[str, Any] = {
+    "name": "test",
+    "seed": 1,
+    "slot": "day",
+    "window": WINDOW,
+    "gaps": "calendar",
+    "input": "movie",
+    "output": "last_step",
+    "cell": "gru",
+    "layers": [4],
+    "bidirectional": False,
+    "layer_normalization": False,
+    "convolution": None,
+    "dense_units": 4,
+    "dropout": 0.0,
+    "features": ["log_count", "ewma_3", "log_age"],
+    "offset": "ewma",
+    "offset_weights": {"half_lives": [5.0], "weights": [1.0]},
+    "loss": "softmax_cross_entropy",
+    "optimizer": "adam",
+    "learning_rate": 0.02,
+    "schedule": "constant",
+    "weight_decay": None,
+    "clipnorm": 1.0,
+    "ema_momentum": 0.9,
+    "batch_size": 64,
+    "epochs": 2,
+    "patience": None,
+    "score_at_epochs": [],
+    "sampled_movies": 5,
+    "epoch_slots": None,
+    "training_windows": 100,
+}
+NO_OFFSET = {"offset": "none", "offset_weights": None}
+FRAMES = [(one, out) for one in ("movie", "all_movies") for out in ("last_step", "every_step")]
+ALL_FRAMES = pytest.mark.parametrize(("one", "out"), FRAMES)
+LOG = random_log(50)
+
+pytestmark = pytest.mark.usefixtures("small_chunks")
+
+
+@pytest.fixture(scope="module")
+def series() -> Series:
+    return series_of(LOG)
+
+
+def slots_of(series: Series, half: int = 25) -> tuple[range, range]:
+    """The first slots, to train on, and the rest, to validate on."""
+    end = series.first_slot + half
+    return range(series.first_slot, end), range(end, series.last_slot + 1)
+
+
+def framing_of(series: Series, settings: dict[str, Any]) -> Framing:
+    if settings["input"] == "all_movies":
+        top = series.most_requested(slots_of(series)[0], 6)
+        settings = {"covered_movies": series.movie_ids[top].tolist(), **settings}
+    catalogue = catalogue_of(pd.DataFrame({"movieId": series.movie_ids}))
+    return Framing(series, catalogue, settings)
+
+
+def untrained(series: Series, changes: dict[str, Any]) -> tuple[keras.Model, Framing]:
+    settings = {**SETTINGS, **changes}
+    framing = framing_of(series, settings)
+    example = framing.inputs(framing.validation(slots_of(series)[0], 1))
+    return networks.build_network(settings, example, SCALE), framing
+
+
+def shares_of(model: keras.Model, framing: Framing, slots: list[int]) -> list[np.ndarray]:
+    made = framing.forecasts(lambda inputs: networks.run_network(model, inputs), np.array(slots))
+    return [shares for _, _, shares in made]
+
+
+def train(
+    series: Series, changes: dict[str, Any], half: int = 25
+) -> tuple[keras.Model, list[dict[str, float]], dict[int, list[np.ndarray]], Framing, Windows]:
+    """Train on the first ``half`` of the slots, and validate on the rest."""
+    settings = {**SETTINGS, **changes}
+    networks.prepare(settings["seed"], 1)
+    framing = framing_of(series, settings)
+    training, validation = slots_of(series, half)
+    windows = framing.validation(validation, settings["seed"])
+    made = networks.train_network(settings, framing, framing.training(training, settings["seed"]), windows)
+    return *made, framing, windows
+
+
+# ---------------------------------------------------------------------------------------- losses
+
+DRAW = np.random.default_rng(7)
+GROUP = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
+Z = DRAW.normal(-3, 1, 9)
+LABEL = np.array([3, 0, 1, 2, 0, 0, 4, 0, 0])
+REQUESTS = np.array([5, 2, 4])[GROUP]
+SHARE = LABEL / REQUESTS
+WEIGHT = np.where(LABEL > 0, 1, DRAW.uniform(1, 20, 9))
+ERROR = (Z - SHARE) / SCALE
+
+
+def loss_of(name: str, padding: int = 0) -> float:
+    rows = np.stack([LABEL, REQUESTS, WEIGHT, GROUP], axis=1)
+    targets = np.concatenate([rows, np.zeros((padding, 4))]).astype(np.float32)
+    outputs = np.concatenate([Z, np.full(padding, 3.0)]).astype(np.float32)[:, None, None]
+    return float(networks.make_loss(name, SCALE, 5)(targets[:, None, None], outputs))
+
+
+def softmax_by_hand(amount: np.ndarray) -> float:
+    # Drawn movies stand for as many as they weigh, which their exponentials tell.
+    sums = np.array([(WEIGHT * np.exp(Z))[group == GROUP].sum() for group in range(3)])
+    return -(amount * np.log(np.exp(Z) / sums[GROUP])).sum() / amount.sum()
+
+
+def binary_by_hand() -> float:
+    chance = 1 / (1 + np.exp(-Z))
+    return np.average(-SHARE * np.log(chance) - (1 - SHARE) * np.log(1 - chance), weights=WEIGHT)
+
+
+def huber_by_hand() -> float:
+    size = np.abs(ERROR)
+    return np.average(np.where(size <= 1, ERROR**2 / 2, size - 0.5), weights=WEIGHT)
+
+
+LOSSES = {
+    "softmax_cross_entropy": lambda: softmax_by_hand(LABEL),
+    "categorical_cross_entropy": lambda: softmax_by_hand(SHARE),
+    "binary_cross_entropy": binary_by_hand,
+    "poisson": lambda: (WEIGHT * REQUESTS * np.exp(Z) - LABEL * Z).sum() / LABEL.sum(),
+    "mse": lambda: np.average(ERROR**2, weights=WEIGHT),
+    "rmse": lambda: np.sqrt(np.average(ERROR**2, weights=WEIGHT)),
+    "mae": lambda: np.average(np.abs(ERROR), weights=WEIGHT),
+    "huber": huber_by_hand,
+}
+EACH_LOSS = pytest.mark.parametrize("name", LOSSES)
+
+
+def test_the_losses_of_the_schema_are_those_tested() -> None:
+    assert set(MODEL_KEYS["loss"]["enum"]) == set(LOSSES)
+    assert set(framings.SHARE_LOSSES) | set(framings.SOFTMAX_LOSSES) < set(LOSSES)
+    # Small errors and large ones are in the example.
+    assert (np.abs(ERROR) > 1).any()
+
+
+@EACH_LOSS
+def test_loss_is_its_definition(name: str) -> None:
+    assert loss_of(name) == pytest.approx(LOSSES[name](), rel=1e-5)
+
+
+def test_huber_is_quadratic_near_0_and_linear_beyond() -> None:
+    loss = networks.make_loss("huber", SCALE, 1)
+    for error, expected in ((0.5, 0.125), (-1, 0.5), (3, 2.5)):
+        targets = np.array([[[[1, 4, 1, 0]]]], np.float32)
+        outputs = np.array([[[0.25 + error * SCALE]]], np.float32)
+        assert float(loss(targets, outputs)) == pytest.approx(expected, rel=1e-5)
+
+
+@EACH_LOSS
+def test_padding_of_weight_0_changes_nothing(name: str) -> None:
+    assert loss_of(name, padding=4) == pytest.approx(loss_of(name), rel=1e-6)
+
+
+@EACH_LOSS
+def test_a_weight_counts_like_as_many_rows(name: str) -> None:
+    twice, z = np.array([[1, 4, 1, 0], [0, 4, 2, 0]]), np.array([-1.0, -2.0])
+    rows = [0, 1, 1]
+    one_by_one = twice[rows].copy()
+    one_by_one[1:, 2] = 1
+    loss = networks.make_loss(name, SCALE, 1)
+
+    def value(targets: np.ndarray, outputs: np.ndarray) -> float:
+        return float(
+            loss(targets.astype(np.float32)[:, None, None], outputs.astype(np.float32)[:, None, None])
+        )
+
+    assert value(twice, z) == pytest.approx(value(one_by_one, z[rows]), rel=1e-5)
+
+
+@EACH_LOSS
+def test_the_loss_does_not_ask_how_rows_are_laid_out(name: str) -> None:
+    rows = np.stack([LABEL, REQUESTS, WEIGHT, GROUP], axis=1).astype(np.float32)
+    loss = networks.make_loss(name, SCALE, 5)
+    found = float(loss(rows.reshape(1, 3, 3, 4), Z.astype(np.float32).reshape(1, 3, 3)))
+    assert found == pytest.approx(LOSSES[name](), rel=1e-5)
+
+
+@ALL_FRAMES
+def test_targets_tell_labels_requests_weights_and_slots(one: str, out: str, series: Series) -> None:
+    framing = framing_of(series, {**SETTINGS, "input": one, "output": out})
+    windows = next(framing.training(slots_of(series)[0], 1).batches(0))[1]
+    targets = networks.targets_of(framing, windows)
+    assert np.array_equal(targets[..., 0], windows.label)
+    assert np.array_equal(targets[..., 2], windows.weight.astype(np.float32))
+    requests = LOG.groupby("slot")["label"].sum()
+    slots = np.broadcast_to(windows.slot[:, :, None], windows.label.shape)
+    expected = requests.reindex(slots.reshape(-1), fill_value=0).to_numpy().reshape(slots.shape)
+    assert np.array_equal(targets[..., 1], expected)
+    assert len(set(zip(slots.reshape(-1), targets[..., 3].reshape(-1), strict=True))) == len(
+        np.unique(slots)
+    )
+    assert targets[..., 3].max() < SETTINGS["batch_size"] * windows.slot.shape[1]
+
+
+# ----------------------------------------------------------------------------------------- shape
+
+SHAPES = {
+    "lstm": {"cell": "lstm"},
+    "simple_rnn": {"cell": "simple_rnn"},
+    "none": {"cell": "none"},
+    "two layers": {"layers": [4, 3], "layer_normalization": True},
+    "both directions": {"bidirectional": True},
+    "convolution": {"convolution": {"filters": 3, "kernel_size": 2, "dilation": 2}},
+    "convolution alone": {"cell": "none", "convolution": {"filters": 3, "kernel_size": 2, "dilation": 1}},
+    "no dense layer": {"dense_units": 0, "dropout": 0.3},
+    "no static features": {"features": ["label_n"]},
+}
+
+
+def average_of(framing: Framing, slot: int, series: Series) -> np.ndarray:
+    """The average that the untrained network is, of the movies that it covers."""
+    known = framing.series.candidates(slot)
+    average = baselines.ewma(framing.series, 5.0)(slot, known)
+    return average[framing.series.movie_ids[known] != REST]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_untrained_network_with_an_offset_is_the_average(shape: str, series: Series) -> None:
+    model, framing = untrained(series, SHAPES[shape])
+    slots = [FIRST_SLOT + 1, FIRST_SLOT + 20, series.last_slot + 1]
+    for slot, shares in zip(slots, shares_of(model, framing, slots), strict=True):
+        assert shares == pytest.approx(average_of(framing, slot, series), rel=1e-5, abs=1e-6)
+    assert len(model.trainable_weights) >= 2
+
+
+@ALL_FRAMES
+@EACH_LOSS
+def test_so_it_is_for_every_loss_and_framing(name: str, one: str, out: str, series: Series) -> None:
+    model, framing = untrained(series, {"input": one, "output": out, "loss": name, "cell": "none"})
+    slots = [FIRST_SLOT + 20, series.last_slot + 1]
+    for slot, shares in zip(slots, shares_of(model, framing, slots), strict=True):
+        assert shares == pytest.approx(average_of(framing, slot, series), rel=1e-5, abs=1e-6)
+
+
+def test_layers_have_the_units_asked_for(series: Series) -> None:
+    settings = {"layers": [6, 5], "dense_units": 7, "dropout": 0.5, "layer_normalization": True}
+    convolution = {"filters": 3, "kernel_size": 2, "dilation": 1}
+    assert set(MODEL_KEYS["cell"]["enum"]) == {*networks.CELLS, "none"}
+    for cell, kind in networks.CELLS.items():
+        for one, movies in (("movie", 1), ("all_movies", 7)):
+            changes = {**settings, "input": one, "cell": cell, "convolution": convolution}
+            model, _ = untrained(series, changes)
+            assert [layer.units for layer in model.layers if type(layer) is kind] == [6, 5]
+            dense = [layer.units for layer in model.layers if type(layer) is keras.layers.Dense]
+            assert dense == [7, movies]
+            assert sum(type(layer) is keras.layers.Conv1D for layer in model.layers) == 1
+            assert sum(type(layer) is keras.layers.LayerNormalization for layer in model.layers) == 2
+    model, _ = untrained(series, {**settings, "bidirectional": True})
+    both = [layer for layer in model.layers if type(layer) is keras.layers.Bidirectional]
+    assert [layer.forward_layer.units for layer in both] == [6, 5]
+
+
+CAUSAL = {
+    "gru": {"layers": [4, 3], "layer_normalization": True},
+    "convolution": {"convolution": {"filters": 3, "kernel_size": 2, "dilation": 2}},
+    "convolution alone": {"cell": "none", "convolution": {"filters": 3, "kernel_size": 3, "dilation": 1}},
+    "none": {"cell": "none"},
+}
+
+
+@pytest.mark.parametrize("one", ["movie", "all_movies"])
+@pytest.mark.parametrize("shape", CAUSAL)
+def test_no_step_depends_on_later_ones(shape: str, one: str, series: Series) -> None:
+    changes = {**CAUSAL[shape], **NO_OFFSET, "input": one, "output": "every_step", "loss": "mse"}
+    model, framing = untrained(series, changes)
+    inputs = framing.inputs(framing.validation(slots_of(series)[1], 1))
+    before = networks.run_network(model, inputs)
+    for step in range(1, WINDOW):
+        later = {name: values.copy() for name, values in inputs.items()}
+        for values in later.values():
+            values[:, step:] += 3.0
+        after = networks.run_network(model, later)
+        assert after[:, :step] == pytest.approx(before[:, :step], rel=1e-5, abs=1e-7)
+        assert (after[:, step:] != before[:, step:]).any(axis=(0, 2)).all()
+
+
+def test_a_network_without_an_offset_starts_from_its_weights(series: Series) -> None:
+    model, framing = untrained(series, {**NO_OFFSET, "loss": "mse"})
+    (shares,) = shares_of(model, framing, [series.last_slot])
+    assert len(set(shares)) > 1
+    assert np.abs(shares).max() < 100 * SCALE
+
+
+def test_a_feature_that_never_changed_is_not_blown_up_when_it_does(series: Series) -> None:
+    settings = {**SETTINGS, **NO_OFFSET, "cell": "none"}
+    framing = framing_of(series, settings)
+    example = framing.inputs(framing.validation(slots_of(series)[0], 1))
+    example["static"][..., 0] = 3.1
+    model = networks.build_network(settings, example, SCALE)
+    before = networks.run_network(model, example)
+    example["static"][..., 0] = 3.6
+    assert np.abs(networks.run_network(model, example) - before).max() < 10
+
+
+@ALL_FRAMES
+def test_runs_do_not_depend_on_chunks(
+    one: str, out: str, series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, framing = untrained(series, {**NO_OFFSET, "input": one, "output": out})
+    slots = list(range(FIRST_SLOT + 30, FIRST_SLOT + 45))
+    outputs = []
+    for size in (1000, 64, 7):
+        monkeypatch.setattr(networks, "CHUNK", size)
+        outputs.append(np.concatenate(shares_of(model, framing, slots)))
+    assert outputs[1] == pytest.approx(outputs[0], rel=1e-5)
+    assert outputs[2] == pytest.approx(outputs[0], rel=1e-5)
+    inputs = framing.inputs(framing.validation(slots_of(series)[1], 1).take(slice(0)))
+    assert len(networks.run_network(model, inputs)) == 0
+
+
+# -------------------------------------------------------------------------------------- training
+
+
+def alternating() -> Series:
+    """A log in which movie 1 is requested in every other slot alone: no average sees it coming."""
+    slots = np.arange(60)
+    first = pd.DataFrame({"slot": slots, "movieId": 1, "label": 30}).iloc[::2]
+    rest = pd.DataFrame({"slot": slots.repeat(3), "movieId": np.tile([2, 3, 4], 60), "label": 5})
+    return series_of(pd.concat([first, rest]).assign(avg_rating=3.0))
+
+
+LEARNED = [
+    ("softmax_cross_entropy", "gru", "movie", "last_step"),
+    ("softmax_cross_entropy", "none", "movie", "every_step"),
+    ("categorical_cross_entropy", "none", "all_movies", "last_step"),
+    ("binary_cross_entropy", "none", "movie", "last_step"),
+    ("poisson", "none", "movie", "last_step"),
+    ("mse", "none", "movie", "last_step"),
+    ("rmse", "simple_rnn", "all_movies", "every_step"),
+    ("mae", "none", "movie", "last_step"),
+    ("huber", "none", "movie", "every_step"),
+]
+
+
+@pytest.mark.parametrize(("loss", "cell", "one", "out"), LEARNED)
+def test_training_finds_what_is_predictable(loss: str, cell: str, one: str, out: str) -> None:
+    changes: dict[str, Any] = {"loss": loss, "cell": cell, "input": one, "output": out, "epochs": 20}
+    if loss in framings.SHARE_LOSSES:
+        changes |= NO_OFFSET
+    # All movies are a row a slot, or a window.
+    changes["batch_size"] = {"movie": 16, "all_movies": 4 if out == "last_step" else 1}[one]
+    model, history, _, framing, _ = train(alternating(), changes, half=40)
+    assert [row["epoch"] for row in history] == list(range(1, 21))
+    assert set(history[0]) == {"epoch", "loss", "val_loss", "val_cross_entropy", "val_rmse", "seconds"}
+    for column in ("loss", "val_loss", "val_rmse"):
+        assert history[-1][column] < history[0][column]
+    odd, even = shares_of(model, framing, [59, 60])
+    assert even[0] - odd[0] > 0.2
+
+
+@pytest.mark.parametrize("out", ["last_step", "every_step"])
+def test_validation_scores_are_those_of_the_forecasts(out: str, series: Series) -> None:
+    model, history, _, framing, _ = train(series, {"cell": "none", "output": out})
+    slots = series.requested_slots(slots_of(series)[1]).tolist()
+    shares = np.concatenate(shares_of(model, framing, slots))
+    labels = [series.labels(series.candidates(slot), slot) for slot in slots]
+    counts = np.concatenate(labels)
+    requests = series.requests(np.repeat(slots, [len(part) for part in labels]))
+    sizes = np.repeat([len(part) for part in labels], [len(part) for part in labels])
+    mixed = 0.999 * shares + 0.001 / sizes
+    expected = -(counts * np.log(mixed)).sum() / counts.sum()
+    assert history[-1]["val_cross_entropy"] == pytest.approx(expected, rel=1e-5)
+    # Without the share that makes the score finite, it is the loss.
+    expected = -(counts * np.log(shares)).sum() / counts.sum()
+    assert history[-1]["val_loss"] == pytest.approx(expected, rel=1e-5)
+    rmse = np.sqrt(np.mean((shares - counts / requests) ** 2))
+    assert history[-1]["val_rmse"] == pytest.approx(rmse, rel=1e-5)
+
+
+@pytest.mark.parametrize(("one", "out"), [FRAMES[0], FRAMES[-1]])
+def test_the_same_seed_gives_the_same_weights(one: str, out: str, series: Series) -> None:
+    changes = {**NO_OFFSET, "cell": "simple_rnn", "dropout": 0.2, "input": one, "output": out, "epochs": 1}
+    first, again, other = (train(series, {**changes, "seed": seed})[0].get_weights() for seed in (1, 1, 2))
+    assert all(map(np.array_equal, first, again))
+    assert not all(map(np.array_equal, first, other))
+
+
+def val_loss(model: keras.Model, framing: Framing, windows: Windows) -> float:
+    """The softmax cross entropy of the validation windows."""
+    outputs = networks.run_network(model, framing.inputs(windows)).reshape(-1)
+    slots, weight = windows.slot.reshape(-1), windows.weight.reshape(-1)
+    shares = to_shares(outputs, "softmax_cross_entropy", slots, weight)
+    return -(windows.label.reshape(-1) * np.log(shares)).sum() / windows.label.sum()
+
+
+def test_early_stopping_keeps_the_best_epoch(series: Series) -> None:
+    changes = {"cell": "none", "learning_rate": 0.3, "epochs": 30, "patience": 2}
+    model, history, _, framing, windows = train(series, changes)
+    losses = [row["val_loss"] for row in history]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 3 < 30
+    assert networks.best_of(history) == history[best]
+    assert val_loss(model, framing, windows) == pytest.approx(losses[best], rel=1e-5)
+
+
+def test_without_patience_the_last_epoch_is_kept(series: Series) -> None:
+    changes = {"cell": "none", "learning_rate": 0.3, "epochs": 6}
+    model, history, _, framing, windows = train(series, changes)
+    losses = [row["val_loss"] for row in history]
+    assert len(losses) == 6
+    assert np.argmin(losses) < 5
+    assert val_loss(model, framing, windows) == pytest.approx(losses[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize("momentum", [None, 0.0, 0.8])
+def test_the_model_is_the_moving_average_of_its_weights(
+    momentum: float | None, series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_step: list[list[np.ndarray]] = []
+    step = keras.Model.train_on_batch
+
+    def watched(model: keras.Model, *batch: Any) -> float:
+        loss = step(model, *batch)
+        by_step.append(model.get_weights())
+        return loss
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", watched)
+    changes = {"cell": "none", "ema_momentum": momentum, "epochs": 3}
+    model, history, _, framing, windows = train(series, changes)
+    expected, *later = by_step
+    for weights in later:
+        kept = momentum or 0.0
+        expected = [kept * old + (1 - kept) * new for old, new in zip(expected, weights, strict=True)]
+    for found, wanted in zip(model.get_weights(), expected, strict=True):
+        assert found == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    assert val_loss(model, framing, windows) == pytest.approx(history[-1]["val_loss"], rel=1e-5)
+    moved = zip(model.get_weights(), by_step[-1], strict=True)
+    assert all(map(np.array_equal, *zip(*moved, strict=True))) == (not momentum)
+
+
+def test_weights_that_are_read_are_those_of_a_run_of_so_many_epochs(series: Series, tmp_path: Path) -> None:
+    changes = {"dropout": 0.2, "cell": "none", "epochs": 3}
+    long, _, read, _, _ = train(series, {**changes, "score_at_epochs": [1, 3]})
+    networks.save_snapshots(read, tmp_path / "snapshots.npz")
+    kept = dict(networks.snapshots(tmp_path / "snapshots.npz"))
+    assert list(kept) == [1, 3]
+    short, *_ = train(series, {**changes, "epochs": 1})
+    assert all(map(np.array_equal, kept[1], short.get_weights()))
+    assert all(map(np.array_equal, kept[3], long.get_weights()))
+    assert not all(map(np.array_equal, kept[1], kept[3]))
+    networks.save_snapshots({}, tmp_path / "none.npz")
+    assert list(networks.snapshots(tmp_path / "none.npz")) == []
+
+
+def test_snapshots_come_back_as_many_and_in_order(tmp_path: Path) -> None:
+    weights = {epoch: [np.full(1, 100 * epoch + at) for at in range(12)] for epoch in (10, 2)}
+    networks.save_snapshots(weights, tmp_path / "snapshots.npz")
+    read = list(networks.snapshots(tmp_path / "snapshots.npz"))
+    assert [epoch for epoch, _ in read] == [2, 10]
+    for epoch, kept in read:
+        assert [int(array[0]) for array in kept] == [100 * epoch + at for at in range(12)]
+
+
+def test_a_loss_that_is_no_number_is_told_with_model_and_epoch(series: Series) -> None:
+    changes = {"name": "wild", "loss": "mse", "cell": "none", "optimizer": "sgd", "clipnorm": None}
+    with pytest.raises(Fault, match=r"^models\.wild: the training of seed 1 diverged in epoch [1-9]\d* "):
+        train(series, {**changes, **NO_OFFSET, "learning_rate": 1e9, "epochs": 20})
+
+
+def test_training_windows_without_a_request_do_no_harm() -> None:
+    # Movies 1 to 9 are requested once, before the training windows.
+    rows = [(0, movie, 1) for movie in range(1, 10)]
+    rows += [(slot, 100 + slot, 1) for slot in range(1, 12)] + [(slot, 5, 1) for slot in range(12, 20)]
+    changes = {**NO_OFFSET, "cell": "none", "loss": "mae"}
+    _, history, *_ = train(series_of(log_of(*rows)), changes, half=12)
+    assert np.isfinite([list(row.values()) for row in history]).all()
+
+
+@pytest.mark.parametrize("one", ["movie", "all_movies"])
+def test_batches_are_padded_to_few_lengths(one: str, series: Series) -> None:
+    framing = framing_of(series, {**SETTINGS, "input": one})
+    training = framing.training(slots_of(series, 40)[0], 1)
+    expected = list(training.batches(2))
+    made = list(networks._batches(framing, training, 2))
+    assert [done for done, _, _ in made] == [done for done, _ in expected]
+    for (_, inputs, targets), (_, windows) in zip(made, expected, strict=True):
+        assert len(targets) == networks._length(len(windows))
+        assert {len(values) for values in inputs.values()} == {len(targets)}
+        assert np.array_equal(targets[: len(windows)], networks.targets_of(framing, windows))
+        assert not targets[len(windows) :].any()
+        for name, values in framing.inputs(windows).items():
+            assert np.array_equal(inputs[name][: len(windows)], values)
+
+
+def test_a_batch_is_padded_by_less_than_an_eighth() -> None:
+    lengths = {rows: networks._length(rows) for rows in range(1, 5000)}
+    assert all(rows <= length < rows * 9 / 8 for rows, length in lengths.items())
+    assert {length for rows, length in lengths.items() if rows <= 8} == set(range(1, 9))
+    assert len({length for rows, length in lengths.items() if 1024 < rows <= 2048}) == 8
+
+
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "mse"])
+def test_padding_a_batch_changes_no_step(
+    loss: str, series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Steps of plain gradients: Adam blows up the rounding of those that are 0, as of a softmax's constant.
+    changes: dict[str, Any] = {"cell": "none", "loss": loss, "epochs": 3, "optimizer": "sgd"}
+    weights = []
+    for more in (0, 13):
+        monkeypatch.setattr(networks, "_length", lambda rows, more=more: rows + more)
+        weights.append(train(series, {**changes, "batch_size": 2000})[0].get_weights())
+    for one, other in zip(*weights, strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
+
+
+# ----------------------------------------------------------------------------------- optimisation
+
+
+@pytest.mark.parametrize("name", MODEL_KEYS["optimizer"]["enum"])
+def test_every_optimizer_trains(name: str, series: Series) -> None:
+    changes = {"optimizer": name, "cell": "none", "epochs": 1, "weight_decay": 0.01, "learning_rate": 0.01}
+    settings = {**SETTINGS, **changes, "batch_size": 1000}
+    networks.prepare(1, 1)
+    framing = framing_of(series, settings)
+    windows = draw_windows(
+        framing.series, slots_of(series)[0], WINDOW, "calendar", 1, 30, np.random.default_rng(1)
+    )
+    training = RowBatches(windows, 1000, 1)
+    model, history, _ = networks.train_network(settings, framing, training, windows)
+    weights = [weight.numpy() for weight in model.trainable_weights]
+    example = framing.inputs(windows)
+    networks.prepare(1, 1)
+    fresh = networks.build_network(settings, example, SCALE).trainable_weights
+    assert any(not np.array_equal(one, other.numpy()) for one, other in zip(weights, fresh, strict=True))
+    assert all(np.isfinite(weight).all() for weight in weights)
+    assert np.isfinite(history[0]["val_loss"])
+
+
+SCHEDULES = {
+    "constant": (1, 1, 1),
+    "cosine": (1, 0.5, 0),
+    "linear": (1, 0.5, 0),
+    "exponential": (1, 0.1, 0.01),
+    "inverse_time": (1, 1 / 5.5, 0.1),
+}
+
+
+@pytest.mark.parametrize("shape", SCHEDULES)
+def test_the_learning_rate_falls_as_the_schedule_says(shape: str) -> None:
+    assert set(SCHEDULES) == set(MODEL_KEYS["schedule"]["enum"])
+    rate = networks._schedule({"learning_rate": 0.02, "schedule": shape})
+    for done, expected in zip((0, 0.5, 1), SCHEDULES[shape], strict=True):
+        assert rate(done) == pytest.approx(0.02 * expected, rel=1e-4, abs=1e-7)
+
+
+def test_the_schedule_goes_by_the_share_of_all_epochs(
+    series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(networks, "_schedule", lambda settings: lambda done: asked.append(done) or 0.01)
+    changes = {"cell": "none", "loss": "mse", "epochs": 2, "training_windows": 100, "batch_size": 50}
+    train(series, changes)
+    assert asked == pytest.approx([0, 0.25, 0.5, 0.75])
+
+
+# ------------------------------------------------------------------------------------------ files
+
+
+@ALL_FRAMES
+def test_a_saved_network_predicts_the_same(one: str, out: str, series: Series, tmp_path: Path) -> None:
+    changes = {**NO_OFFSET, "input": one, "output": out, "layers": [3, 2], "layer_normalization": True}
+    model, framing = untrained(series, changes)
+    settings = {**SETTINGS, **changes, "covered_movies": [3, 4]}
+    path = tmp_path / "model.keras"
+    networks.save_network(model, settings, path)
+    assert networks.load_settings(path) == settings
+    slots = [FIRST_SLOT + 30, FIRST_SLOT + 31]
+    loaded = networks.load_network(path)
+    made = zip(shares_of(model, framing, slots), shares_of(loaded, framing, slots), strict=True)
+    assert all(first.tolist() == other.tolist() for first, other in made)
+
+
+def test_a_foreign_file_is_none_of_our_models(series: Series, tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    untrained(series, {"cell": "none"})[0].save(path)
+    with pytest.raises(Fault, match=r"model\.keras: no model that train_model saved \(.*; train it anew"):
+        networks.load_settings(path)
+    path.write_text("no archive")
+    with pytest.raises(Fault, match="no model that train_model saved"):
+        networks.load_settings(path)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("settings.json", "{")
+    with pytest.raises(Fault, match="no model that train_model saved"):
+        networks.load_settings(path)

@@ -1,0 +1,130 @@
+"""Scripts end in a whole output or in one line, however they end."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from popularity.program import Fault, atomic_write
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+#: Starts to write an output, says so, and then never ends.
+ENDLESS = """
+    import time
+    def main():
+        with atomic_write(Path("out.txt")) as partial:
+            partial.write_text("half")
+            print("writing", flush=True)
+            time.sleep(60)
+"""
+
+
+def program(folder: Path, main: str) -> subprocess.Popen[str]:
+    """Start a program whose ``main`` is given, in a folder."""
+    lines = ["from pathlib import Path", "from popularity.program import run, atomic_write"]
+    text = "\n".join([*lines, textwrap.dedent(main), "run(main)", ""])
+    (folder / "program.py").write_text(text)
+    return subprocess.Popen(
+        [sys.executable, "program.py"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background, SIGINT is ignored, and so it would be here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def outputs(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"program.py"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_and_ends_as_by_that_signal(tmp_path: Path, number: signal.Signals) -> None:
+    job = program(tmp_path, ENDLESS)
+    assert job.stdout is not None
+    assert job.stdout.readline() == "writing\n"
+    assert len(outputs(tmp_path)) == 1
+    job.send_signal(number)
+    _, told = job.communicate(timeout=30)
+    assert job.returncode == -number
+    assert told.splitlines()[0].endswith(f"stopped by {number.name}")
+    assert len(told.splitlines()) == 1
+    assert outputs(tmp_path) == set()
+
+
+def test_what_a_kill_leaves_is_no_output_and_gone_after_the_next_run(tmp_path: Path) -> None:
+    for _ in range(2):
+        job = program(tmp_path, ENDLESS)
+        assert job.stdout is not None
+        assert job.stdout.readline() == "writing\n"
+        job.kill()
+        job.communicate()
+        # The first kill's is gone when the second run begins to write.
+        assert outputs(tmp_path) == {f".out.{job.pid}.partial.txt"}
+    job = program(
+        tmp_path, 'def main():\n    with atomic_write(Path("out.txt")) as path: path.write_text("all")'
+    )
+    assert job.wait(30) == 0
+    job.communicate()
+    assert outputs(tmp_path) == {"out.txt"}
+    assert (tmp_path / "out.txt").read_text() == "all"
+
+
+def test_what_others_write_beside_an_output_stays(tmp_path: Path) -> None:
+    others = [
+        ".a.b.12.partial.csv",
+        ".a.12.partial.csv.gz",
+        ".a.12.partial.svg",
+        ".ba.12.partial.csv",
+        "a.12.partial.csv",
+        ".a.x.partial.csv",
+    ]
+    for name in [*others, ".a.12.partial.csv", ".a.7.partial.csv"]:
+        (tmp_path / name).write_text("")
+    with atomic_write(tmp_path / "a.csv") as path:
+        path.write_text("all")
+    assert outputs(tmp_path) == {*others, "a.csv"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_disk_that_takes_no_more_is_a_fault_that_names_the_output(tmp_path: Path, number: int) -> None:
+    (tmp_path / "a.csv").write_text("before")
+    with (
+        pytest.raises(Fault, match=r"a\.csv: could not be written, .*make room"),
+        atomic_write(tmp_path / "a.csv"),
+    ):
+        raise OSError(number, "says the system")
+    assert (tmp_path / "a.csv").read_text() == "before"
+    assert outputs(tmp_path) == {"a.csv"}
+
+
+def test_another_error_of_the_system_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), atomic_write(tmp_path / "a.csv"):
+        raise PermissionError(errno.EACCES, "not yours")
+
+
+def test_a_lack_of_memory_is_told_in_one_line(tmp_path: Path) -> None:
+    job = program(
+        tmp_path,
+        """
+        import numpy as np
+        def main():
+            with atomic_write(Path("out.txt")) as path:
+                path.write_text("half")
+                np.zeros(1 << 60, np.int8)
+        """,
+    )
+    _, told = job.communicate()
+    assert job.returncode == 1
+    assert len(told.splitlines()) == 1
+    assert told.startswith("error: out of memory (Unable to allocate")
+    assert "mem_mb" in told
+    assert outputs(tmp_path) == set()

@@ -1,0 +1,347 @@
+"""Settings: what config.yaml may say, what it says, and what the documents say of it."""
+
+import copy
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from popularity.settings.resolve import SettingsError, canonical, offset_grid, resolve_settings
+
+ROOT = Path(__file__).parents[2]
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+SCHEMA = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
+GENERATE = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+MODEL_KEYS = SCHEMA["$defs"]["model"]["properties"]
+
+
+def changed(changes: dict[str, Any]) -> dict[str, Any]:
+    """config.yaml with other values at some dotted paths."""
+    config = copy.deepcopy(CONFIG)
+    for path, value in changes.items():
+        *parents, key = path.split(".")
+        place = config
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[key] = value
+    return config
+
+
+def fault(changes: dict[str, Any]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        resolve_settings(changed(changes), SCHEMA)
+    return str(caught.value)
+
+
+def test_the_shipped_settings_are_complete_and_those_of_the_schema() -> None:
+    settings = resolve_settings(CONFIG, SCHEMA)
+    assert settings == resolve_settings({**CONFIG, "defaults": {}, "split": {}}, SCHEMA)
+    assert set(CONFIG) == set(SCHEMA["properties"])
+    assert set(CONFIG["defaults"]) == set(MODEL_KEYS)
+    for key in ("dataset", "slot", "window", "gaps", "seeds", "training_threads"):
+        assert CONFIG[key] == SCHEMA["properties"][key]["default"], key
+    assert CONFIG["defaults"] == {key: entry["default"] for key, entry in MODEL_KEYS.items()}
+
+
+def test_every_dataset_of_grouplens_and_the_demo_are_there() -> None:
+    names = {"ml-latest", "ml-latest-small", "ml-32m", "ml-25m", "ml-20m", "ml-10m", "ml-1m", "ml-100k"}
+    assert set(CONFIG["datasets"]) == {*names, "demo"}
+    for name in names - {"ml-latest", "ml-latest-small"}:
+        assert CONFIG["datasets"][name]["checksum"].startswith("md5:"), name
+
+
+def test_every_key_of_the_schema_is_described_typed_and_closed() -> None:
+    required = {"user", "item", "time", "method", "grid", "low", "high"} | set(
+        SCHEMA["$defs"]["dataset"]["properties"]["simulate"]["required"]
+    )
+    # What has no value until it is given.
+    optional = {"url", "size", "checksum", "licence", "requests", "catalogue", "columns", "rating"}
+    for path, entry in GENERATE["keys"](SCHEMA, SCHEMA, ""):
+        assert entry.get("description"), path
+        assert "type" in entry or "enum" in entry, path
+        if "properties" in entry:
+            assert entry["additionalProperties"] is False, path
+        key = path.rsplit(".", 1)[-1]
+        if path.startswith("baselines.NAME."):
+            continue
+        if key not in required | optional | {"NAME", "simulate"}:
+            assert "default" in entry, path
+
+
+def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
+    for path, text in GENERATE["pages"]().items():
+        assert path.read_text() == text, f"{path.name} is out of date: make docs"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"windw": 3},
+            "windw: no such setting; allowed here: backend, backtest, baselines, cache, compare, data, ",
+        ),
+        ({"cache.sizes": [0]}, "cache.sizes.0: found 0; allowed: more than 0"),
+        (
+            {"cache.policies": ["lru"]},
+            'cache.policies.0: found "lru"; allowed: "LRU", "LFU", "ARC", "W-TinyLFU", "S3-FIFO", "SIEVE"',
+        ),
+        (
+            {"cache.mixture.policy": "Belady"},
+            'cache.mixture.policy: found "Belady"; allowed: "LRU", "LFU", "ARC"',
+        ),
+        (
+            {"cache.mixture.forecast": "oracle"},
+            'cache.mixture.forecast: found "oracle"; allowed: best, all_time_share, ',
+        ),
+        ({"cache.forecasts": ["lstn"]}, 'cache.forecasts: found "lstn"; allowed: all_time_share, '),
+        ({"forecast.slots": 0}, "forecast.slots: found 0; allowed: at least 1"),
+        ({"forecast.interval": 1}, "forecast.interval: found 1; allowed: less than 1"),
+        ({"models.lstm.unit": 8}, "models.lstm.unit: no such setting; allowed here: batch_size, "),
+        ({"models.lstm.convolution": {"size": 3}}, "models.lstm.convolution.size: no such setting; "),
+        ({"slot": "fortnight"}, 'slot: found "fortnight"; allowed: "hour", "day", "week", "month", "year"'),
+        ({"window": 0}, "window: found 0; allowed: at least 1"),
+        ({"window": "14"}, 'window: found "14"; allowed: integer'),
+        ({"split.test": 0.6}, "split.test: found 0.6; allowed: at most 0.5"),
+        ({"split.test": 0}, "split.test: found 0; allowed: more than 0"),
+        ({"models.gru.dropout": 1}, "models.gru.dropout: found 1; allowed: less than 1"),
+        (
+            {"models.gru.cell": "grru"},
+            'models.gru.cell: found "grru"; allowed: "lstm", "gru", "simple_rnn"',
+        ),
+        ({"models.gru.layers": []}, "models.gru.layers: found []; allowed: at least 1 entries"),
+        ({"models.a;b": {}}, 'models: found "a;b"; allowed: text of the form ^[A-Za-z0-9]'),
+        ({"models.a\nb": {}}, 'models: found "a\\nb"; allowed: text of the form'),
+        ({"models.a\n": {}}, 'models: found "a\\n"; allowed: text of the form'),
+        ({"models.a b": {}}, 'models: found "a b"; allowed: text of the form'),
+        ({"datasets.'x'": {"url": "x.zip"}}, "datasets: found \"'x'\"; allowed: text of the form"),
+        ({"datasets...": {"url": "x.zip"}}, "datasets: found"),
+        ({"models." + "a" * 101: {}}, "allowed: at most 100 characters"),
+        ({"data.on_bad_rows": "ignore"}, 'data.on_bad_rows: found "ignore"; allowed: "error", "drop"'),
+        ({"data.max_unpacked_gb": 0}, "data.max_unpacked_gb: found 0; allowed: more than 0"),
+        (
+            {"datasets.x": {"url": "resources/x.zip"}},
+            'datasets.x.url: found "resources/x.zip", where the wo',
+        ),
+        (
+            {"datasets.x": {"url": "./resources/../resources"}},
+            "writes its own copy, resources/x.zip; allowed",
+        ),
+        ({"datasets.x": {"url": "."}}, "so move the file or folder and give its new place"),
+        ({"datasets.x": {"url": "~nosuchuser/x.zip"}}, "allowed: a path that can be told"),
+        ({"seeds": [1, 1]}, "seeds: found [1, 1]; allowed: each entry once"),
+        ({"defaults.features": ["log_cuont"]}, 'defaults.features.0: found "log_cuont"; allowed: text of'),
+        (
+            {"datasets.ml-1m.checksum": "1234"},
+            'datasets.ml-1m.checksum: found "1234"; allowed: text of the',
+        ),
+        ({"datasets.x": {"columns": {"user": "u"}}}, "datasets.x.columns: found"),
+        ({"dataset": "ml-99m"}, 'dataset: found "ml-99m"; allowed: an entry of datasets (demo, ml-100k, '),
+        ({"datasets.x": {"format": "csv"}}, "datasets.x: found"),
+        (
+            {"datasets.x": {"url": "a.zip", "requests": "b.csv"}},
+            "datasets.x.requests: found without columns",
+        ),
+        ({"datasets.demo.simulate.first_date": "2017-13-01"}, "datasets.demo.simulate.first_date: found "),
+        ({"datasets.demo.simulate.first_date": "2027-01-01"}, "allowed: a first date before the last"),
+        ({"split.test": 0.5, "split.validation": 0.5}, "split: found"),
+        ({"backtest.folds": 6}, "backtest.folds: found 6; allowed: at most 5, which leave some training"),
+        ({"backtest.folds": 0}, "backtest.folds: found 0; allowed: at least 1"),
+        (
+            {"dataset": "demo", "backtest.folds": 5, "window": 100},
+            "models.gru.window: found 100; allowed: less than the 91 training slots of demo",
+        ),
+        ({"models.lstm.features": ["log_age"]}, "allowed: at least one of label_n, log_count"),
+        (
+            {"models.lstm.output": "every_step", "models.lstm.gaps": "observed"},
+            "found every_step with the gaps observed; allowed: last_step, or the gaps calendar",
+        ),
+        (
+            {"models.lstm.input": "all_movies", "models.lstm.gaps": "observed"},
+            "models.lstm.input: found all_movies with the gaps observed",
+        ),
+        ({"models.lstm.output": "every_step", "models.lstm.window": 1}, "with a window of 1"),
+        (
+            {"models.lstm.output": "every_step", "models.lstm.bidirectional": True},
+            "where a step would see the slot that it predicts; allowed: with last_step",
+        ),
+        ({"models.course_lstm.epochs": 60}, "models.course_lstm.score_at_epochs: found 70; allowed: up to"),
+        ({"models.course_lstm.patience": 3}, "models.course_lstm.score_at_epochs: found with patience 3"),
+        ({"sweeps.a": {"model": "x", "grid": {"cell": ["gru"]}}}, 'sweeps.a.model: found "x"; allowed: '),
+        ({"sweeps.a": {"grid": {"cel": ["gru"]}}}, "sweeps.a.grid.cel: no such setting; allowed here"),
+        ({"sweeps.a": {"grid": {"cell": ["lstn"]}}}, 'sweeps.a.grid.cell: found "lstn"; allowed: "lstm"'),
+        ({"sweeps.a": {"grid": {}}}, "sweeps.a.grid: found {}; allowed: at least 1 entries"),
+        ({"sweeps.a": {"grid": {"layers": [[1], [2], [1, 2, 3] * 60]}}}, "with names too long for a path"),
+        ({"search.model": "x"}, 'search.model: found "x"; allowed: an entry of models'),
+        ({"search.space": {"cel": ["gru"]}}, "search.space.cel: no such setting"),
+        (
+            {"search.space": {"dropout": {"low": 0.3, "high": 0.3}}},
+            "; allowed: low below high",
+        ),
+        (
+            {"search.space": {"weight_decay": {"low": 0, "high": 0.3, "log": True}}},
+            "; allowed: low above 0 with log",
+        ),
+        ({"backend": "theano"}, 'backend: found "theano"; allowed: "tensorflow", "torch", "jax"'),
+        (
+            {"baselines.ewma_mix": None},
+            'offset: found "ewma_mix", but no entry of baselines has that method',
+        ),
+        (
+            {"baselines.ewma_mix": None, "models.gru.offset": "ewma_mix"},
+            'models.gru.offset: found "ewma_mix", but no entry of baselines has that method',
+        ),
+        (
+            {"baselines.ewma_mix": None},
+            'baselines.lightgbm_offset.offset: found "ewma_mix", but no entry of baselines has that method',
+        ),
+        (
+            {"baselines.ridge.offset": "none"},
+            "the method ridge: lags, needed; penalties, needed; training_",
+        ),
+        ({"baselines.lightgbm.features": ["log_cuont"]}, 'features.0: found "log_cuont"; allowed: text of'),
+        ({"baselines.ewma_mix.long": [3]}, "baselines.ewma_mix.short: found [3, 7, 10"),
+        ({"baselines.ewma_mix.weights": [1]}, "weights.0: found 1; allowed: less than 1"),
+        ({"baselines.ewma.short": [3]}, "the method ewma: half_lives, needed; uniform_share"),
+        ({"baselines.moving_average": {"method": "moving_average"}}, "moving_average: slots, needed"),
+        ({"baselines.last_value.slots": 3}, "allowed with the method last_value: nothing else"),
+        (
+            {
+                "dataset": "own",
+                "data.shards": 2,
+                "datasets.own": {"url": "a.zip", "columns": {"user": "u", "item": "i", "time": "t"}},
+            },
+            "data.shards: found 2 with a dataset that has columns; allowed: 1",
+        ),
+        ({"models.ewma": {}}, "models.ewma: found a name that is taken"),
+        ({"models.best": {}}, "models.best: found a name that is taken"),
+        (
+            {"forecast.model": "lstmm"},
+            'forecast.model: found "lstmm"; allowed: best, cnn_lstm, course_lstm, ',
+        ),
+        ({"dataset": "demo", "window": 900}, "models.gru.window: found 900; allowed: less than the 638"),
+        ({"dataset": "demo", "slot": "month", "window": 21}, "less than the 20 training slots of demo"),
+    ],
+)
+def test_a_wrong_setting_is_told_by_path_with_what_was_found_and_is_allowed(
+    changes: dict[str, Any], message: str
+) -> None:
+    assert message in fault(changes)
+
+
+def test_a_link_to_the_copy_is_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.zip").symlink_to(tmp_path / "resources" / "x.zip")
+    message = "datasets.x.url: found"
+    assert message in fault({"datasets.x": {"url": "link.zip"}})
+    assert message in fault({"datasets.x": {"url": str(tmp_path / "resources" / "x.zip")}})
+    resolve_settings(changed({"datasets.x": {"url": "resources/y.zip"}}), SCHEMA)
+    # The copy may have been made as a link to it: only the link is written anew.
+    (tmp_path / "resources").mkdir()
+    (tmp_path / "resources" / "x.zip").symlink_to(tmp_path / "mine.zip")
+    resolve_settings(changed({"datasets.x": {"url": "mine.zip"}}), SCHEMA)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner),
+    max_leaves=5,
+)
+PATHS = [
+    path.replace("NAME", name) for path, _ in GENERATE["keys"](SCHEMA, SCHEMA, "") for name in ("x", "demo")
+]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(changes=st.dictionaries(st.sampled_from(PATHS), ANYTHING, min_size=1, max_size=3))
+def test_whatever_the_settings_are_they_are_resolved_or_told_of(changes: dict[str, Any]) -> None:
+    try:
+        resolve_settings(changed(changes), SCHEMA)
+    except (AttributeError, TypeError) as error:
+        # Of `changed`, that finds no place for a key below a value that is none.
+        assert error.__traceback__ is not None
+        assert error.__traceback__.tb_next.tb_frame.f_code.co_name == "changed"  # type: ignore[union-attr]
+    except SettingsError as error:
+        assert str(error)
+
+
+def test_all_wrong_settings_are_told_at_once() -> None:
+    assert len(fault({"window": 0, "slot": "age", "models.lstm.unit": 1}).splitlines()) == 3
+
+
+def test_models_are_their_own_settings_then_the_defaults() -> None:
+    changes = {"defaults.epochs": 7, "models.gru.epochs": 9, "models.lstm": None, "window": 5}
+    settings = resolve_settings(changed(changes), SCHEMA)
+    assert set(settings["models"]) == {"gru", "cnn_lstm", "course_lstm"}
+    assert [settings["models"][name]["epochs"] for name in ("cnn_lstm", "gru")] == [7, 9]
+    assert [settings["models"][name]["window"] for name in ("gru", "course_lstm")] == [5, 3]
+    assert settings["models"]["cnn_lstm"]["convolution"] == {"filters": 32, "kernel_size": 3, "dilation": 1}
+    assert settings["datasets"]["ml-20m"]["format"] == "csv"
+    assert offset_grid(settings, "ewma") == CONFIG["baselines"]["ewma"]
+
+
+def test_a_season_is_a_day_of_hours_a_week_of_days_or_a_year() -> None:
+    found = {}
+    for slot in ("hour", "day", "week", "month", "year"):
+        found[slot] = resolve_settings(changed({"slot": slot}), SCHEMA)["baselines"]["seasonal_naive"][
+            "season"
+        ]
+    assert found == {"hour": 24, "day": 7, "week": 52, "month": 12, "year": 1}
+    chosen = resolve_settings(changed({"baselines.seasonal_naive.season": 168}), SCHEMA)
+    assert chosen["baselines"]["seasonal_naive"]["season"] == 168
+
+
+def test_an_offset_is_chosen_as_the_baseline_of_its_name_whatever_the_order() -> None:
+    settings = resolve_settings(CONFIG, SCHEMA)
+    backwards = {**settings, "baselines": dict(reversed(settings["baselines"].items()))}
+    for offset in ("ewma", "ewma_mix"):
+        assert (
+            offset_grid(backwards, offset) == offset_grid(settings, offset) == CONFIG["baselines"][offset]
+        )
+    others = {"b": {"method": "ewma", "half_lives": [2]}, "a": {"method": "ewma", "half_lives": [1]}}
+    assert offset_grid({"baselines": others}, "ewma") == others["a"]
+    assert offset_grid({"baselines": others}, "none") is None
+
+
+def test_each_loss_has_an_offset_and_each_framing_its_settings() -> None:
+    for loss in MODEL_KEYS["loss"]["enum"]:
+        resolve_settings(changed({"models.x": {"loss": loss, "offset": "ewma"}}), SCHEMA)
+    for model in (
+        {"output": "every_step", "bidirectional": True, "cell": "none"},
+        {"output": "last_step", "bidirectional": True},
+        {"input": "all_movies", "output": "every_step", "window": 2},
+        {"score_at_epochs": [20, 2], "epochs": 20, "patience": None},
+    ):
+        resolve_settings(changed({"models.x": model}), SCHEMA)
+
+
+def test_equal_settings_have_one_canonical_form() -> None:
+    assert canonical({"b": [8.0, 0.5], "a": {"d": True, "c": None}}) == canonical(
+        {"a": {"c": None, "d": True}, "b": [8, 0.5]}
+    )
+    assert canonical({"a": 1}) != canonical({"a": 1.5})
+    assert json.loads(canonical({"x": "é; 'q'"})) == {"x": "é; 'q'"}
+
+
+def test_a_sweep_makes_a_model_of_each_combination() -> None:
+    grid = {"learning_rate": [0.001, 0.01], "layers": [[16], [32, 16]], "convolution": [{"filters": 4}]}
+    settings = resolve_settings(changed({"sweeps.rate": {"model": "gru", "grid": grid}}), SCHEMA)
+    names = [
+        f"rate.learning_rate-{rate}.layers-{layers}.convolution-filters-4"
+        for rate in (0.001, 0.01)
+        for layers in ("16", "32-16")
+    ]
+    assert set(settings["models"]) == {"lstm", "gru", "cnn_lstm", "course_lstm", *names}
+    swept = settings["models"][names[3]]
+    convolution = {"filters": 4, "kernel_size": 3, "dilation": 1}
+    given = {"learning_rate": 0.01, "layers": [32, 16], "convolution": convolution}
+    assert swept == {**settings["models"]["gru"], **given}
+    alone = resolve_settings(changed({"sweeps.a": {"grid": {"window": [3]}}}), SCHEMA)["models"][
+        "a.window-3"
+    ]
+    assert alone == {**resolve_settings(CONFIG, SCHEMA)["defaults"], "window": 3}
+    assert resolve_settings(changed({"sweeps.rate": None}), SCHEMA)["sweeps"] == {}

@@ -1,0 +1,49 @@
+"""The code's style and types, and the rules': each tool must find nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["snakefmt", "--check", "Snakefile", "rules"],
+        ["mypy"],
+        ["snakemake", "--lint", "--config", "dataset=demo"],
+    ],
+    ids=" ".join,
+)
+def test_finds_nothing(call: list[str]) -> None:
+    ended = subprocess.run(
+        [BIN / call[0], *call[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_the_repository_names_no_machine_and_no_index() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    words = ["/" + "root/", "/" + "home/", "pypi" + ".org", "python" + "hosted"]
+    for name in listed.stdout.split():
+        text = (ROOT / name).read_bytes().decode(errors="replace")
+        assert not [word for word in words if word in text], name
+
+
+def test_the_requirements_are_locked_with_hashes() -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    packages = [line for line in lines if line and line[0].isalnum()]
+    assert packages
+    assert all("==" in line and line.endswith("\\") for line in packages)
+    asked = [
+        line.split(";")[0].split(">")[0].strip()
+        for line in (ROOT / "requirements.in").read_text().split("\n")
+    ]
+    locked = {line.split("==")[0] for line in packages}
+    assert {name.lower() for name in asked if name and name[0] != "#"} <= locked

@@ -1,0 +1,243 @@
+"""What a change reruns: just what depends on it."""
+
+import ast
+import functools
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from popularity.scoring.scores import summarise
+from workdir import ROOT, SMALL, copy_workflow, planned, snakemake
+
+#: What comes after any result: how long its job took is a part of the report.
+REPORTING = {"plot_runtimes", "write_table runtimes", "write_report"}
+#: What any other setting changes.
+RECORDING = {"record_settings", *REPORTING}
+OF_SCORES = {
+    "compare_models",
+    "plot_models",
+    "plot_predictions",
+    "write_front_page",
+    "write_table leaderboard",
+    "write_table leaderboard_by_class",
+    *RECORDING,
+}
+OF_CACHE = {"simulate_cache", "plot_cache", "write_table cache"}
+COMPARING = {"forecast_next_slot", "plot_training", "write_table forecast", *OF_CACHE, *OF_SCORES}
+OF_LSTM = {"train_model lstm", "evaluate_model lstm"}
+OF_COURSE = {"train_model course_lstm", "evaluate_model course_lstm"}
+EVALUATED = {"evaluate_baselines", "evaluate_learned lightgbm_offset"}
+AFTER_SORT = {
+    "build_sequences 5",
+    "build_sequences 3",
+    *EVALUATED,
+    *OF_LSTM,
+    *OF_COURSE,
+    *COMPARING,
+}
+AFTER_JOIN = {"label_popularity", "sort_by_time", "plot_eda", "plot_log", *AFTER_SORT}
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished workflow, times and all, to change."""
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+def set_small(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    settings = json.loads(json.dumps(SMALL))
+    change(settings)
+    (folder / "small.json").write_text(json.dumps(settings))
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and ".snakemake" not in path.parts]
+
+
+def test_nothing_when_nothing_changed(folder: Path) -> None:
+    assert planned(folder) == set()
+
+
+def test_nothing_when_scripts_settings_and_archive_are_touched(folder: Path) -> None:
+    for path in [
+        *(folder / "scripts").rglob("*.py"),
+        folder / "config.yaml",
+        folder / "resources/demo.zip",
+    ]:
+        path.touch()
+    assert planned(folder) == set()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_nothing_in_a_fresh_checkout_over_existing_results(folder: Path, reverse: bool) -> None:
+    for second, path in enumerate(sorted(files(folder), reverse=reverse)):
+        os.utime(path, (2_000_000_000 + second, 2_000_000_000 + second))
+    assert planned(folder) == set()
+
+
+def test_nothing_when_keys_are_reordered_and_comments_written(folder: Path) -> None:
+    config = folder / "config.yaml"
+    settings = yaml.safe_load(config.read_text())
+    backwards = json.loads(json.dumps(settings), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+    assert list(backwards) != list(settings)
+    config.write_text("# A comment.\n" + yaml.safe_dump(backwards, sort_keys=False))
+    assert planned(folder) == set()
+
+
+def test_a_models_setting_reruns_that_model_and_what_compares(folder: Path) -> None:
+    set_small(folder, lambda settings: settings["models"]["course_lstm"].update(layers=[5]))
+    assert planned(folder) == OF_COURSE | COMPARING
+
+
+def test_a_baselines_setting_reruns_it_and_what_compares(folder: Path) -> None:
+    set_small(folder, lambda settings: settings["baselines"]["lightgbm_offset"].update(training_rows=3000))
+    assert planned(folder) == {"evaluate_learned lightgbm_offset"} | OF_SCORES
+    # A naive forecast fills a cache, too.
+    set_small(folder, lambda settings: settings["baselines"].update(moving_average_3=None))
+    assert planned(folder) == {"evaluate_baselines"} | OF_CACHE | OF_SCORES
+
+
+def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path) -> None:
+    set_small(folder, lambda settings: settings["models"].update(plain={"cell": "none"}))
+    assert planned(folder) == {"train_model plain", "evaluate_model plain"} | COMPARING
+
+    set_small(folder, lambda settings: settings["models"].update(course_lstm=None))
+    # No other model sees label_n, which a picture of the features tells.
+    assert planned(folder) == {"plot_eda"} | COMPARING
+    assert snakemake(folder, "results/demo/leaderboard.csv").returncode == 0
+    board = (folder / "results/demo/leaderboard.csv").read_text()
+    assert "\nlstm," in board
+    assert "course_lstm" not in board
+
+
+def test_another_fold_trains_and_scores_all_for_earlier_slots_and_keeps_the_latest(folder: Path) -> None:
+    def two_folds(settings: dict[str, Any]) -> None:
+        settings["models"]["course_lstm"] = None
+        settings["backtest"] = {"folds": 2}
+
+    set_small(folder, two_folds)
+    # No other model than the one left out sees label_n, which a picture of the features tells.
+    assert planned(folder) == {"plot_eda"} | EVALUATED | OF_LSTM | COMPARING
+    ended = snakemake(folder, "results/demo/leaderboard.csv")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    results = folder / "results/demo"
+    found = {path.parent.relative_to(results) for path in results.glob("backtest/*/*/**/scores.parquet")}
+    names = {"baselines", "learned/lightgbm_offset/seed-1", "models/lstm/seed-1"}
+    assert found == {Path("backtest/1", name) for name in names}
+    board = pd.read_csv(results / "leaderboard.csv").set_index("name")
+    for name in names:
+        folds = [pd.read_parquet(results / fold / name / "scores.parquet") for fold in ("", "backtest/1")]
+        latest, earlier = (set(rows.loc[rows["split"] == "test", "slot"]) for rows in folds)
+        assert max(earlier) < min(latest)
+        assert abs(len(earlier) - len(latest)) < 4
+        both = pd.concat(folds)
+        one = str(both["name"].iloc[0])
+        tested = both[(both["split"] == "test") & (both["name"] == one)]
+        assert board.loc[one, "cross_entropy"] == pytest.approx(summarise(tested)["cross_entropy"])
+    assert (results / "logs/backtest/1/train_model/lstm/seed-1.log").exists()
+
+
+def test_window_reruns_sequences_and_after(folder: Path) -> None:
+    set_small(folder, lambda settings: settings.update(window=6))
+    # The course's model keeps its own window of 3.
+    assert planned(folder) == {"build_sequences 6", "plot_eda", *EVALUATED, *OF_LSTM} | COMPARING
+
+
+def test_slot_reruns_label_and_after(folder: Path) -> None:
+    set_small(folder, lambda settings: settings.update(slot="week"))
+    assert planned(folder) == AFTER_JOIN
+
+
+def test_another_archive_of_the_same_name_reruns_join_and_after(folder: Path) -> None:
+    set_small(folder, lambda settings: settings["datasets"]["demo"]["simulate"].update(seed=4))
+    assert planned(folder) == {"simulate_archive", "join_ratings"} | AFTER_JOIN
+
+
+def test_a_plots_script_reruns_that_plot(folder: Path) -> None:
+    with (folder / "scripts" / "plot_log.py").open("a") as script:
+        script.write("# changed\n")
+    assert planned(folder) == {"plot_log", *REPORTING}
+
+
+def imported(script: Path, name: str) -> bool:
+    """Whether a script imports a module of ours, through others or not, as Python itself sees it."""
+    seen: set[str] = set()
+    todo = [script]
+    while todo:
+        for node in ast.walk(ast.parse(todo.pop().read_text())):
+            found = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
+            if isinstance(node, ast.ImportFrom) and node.module == "popularity":
+                found = {f"popularity.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found = {node.module or ""}
+            new = {module for module in found if module.startswith("popularity.")} - seen
+            seen |= new
+            todo += [ROOT / "scripts" / f"{module.replace('.', '/')}.py" for module in new]
+    return f"popularity.{name}" in seen
+
+
+@functools.cache
+def forced(folder: Path) -> list[tuple[str, list[str]]]:
+    """Every job of the workflow: its rule and its inputs."""
+    printed = snakemake(folder, "--dry-run", "--forceall").stdout
+    return [
+        (rule, inputs.split(", "))
+        for rule, inputs in re.findall(r"^(?:local)?rule (\w+):\n    input: (.*)$", printed, re.MULTILINE)
+    ]
+
+
+MODULES = sorted(path.stem for path in (ROOT / "scripts" / "popularity").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_shared_module_reruns_the_rules_whose_scripts_import_it(finished: Path, module: str) -> None:
+    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py") if imported(path, module)}
+    declared = {rule for rule, inputs in forced(finished) if f"scripts/popularity/{module}.py" in inputs}
+    # The demo's archive is not downloaded, one job makes each table, and the others run when asked for.
+    others = {"download_archive", "gather_shards", "search_settings", "compare_runs", "predict"}
+    assert declared == scripts - others
+
+
+def test_an_edited_shared_module_reruns_its_rules(folder: Path) -> None:
+    with (folder / "scripts" / "popularity" / "scores.py").open("a") as module:
+        module.write("# changed\n")
+    jobs = planned(folder)
+    assert {"evaluate_baselines", "evaluate_model lstm", "compare_models"} <= jobs
+    assert not {"join_ratings", "label_popularity", "sort_by_time", "plot_eda"} & jobs
+
+
+def test_the_settings_file_of_a_model_is_all_that_its_training_depends_on(finished: Path) -> None:
+    settings = json.loads((finished / "results/demo/models/lstm/seed-1/settings.json").read_text())
+    assert settings["layers"] == [4]
+    assert settings["slot"] == "day"
+
+
+def test_a_folder_of_another_name_gives_the_same_tables(finished: Path, tmp_path: Path) -> None:
+    folder = copy_workflow(tmp_path)
+    names = ["joined", "movies", "labelled", "sorted", "sequences/calendar-5"]
+    tables = [f"results/demo/{name}.parquet" for name in names]
+    assert snakemake(folder, *tables).returncode == 0
+    for table in tables:
+        assert (folder / table).read_bytes() == (finished / table).read_bytes(), table
+
+
+def test_shards_give_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    folder = copy_workflow(tmp_path, {**SMALL, "data": {"shards": 3}})
+    names = ["joined", "movies", "labelled", "sorted", "sequences/calendar-5"]
+    tables = [f"results/demo/{name}.parquet" for name in names]
+    ended = snakemake(folder, *tables)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for table in tables:
+        assert (folder / table).read_bytes() == (finished / table).read_bytes(), table
+    shards = [pq.read_metadata(path).num_rows for path in sorted(folder.rglob("shards/labelled-*"))]
+    assert len(shards) == 3
+    assert min(shards) > 0
