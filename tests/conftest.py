@@ -1,11 +1,21 @@
 """Fixtures that several test files share."""
 
+import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from workdir import copy_workflow, snakemake
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws, weights of networks too, does not hang on the tests before it."""
+    random.seed(1)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(1)
 
 
 @pytest.fixture(scope="session")

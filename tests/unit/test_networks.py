@@ -321,6 +321,24 @@ def test_a_feature_that_never_changed_is_not_blown_up_when_it_does(series: Serie
     assert np.abs(networks.run_network(model, example) - before).max() < 10
 
 
+@pytest.mark.parametrize("rows", [1, 1000, 10_000, 70_000])
+@pytest.mark.parametrize("value", [0.0, 3.1, -1e-9, 7e8])
+def test_a_feature_is_constant_however_many_rows_say_so(rows: int, value: float) -> None:
+    example = {
+        "steps": np.full((rows, 1, 2), value, np.float32),
+        "static": np.zeros((rows, 1, 0), np.float32),
+        "offset": np.zeros((rows, 1, 1), np.float32),
+    }
+    # Beside it one that varies: the sums go down strided columns.
+    example["steps"][::2, :, 1] = 1
+    model = networks.build_network({**SETTINGS, **NO_OFFSET, "cell": "none"}, example, SCALE)
+    (layer,) = (layer for layer in model.layers if type(layer).__name__ == "Normalization")
+    constant, varied = np.ravel(keras.ops.convert_to_numpy(layer.variance))
+    assert constant == 1
+    if rows > 1:
+        assert varied != 1
+
+
 @ALL_FRAMES
 def test_runs_do_not_depend_on_chunks(
     one: str, out: str, series: Series, monkeypatch: pytest.MonkeyPatch

@@ -133,7 +133,9 @@ def build_network(settings: dict[str, Any], example: Arrays, scale: float) -> ke
 
 def _normalised(inputs: Any, example: npt.NDArray[np.float32]) -> Any:
     axes = tuple(range(example.ndim - 1))
-    mean, variance = example.mean(axis=axes), example.var(axis=axes)
+    # In float32 the mean of many equal numbers is off by so much that they seem to vary.
+    mean = example.mean(axis=axes, dtype=np.float64)
+    variance = example.var(axis=axes, dtype=np.float64)
     # What is the same in all examples but for rounding is not blown up where it differs later.
     varies = variance > 1e-12 * np.square(mean)
     return keras.layers.Normalization(mean=mean, variance=np.where(varies, variance, 1.0))(inputs)
