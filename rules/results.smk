@@ -27,9 +27,13 @@ TRAINING_PICTURES = {
     "rmse_by_epoch": "2 RMSE and cross entropy by epoch",
     "epoch_seconds": "3 Time per epoch",
 }
+# Settings that sweeps vary, each once: without any there is nothing to draw of them.
+SWEPT = list(
+    dict.fromkeys(key for sweep in settings["sweeps"].values() for key in sweep["grid"])
+)
 MODEL_PICTURES = {
     "leaderboard": "1 Leaderboard",
-    "sweeps": "7 Settings swept",
+    **({"sweeps": "7 Settings swept"} if SWEPT else {}),
 }
 PREDICTION_PICTURES = {
     "predicted_and_true": "4 Predicted and true series",
@@ -326,9 +330,11 @@ rule plot_models:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(10),
+    params:
+        swept=["--swept", *SWEPT] if SWEPT else [],
     shell:
         "python {input.code[0]:q} --leaderboard {input.leaderboard:q} --resolved {input.resolved:q}"
-        " --dataset {wildcards.dataset:q} --folder results/{wildcards.dataset:q}/plots"
+        " {params.swept:q} --dataset {wildcards.dataset:q} --folder results/{wildcards.dataset:q}/plots"
         " > {log:q} 2>&1"
 
 

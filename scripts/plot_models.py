@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,12 +16,6 @@ from matplotlib.ticker import MaxNLocator
 from popularity import style
 from popularity.program import Fault, run
 
-#: What is drawn of the leaderboard, and whether more is better.
-SCORES = {
-    "cross_entropy": ("cross entropy\n(nats per request)", False),
-    "rmse": ("RMSE of the share", False),
-    "hit_ratio_5": ("hit ratio, cache of 5 %\nof the movies", True),
-}
 #: Kinds in the order of their groups: heading, colour and marker.
 KINDS = {
     "network": ("networks", style.BLUE, "o"),
@@ -29,6 +24,12 @@ KINDS = {
     "reference": ("references", style.GREY, "^"),
 }
 RATIO = ["cross_entropy_ratio", "ratio_low", "ratio_high"]
+#: Columns of numbers beside the drawing: heading, whether more is better, and digits or a percentage.
+NUMBERS = {
+    "cross_entropy": ("cross\nentropy", False, 5),
+    "rmse": ("RMSE of\nthe share", False, 3),
+    "hit_ratio_5": ("hit ratio,\n5 % cached", True, None),
+}
 #: The score that is drawn against settings.
 SWEPT_SCORE = "cross_entropy"
 #: Relative differences of it that are hardly any, and within which the best naive forecast is shown.
@@ -40,63 +41,121 @@ NO_SETTINGS = (
 )
 
 
-def plot_leaderboard(board: pd.DataFrame, source: str) -> Figure:
-    """Draw the scores of all models and baselines, by kind and cross entropy.
+def fold_snapshots(
+    board: pd.DataFrame, models: dict[str, dict[str, Any]]
+) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+    """Leave out the rows of models scored before their last epoch (``score_at_epochs``).
 
-    A value that would squeeze the others to a point is an arrow at the panel's edge and its number.
+    Returns
+    -------
+    The other rows, and the epochs of the rows left out by model.
+    """
+    known = set(board["name"])
+    folded = {
+        name: [epoch for epoch in settings.get("score_at_epochs", []) if f"{name}_{epoch}" in known]
+        for name, settings in models.items()
+        if name in known
+    }
+    folded = {name: epochs for name, epochs in folded.items() if epochs}
+    left_out = [f"{name}_{epoch}" for name, epochs in folded.items() for epoch in epochs]
+    return board[~board["name"].isin(left_out)].reset_index(drop=True), folded
+
+
+def plot_leaderboard(
+    board: pd.DataFrame, source: str, folded: dict[str, list[int]] | None = None
+) -> Figure:
+    """Draw how far each model and baseline is from the best naive forecast, and write its scores.
+
+    The axis is for the better half. What is far outside is an arrow at the edge and its number.
+
+    Parameters
+    ----------
+    folded
+        Rows that the board lacks: see :func:`fold_snapshots`.
     """
     ordered, rows, headings = arrange(board)
     compared = set(RATIO) <= set(board)
+    drawn = drawn_values(ordered)
+    numbers = [score for score in NUMBERS if score in ordered]
+    for name, epochs in (folded or {}).items():
+        text = f"{', '.join(map(str, epochs[:-1]))} and {epochs[-1]}" if epochs[1:] else f"{epochs[0]}"
+        source += f"; it holds {name} after {text} epochs as well"
+    if ordered.get("cross_entropy_std", pd.Series(dtype=float)).notna().any():
+        source += "; dot: mean over seeds"
+    if compared:
+        source += "; bar: 95 % interval (paired bootstrap over slots)"
+    if (ordered["kind"] == "reference").any():
+        source += "; references know the future and do not compete"
     figure, panels = style.new_figure(
         board_title(board),
-        f"{source}; dot: mean over seeds, bar: one standard deviation to each side; arrow: the "
-        "value is outside",
-        len(SCORES) + compared,
-        columns=len(SCORES) + compared,
-        height=1.9 + 0.25 * (rows[-1] + 1),
+        f"{source}; arrow: the value is outside; bold: the best",
+        1 + len(numbers),
+        columns=1 + len(numbers),
+        height=1.7 + 0.19 * (rows[-1] + 1),
         sharey=True,
-        width_ratios=[1, 1.1, 1, 1] if compared else None,
+        width_ratios=[4.6, *[1.15] * len(numbers)],
     )
-    scored = [panels[0], *panels[2:]] if compared else panels
-    for panel, (score, (label, more)) in zip(scored, SCORES.items(), strict=True):
-        competing = ordered.loc[ordered["kind"] != "reference", score]
-        low, high = limits(style.finite(competing if len(competing) else ordered[score]), more)
-        panel.set_xlim(low, high)
-        deviations = ordered.get(f"{score}_std", pd.Series(np.nan, ordered.index)).fillna(0)
-        for at, kind, value, deviation in zip(
-            rows, ordered["kind"], ordered[score], deviations, strict=True
-        ):
-            _draw_value(panel, at, value, deviation, kind)
-        panel.set_title(label, fontsize=9)
-        panel.set_xlabel("more is better" if more else "less is better", loc="left")
-        panel.xaxis.set_major_locator(MaxNLocator(3))
-        panel.ticklabel_format(axis="x", scilimits=(-2, 4))
+    panel = panels[0]
+    panel.set_xlim(*limits(drawn[ordered["kind"] != "reference"], drawn))
+    for at, kind, values in zip(rows, ordered["kind"], drawn.to_numpy(), strict=True):
+        _draw_value(panel, at, values, kind, "{:+.3g} %" if compared else "{:.4g}")
     if compared:
-        panels[1].set_title("against the best naive,\n% (95 % interval)", fontsize=9)
-        panels[1].grid(visible=False)
-        panels[1].tick_params(labelbottom=False, bottom=False)
-        panels[1].spines["bottom"].set_visible(False)
-        for at, ratio in zip(rows, ordered[RATIO].to_numpy(), strict=True):
-            mean, low, high = 100 * (ratio - 1)
-            text = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})".replace("-", "−")
-            if low == high == 0:
-                text = "the best naive"
-            panels[1].text(
-                0.5, at, text, ha="center", va="center", fontsize=8,
-                transform=panels[1].get_yaxis_transform(),
-            )  # fmt: skip
-    first = panels[0]
-    first.set_ylim(rows[-1] + 0.7, min(headings.values()) - 0.7)
-    first.set_yticks([*headings.values(), *rows], [*headings, *ordered["name"]])
-    for tick in first.get_yticklabels():
+        panel.axvline(0, color=style.VERMILION, linewidth=1, zorder=0)
+        panel.set_title("cross entropy against the best naive forecast,\ndifference in %", fontsize=9)
+        panel.xaxis.set_major_formatter(lambda value, _: minus(f"{value:+.3g}") if value else "0")
+    else:
+        panel.set_title("cross entropy (nats per request)", fontsize=9)
+    panel.set_xlabel("← better", loc="left")
+    panel.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    for column, score in zip(panels[1:], numbers, strict=True):
+        _write_numbers(column, rows, ordered, score)
+    panel.set_ylim(rows[-1] + 0.7, min(headings.values()) - 0.7)
+    panel.set_yticks([*headings.values(), *rows], [*headings, *ordered["name"]])
+    for tick in panel.get_yticklabels():
         tick.set_parse_math(False)
         if tick.get_text() in headings:
             tick.set_fontweight("bold")
-    for panel in panels:
-        panel.tick_params(axis="y", length=0)
-        panel.grid(axis="y", visible=False)
-        panel.spines["left"].set_visible(False)
+    panel.tick_params(axis="y", length=0)
+    panel.grid(axis="y", visible=False)
+    panel.spines["left"].set_visible(False)
     return figure
+
+
+def minus(text: str) -> str:
+    """Write a number's sign as a minus rather than a hyphen."""
+    return text.replace("-", "−")
+
+
+def drawn_values(board: pd.DataFrame) -> pd.DataFrame:
+    """Give value, low and high of each row's drawing: the difference in %, or the cross entropy."""
+    if set(RATIO) <= set(board):
+        return (100 * (board[RATIO] - 1)).set_axis(["value", "low", "high"], axis="columns")
+    value = board["cross_entropy"]
+    deviation = board.get("cross_entropy_std", pd.Series(np.nan, board.index)).fillna(0)
+    return pd.DataFrame({"value": value, "low": value - deviation, "high": value + deviation})
+
+
+def _write_numbers(panel: Axes, rows: Sequence[float], board: pd.DataFrame, score: str) -> None:
+    """Write a score of each row below its heading, the best one bold."""
+    heading, more, digits = NUMBERS[score]
+    competing = board.loc[board["kind"] != "reference", score].dropna()
+    best = competing.max() if more else competing.min()
+    form = "{:.1%}"
+    if digits is not None:
+        # Of the best; the others have as many decimals.
+        magnitude = int(np.floor(np.log10(best))) if best > 0 else 0
+        form = f"{{:.{max(0, digits - 1 - magnitude)}f}}"
+    for at, kind, value in zip(rows, board["kind"], board[score], strict=True):
+        text = form.format(value).replace("%", " %") if np.isfinite(value) else "none"
+        bold = kind != "reference" and form.format(value) == form.format(best)
+        panel.text(
+            0.97, at, text, ha="right", va="center", fontsize=8.5,
+            transform=panel.get_yaxis_transform(), fontweight="bold" if bold else "normal",
+        )  # fmt: skip
+    panel.set_title(heading, fontsize=9, loc="right")
+    panel.grid(visible=False)
+    panel.spines[:].set_visible(False)
+    panel.tick_params(bottom=False, labelbottom=False, left=False, labelleft=False)
 
 
 def arrange(board: pd.DataFrame) -> tuple[pd.DataFrame, list[float], dict[str, float]]:
@@ -118,7 +177,7 @@ def arrange(board: pd.DataFrame) -> tuple[pd.DataFrame, list[float], dict[str, f
     at = 0.0
     for kind in ordered["kind"]:
         if KINDS[kind][0] not in headings:
-            at += 0.5 if headings else 0
+            at += 0.4 if headings else 0
             headings[KINDS[kind][0]] = at
             at += 1
         rows.append(at)
@@ -126,35 +185,45 @@ def arrange(board: pd.DataFrame) -> tuple[pd.DataFrame, list[float], dict[str, f
     return ordered, rows, headings
 
 
-def limits(values: np.ndarray, more_is_better: bool) -> tuple[float, float]:
-    """Choose an axis for the better three quarters of the values, and what is not far from them."""
-    if not len(values):
+def limits(competing: pd.DataFrame, all_rows: pd.DataFrame) -> tuple[float, float]:
+    """Choose an axis for the better half of the competitors, and what is not far from them.
+
+    Both tables have columns ``value``, ``low`` and ``high``.
+    """
+    finite = [rows[np.isfinite(rows.to_numpy()).all(axis=1)] for rows in (competing, all_rows)]
+    chosen = finite[0] if len(finite[0]) else finite[1]
+    if chosen.empty:
         return 0.0, 1.0
-    sign = -1 if more_is_better else 1
-    signed = np.sort(sign * values)
-    best, worse = signed[0], signed[int(0.75 * (len(signed) - 1))]
-    near = signed[signed <= best + 1.5 * (worse - best)] if worse > best else signed
-    margin = 0.12 * (near[-1] - best) or 0.05 * abs(best) or 1.0
-    low, high = sorted((sign * (best - margin), sign * (near[-1] + margin)))
-    return low, high
+    half = chosen.sort_values("value")[: (len(chosen) + 1) // 2]
+    # What the rows are compared with has a difference of 0.
+    zero = chosen[chosen["value"] == 0]
+    low = min(half["low"].min(), zero["low"].min() if len(zero) else np.inf)
+    high = max(half["high"].max(), zero["high"].max() if len(zero) else -np.inf)
+    reach = high - low
+    near = finite[1][(finite[1]["low"] >= low - reach) & (finite[1]["high"] <= high + reach)]
+    low, high = min(low, near["low"].min()), max(high, near["high"].max())
+    margin = 0.06 * (high - low) or 0.05 * abs(low) or 1.0
+    return low - margin, high + margin
 
 
-def _draw_value(panel: Axes, at: float, value: float, deviation: float, kind: str) -> None:
+def _draw_value(panel: Axes, at: float, values: npt.NDArray[np.float64], kind: str, form: str) -> None:
     _, colour, marker = KINDS[kind]
-    low, high = panel.get_xlim()
+    left, right = panel.get_xlim()
+    value, low, high = values
     if not np.isfinite(value):
-        panel.text((low + high) / 2, at, "not a number", ha="center", va="center", fontsize=8)
-    elif low <= value <= high:
-        panel.errorbar(value, at, xerr=deviation or None, fmt=marker, color=colour, markersize=6)
+        panel.text((left + right) / 2, at, "not a number", ha="center", va="center", fontsize=8)
+    elif left <= value <= right:
+        bar = [[value - low], [high - value]] if high > low else None
+        panel.errorbar(value, at, xerr=bar, fmt=marker, color=colour, markersize=5.5)
     else:
-        right = value > high
+        outside = value > right
         panel.annotate(
-            f"{value:.3g}",
-            (1.0 if right else 0.0, at),
-            (-14 if right else 14, 0),
+            minus(form.format(value)),
+            (1.0 if outside else 0.0, at),
+            (-16 if outside else 16, 0),
             xycoords=panel.get_yaxis_transform(),
             textcoords="offset points",
-            ha="right" if right else "left",
+            ha="right" if outside else "left",
             va="center",
             fontsize=8,
             arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 1, "shrinkB": 0},
@@ -174,10 +243,18 @@ def board_title(board: pd.DataFrame) -> str:
     rival = naive["name"].iloc[(naive["cross_entropy_ratio"] - 1).abs().argmin()]
     change = f"{abs(100 * (model['cross_entropy_ratio'] - 1)):.2g} %"
     if model["ratio_high"] < 1:
-        return f"{model['name']} beats {rival}, the best naive forecast, by {change} of cross entropy"
+        return (
+            f"{model['name']} beats {rival}, the best naive forecast: its cross entropy is {change} lower"
+        )
     if model["ratio_low"] > 1:
-        return f"No model beats {rival}: {model['name']}'s cross entropy is {change} above it"
-    return f"No model is clearly better than {rival}: {model['name']} differs by {change}"
+        return (
+            f"No model beats {rival}, the best naive forecast: {model['name']} comes closest, "
+            f"with a cross entropy {change} higher"
+        )
+    return (
+        f"No model is clearly better than {rival}, the best naive forecast: the cross entropy of "
+        f"{model['name']} differs by {change}"
+    )
 
 
 class Point(NamedTuple):
@@ -204,18 +281,23 @@ def read_settings(resolved: Sequence[Path]) -> dict[str, dict[str, Any]]:
     return models
 
 
-def find_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame) -> dict[str, list[list[Point]]]:
-    """Find the settings in which models differ that are otherwise alike.
+def find_sweeps(
+    models: dict[str, dict[str, Any]], board: pd.DataFrame, swept: Sequence[str]
+) -> dict[str, list[list[Point]]]:
+    """Group the models that differ in one swept setting and are otherwise alike.
 
     Returns
     -------
-    For each such setting the groups of models that differ in nothing else, each by its values. A grid
-    of two settings so gives each of them one group for every value of the other.
+    For each swept setting its groups of models. A grid of two settings gives each of them one group
+    for every value of the other.
     """
+    if "layers" in swept:
+        # What `read_settings` made of it.
+        swept = [*swept, "hidden layers", "units"]
     columns = ["name", SWEPT_SCORE, f"{SWEPT_SCORE}_std"]
     scores = {name: (score, deviation) for name, score, deviation in board[columns].to_numpy()}
     sweeps: dict[str, list[list[Point]]] = {}
-    for key in dict.fromkeys(key for model in models.values() for key in model):
+    for key in dict.fromkeys(key for model in models.values() for key in model if key in swept):
         groups: dict[str, dict[str, Point]] = {}
         for name, model in models.items():
             if name not in scores:
@@ -235,7 +317,7 @@ def _numeric(values: Iterable[Any]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def _told(value: Any) -> str:
+def _written(value: Any) -> str:
     """Write a setting's value; one of several parts by its parts, one to a line."""
     if isinstance(value, dict):
         return "\n".join(f"{key} {part}" for key, part in value.items())
@@ -244,35 +326,47 @@ def _told(value: Any) -> str:
     return {None: "none", True: "yes", False: "no"}.get(value, f"{value}")
 
 
-def plot_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame, source: str) -> Figure:
-    """Draw the cross entropy against each setting in which models differ that are otherwise alike."""
-    sweeps = find_sweeps(models, board)
+def sweep_title(sweeps: dict[str, list[list[Point]]]) -> str:
+    """Say which swept setting changes the cross entropy most, and from where to where."""
+    spans = {}
+    for key, groups in sweeps.items():
+        ends = [
+            (min(group, key=lambda point: point.score), max(group, key=lambda point: point.score))
+            for group in groups
+        ]
+        spans[key] = max(ends, key=lambda span: span[1].score / span[0].score)
+    most = max(spans, key=lambda key: spans[key][1].score / spans[key][0].score)
+    best, worst = spans[most]
+    change = worst.score / best.score - 1
+    names = ", ".join(key.replace("_", " ") for key in sweeps)
+    if change < SLIGHT:
+        return f"No swept setting ({names}) changes the cross entropy by {style.percent(SLIGHT)} or more"
+    low, high = (
+        f"{point.score:.4g} with {_written(point.value)}".replace("\n", ", ") for point in (best, worst)
+    )
+    return (
+        f"Swept: {names}. The {most.replace('_', ' ')} can change the cross entropy most: {low}, {high} "
+        f"({style.percent(change)} more)"
+    )
+
+
+def plot_sweeps(
+    models: dict[str, dict[str, Any]], board: pd.DataFrame, swept: Sequence[str], source: str
+) -> Figure:
+    """Draw the cross entropy against each swept setting, a line for models otherwise alike."""
+    sweeps = find_sweeps(models, board, swept)
     if not sweeps:
         figure, (panel,) = style.new_figure(
-            f"No setting is swept: no two of {len(models)} models differ in one setting alone",
-            source,
-            height=2.4,
+            f"No two models differ in one swept setting alone ({', '.join(swept)})", source, height=2.4
         )
         panel.set_axis_off()
         return figure
-    changes = {}
-    for key, groups in sweeps.items():
-        spans = [[point.score for point in group] for group in groups]
-        changes[key] = max(max(span) / min(span) - 1 for span in spans)
-    most = max(changes, key=lambda key: changes[key])
     columns = min(3, len(sweeps))
-    title = (
-        f"Of the settings that models differ in alone, {most.replace('_', ' ')} changes the cross entropy "
-        f"most: by {style.percent(changes[most])}"
-    )
-    if changes[most] < SLIGHT:
-        title = (
-            f"No setting that models differ in alone changes the cross entropy by {style.percent(SLIGHT)}"
-        )
+    title = sweep_title(sweeps)
     figure, panels = style.new_figure(
         title,
         f"{source}; a line joins models that differ in nothing else; dot: mean over seeds, bar: one "
-        "standard deviation to each side; dashed: the best naive forecast",
+        "standard deviation to each side; dashed: the naive forecast with the lowest cross entropy",
         len(sweeps),
         columns=columns,
         height=1.5 + 2.3 * -(-len(sweeps) // columns),
@@ -310,7 +404,7 @@ def plot_sweeps(models: dict[str, dict[str, Any]], board: pd.DataFrame, source: 
             panel.set_xticks(sorted(set(values)), [f"{value:g}" for value in sorted(set(values))])
             panel.set_xticks([], minor=True)
         else:
-            names = [_told(value) for value in _ordered(values)]
+            names = [_written(value) for value in _ordered(values)]
             panel.set_xticks(list(places.values()), names)
             if sum(len(name) for name in names) > 22 and not any("\n" in name for name in names):
                 style.tilt_labels(panel)
@@ -337,6 +431,9 @@ def main() -> None:
     )
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
     parser.add_argument(
+        "--swept", nargs="+", default=[], help="settings that sweeps vary; without any, no picture of them"
+    )
+    parser.add_argument(
         "--folder",
         type=Path,
         required=True,
@@ -344,11 +441,14 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    board = pd.read_csv(args.leaderboard)
-    source = f"{args.leaderboard.name} of {args.dataset}, {len(board)} rows"
-    style.save(plot_leaderboard(board, source), args.folder, "leaderboard")
-    source = f"{args.leaderboard.name} and settings.json of the models of {args.dataset}"
-    style.save(plot_sweeps(read_settings(args.resolved), board, source), args.folder, "sweeps")
+    models = read_settings(args.resolved)
+    whole = pd.read_csv(args.leaderboard)
+    board, folded = fold_snapshots(whole, models)
+    source = f"{args.leaderboard.name} of {args.dataset}"
+    style.save(plot_leaderboard(board, source, folded), args.folder, "leaderboard")
+    if args.swept:
+        source = f"{args.leaderboard.name} and settings.json of the models of {args.dataset}"
+        style.save(plot_sweeps(models, whole, args.swept, source), args.folder, "sweeps")
 
 
 if __name__ == "__main__":

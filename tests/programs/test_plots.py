@@ -12,7 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import plot_eda
 import plot_log
@@ -192,7 +194,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "plot_eda": [*labelled, *named, *sequences, *data, *slot, *split, "--features", "log_count"],
         "plot_log": [*joined, *labelled, *data, *slot, *split],
         "plot_training": ["--histories", *histories, *runs],
-        "plot_models": [*leaderboard, *runs],
+        "plot_models": [*leaderboard, *runs, "--swept", "loss"],
         "plot_predictions": [*leaderboard, *predictions, *runs, *named, *labelled, *slot, *split],
         "plot_runtimes": [
             *["--benchmarks", str(inputs / "benchmarks"), "--models", "lstm", *data],
@@ -417,10 +419,55 @@ def test_leaderboard_is_ordered_in_groups_and_points_out_of_the_panel() -> None:
     heights = figure.axes[0].get_yticks()
     assert heights[3:].tolist() == sorted(heights[3:])
     assert heights[0] < heights[3] < heights[1] < heights[4]
+    # Drawn from the ratio: lstm and all_time are inside, last_value and the oracle are arrows.
     low, high = figure.axes[0].get_xlim()
-    assert low < 6.5 and 6.7 < high < 66
-    assert {"66", "1", "the best naive", "−1.52 (−1.62 to −1.42)"} <= set(texts(figure))
-    assert figure.get_suptitle() == "lstm beats ewma, the best naive forecast, by 1.5 % of cross entropy"
+    assert -10 < low < -1.6 and 1.6 < high < 10
+    bars = {tuple(bar.get_segments()[0][:, 0].round(6)) for bar in figure.axes[0].collections}
+    assert bars == {(-1.615152, -1.415152), (1.415152, 1.615152)}
+    assert {"+900 %", "−84.8 %"} <= set(texts(figure))
+    assert {text.get_text() for text in bold(figure.axes[1:])} == {"6.5000", "0.100", "50.0 %"}
+    assert figure.get_suptitle().replace("\n", " ") == (
+        "lstm beats ewma, the best naive forecast: its cross entropy is 1.5 % lower"
+    )
+
+
+def bold(panels: list[Axes]) -> list[Text]:
+    return [text for panel in panels for text in panel.texts if text.get_fontweight() == "bold"]
+
+
+def test_without_a_naive_forecast_the_leaderboard_draws_the_cross_entropy() -> None:
+    figure = plot_models.plot_leaderboard(board(ratio=False), "here")
+    low, high = figure.axes[0].get_xlim()
+    assert low < 6.49 and 6.7 < high < 66
+    assert {"66", "1"} <= set(texts(figure))
+
+
+def test_no_symbol_of_the_leaderboard_is_cut_off() -> None:
+    draw = np.random.default_rng(1)
+    for spread in (0.1, 1.0, 30.0):
+        table = pd.concat([board()] * 4, ignore_index=True)
+        values = 1 + spread / 100 * draw.standard_exponential(len(table))
+        table = table.assign(cross_entropy_ratio=values, ratio_low=values - 0.01, ratio_high=values + 0.01)
+        figure = plot_models.plot_leaderboard(table, "here")
+        figure.canvas.draw()
+        panel = figure.axes[0]
+        inside = panel.get_window_extent()
+        for line in (line for line in panel.lines if line.get_marker() in {"o", "s", "D", "^"}):
+            # Half of the marker, in pixels.
+            half = line.get_markersize() / 72 * figure.dpi / 2
+            x, _ = panel.transData.transform(line.get_xydata()[0])
+            assert inside.x0 + half < x < inside.x1 - half
+
+
+def test_rows_of_a_model_after_fewer_epochs_are_folded() -> None:
+    table = board()
+    again = [table, table.iloc[[0]].assign(name="lstm_30"), table.iloc[[0]].assign(name="lstm_50")]
+    models = {"lstm": {"score_at_epochs": [30, 50, 70]}, "gone": {"score_at_epochs": [9]}}
+    folded, epochs = plot_models.fold_snapshots(pd.concat(again), models)
+    assert folded.equals(table)
+    assert epochs == {"lstm": [30, 50]}
+    figure = plot_models.plot_leaderboard(folded, "here", epochs)
+    assert "it holds lstm after 30 and 50 epochs as well" in figure.get_supxlabel().replace("\n", " ")
 
 
 @pytest.mark.parametrize(
@@ -655,7 +702,7 @@ def test_sweeps_are_of_models_that_differ_in_one_setting(tmp_path) -> None:
     }
     settings = plot_models.read_settings(write_settings(tmp_path, models))
     board = sweep_board({name: 6.0 + at / 10 for at, name in enumerate(models)})
-    sweeps = plot_models.find_sweeps(settings, board)
+    sweeps = plot_models.find_sweeps(settings, board, ["cell", "window", "layers"])
     found = {
         key: [[(point.value, round(point.score, 1)) for point in group] for group in groups]
         for key, groups in sweeps.items()
@@ -665,9 +712,13 @@ def test_sweeps_are_of_models_that_differ_in_one_setting(tmp_path) -> None:
         "hidden layers": [[(1, 6.2), (2, 6.4)]],
         "units": [[(32, 6.0), (64, 6.2)], [(32, 6.1), (64, 6.3)]],
     }
-    figure = plot_models.plot_sweeps(settings, board, "here")
+    assert list(plot_models.find_sweeps(settings, board, ["window"])) == ["window"]
+    figure = plot_models.plot_sweeps(settings, board, ["window", "layers"], "here")
     assert [axes.get_title("left") for axes in figure.axes] == ["window", "hidden layers", "units"]
-    assert "hidden layers changes the cross entropy most" not in figure.get_suptitle()
+    assert figure.get_suptitle().replace("\n", " ") == (
+        "Swept: window, hidden layers, units. The units can change the cross entropy most: "
+        "6 with 32, 6.2 with 64 (3.3 % more)"
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -680,12 +731,26 @@ def test_sweeps_of_values_of_any_kind_and_of_none(tmp_path) -> None:
     }
     settings = plot_models.read_settings(write_settings(tmp_path, models))
     board = sweep_board({"a": 6.5, "b": 6.5001, "c": 9.0, "d": 8.0})
-    figure = plot_models.plot_sweeps(settings, board, "here")
+    swept = ["convolution", "learning_rate", "layers"]
+    figure = plot_models.plot_sweeps(settings, board, swept, "here")
     figure.canvas.draw()
     assert {"none", "filters 8", "0.001", "0.1", "64 + 32", "16"} <= set(texts(figure))
-    alone = plot_models.plot_sweeps({"a": settings["a"], "d": settings["d"]}, board, "here")
+    slight = plot_models.plot_sweeps(settings, board, ["convolution"], "here")
+    assert slight.get_suptitle().replace("\n", " ") == (
+        "No swept setting (convolution) changes the cross entropy by 0.1 % or more"
+    )
+    alone = plot_models.plot_sweeps({"a": settings["a"], "d": settings["d"]}, board, swept, "here")
     alone.canvas.draw()
-    assert alone.get_suptitle().startswith("No setting is swept")
+    assert alone.get_suptitle().replace("\n", " ") == (
+        "No two models differ in one swept setting alone (convolution, learning_rate, layers)"
+    )
+
+
+def test_without_a_sweep_there_is_no_picture_of_one(commands, tmp_path, monkeypatch) -> None:
+    arguments = commands["plot_models"][: commands["plot_models"].index("--swept")]
+    monkeypatch.setattr(sys, "argv", ["plot_models", *arguments, "--folder", str(tmp_path)])
+    plot_models.main()
+    assert {path.name for path in tmp_path.iterdir()} == {"leaderboard.png", "leaderboard.svg"}
 
 
 def test_runtimes_add_up_by_rule_without_models_of_other_runs(tmp_path) -> None:
