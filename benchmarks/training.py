@@ -22,7 +22,7 @@ from popularity.features import Features
 from popularity.forecasters.baselines import tuned_average
 from popularity.forecasters.network.framings import Framing
 from popularity.samples import Training, Windows
-from popularity.scoring.scores import UNIFORM_SHARE
+from popularity.scoring.cross_entropy import sampled_cross_entropy
 from popularity.series import Series, read_series, split_slots
 
 
@@ -62,10 +62,7 @@ class Judge:
 
     def __call__(self, shares: npt.NDArray[np.float64]) -> float:
         """Nats per request of shares [n], known up to a factor of their slot."""
-        total = np.bincount(self._group, weights=shares * self._weight)[self._group]
-        size = np.bincount(self._group, weights=self._weight)[self._group]
-        mixed = (1 - UNIFORM_SHARE) * shares / total + UNIFORM_SHARE / size
-        return float(-(self._label @ np.log(mixed)) / self._label.sum())
+        return sampled_cross_entropy(shares, self._label, self._weight, self._group)
 
 
 def judge_of(validation: Windows) -> Judge:

@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator
 
 from popularity import style, tables
 from popularity.program import Fault, run
-from popularity.scoring.scores import UNIFORM_SHARE
+from popularity.scoring.cross_entropy import distribution, request_losses
 from popularity.series import split_range
 from popularity.slots import SLOTS, slot_start
 
@@ -287,14 +287,11 @@ def score_classes(
     for slot, movies, predicted, label_n in predictions:
         place = classes.of(movies, slot)
         counts = label_n * requests[slot]
-        positive = np.maximum(predicted, 0.0)
-        total = positive.sum()
-        shares = positive / total if total > 0 else np.full(len(movies), 1 / len(movies))
-        mixed = (1 - UNIFORM_SHARE) * shares + UNIFORM_SHARE / len(movies)
+        shares = distribution(predicted)
         for key, values in (
             ("pairs", np.ones(len(movies))),
             ("requests", counts),
-            ("loss", -counts * np.log(mixed)),
+            ("loss", counts * request_losses(shares, len(movies))),
             ("squared", (predicted - label_n) ** 2),
             ("expected", shares * counts.sum()),
         ):

@@ -52,7 +52,8 @@ MOST_GENRES = 32
 #: Slots after which the calendar comes round: hours by the day, days by the week, the rest by year.
 _CYCLES = {"hour": 24.0, "day": 7.0, "week": 365.2425 / 7, "month": 12.0, "year": 1.0}
 
-#: Share of an average that is spread evenly over the candidates, so that none is held impossible.
+#: Share of an average that is spread evenly over the candidates, so that none is held impossible: a part
+#: of the forecast, unlike the ``SMOOTHING_SHARE`` that the scores give every forecast.
 UNIFORM_SHARE = 0.02
 
 Floats = npt.NDArray[np.float64]

@@ -14,6 +14,7 @@ from popularity.features import (
     requested_with_decayed_sums,
 )
 from popularity.scoring import scores
+from popularity.scoring.cross_entropy import request_losses
 from popularity.series import Ints, Series
 
 #: Predicts the shares [candidates] of a slot from slots before it.
@@ -278,8 +279,7 @@ def tuned_average(
     losses = np.zeros(len(options))
     for counts, averages, size in requested_averages(series, half_lives, slots):
         predicted = (1 - uniform_share) * averages @ weights + uniform_share / size
-        mixed = (1 - scores.UNIFORM_SHARE) * predicted + scores.UNIFORM_SHARE / size
-        losses -= counts @ np.log(mixed)
+        losses += counts @ request_losses(predicted, size)
     best, chosen = options[int(np.argmin(losses))]
     return {"half_lives": best, "weights": chosen}
 
@@ -305,8 +305,7 @@ def tuned_smoothing(series: Series, spec: dict[str, Any], slots: range) -> tuple
         sums = (size.T @ rate)[by_size, by_rate]
         movies = series.movie[known]
         shares = size[movies][:, by_size] * rate[movies][:, by_rate] / sums
-        mixed = (1 - scores.UNIFORM_SHARE) * shares + scores.UNIFORM_SHARE / candidates
-        losses -= series.label[known] @ np.log(mixed)
+        losses += series.label[known] @ request_losses(shares, candidates)
     best = options[int(np.argmin(losses))]
     return sizes[best[0]], rates[best[1]]
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import nbinom
 
+from popularity.scoring.cross_entropy import distribution
 from popularity.scoring.scores import Forecast
 from popularity.series import Series
 
@@ -64,10 +65,7 @@ def tuned_half_life(totals: Floats, validation: slice) -> float:
 
 def expected_requests(shares: Floats, total: float) -> Floats:
     """Divide a slot's expected requests by the predicted shares, made into a distribution."""
-    positive = np.maximum(shares, 0.0)
-    mass = positive.sum()
-    uniform = np.full(len(shares), 1 / max(len(shares), 1))
-    return total * (positive / mass if mass > 0 else uniform)
+    return total * distribution(shares)
 
 
 def bounds(expected: Floats, dispersion: float | Floats, level: float) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from popularity.program import Fault
 from popularity.scoring import bootstrap
+from popularity.scoring.cross_entropy import distribution, request_losses
 from popularity.series import Ints, Series
 
 #: A slot, its candidates (int [candidates]) and their predicted shares (float64 [candidates]).
@@ -15,8 +16,6 @@ Forecast = tuple[int, Ints, npt.NDArray[np.float64]]
 
 Floats = npt.NDArray[np.floating]
 
-#: Share of a forecast that is spread evenly before the cross entropy, so that it is finite.
-UNIFORM_SHARE = 0.001
 #: Length of the lists that ``ndcg_20`` and ``top_20_accuracy`` judge.
 TOP = 20
 #: Sizes of the cache of the hit ratios, in percent of the candidates.
@@ -88,7 +87,11 @@ def score_slot(
     """
     size = len(counts)
     errors = predicted - counts / requests
-    losses = _losses(predicted, counts)
+    losses = np.zeros(size)
+    requested = counts > 0
+    if requested.any():
+        shares = distribution(predicted)[requested]
+        losses[requested] = counts[requested] * request_losses(shares, size)
     order = np.argsort(-predicted, kind="stable")
     ranked = predicted[order]
     by_rank = _mean_over_ties(ranked, counts[order].astype(np.float64))
@@ -131,21 +134,6 @@ def score_slot(
 def _cache_size(candidates: int, percent: int) -> int:
     """Movies in a cache of this percentage, rounded up."""
     return -(-candidates * percent // 100)
-
-
-def _losses(predicted: Floats, counts: Floats) -> Floats:
-    """Negative log likelihoods (nats) of the counts under the forecast made into a distribution."""
-    losses = np.zeros(len(counts))
-    if not counts.any():
-        return losses
-    shares = np.maximum(predicted, 0.0)
-    total = shares.sum()
-    uniform = 1 / len(counts)
-    shares = shares / total if total > 0 else np.full(len(counts), uniform)
-    requested = counts > 0
-    mixed = (1 - UNIFORM_SHARE) * shares[requested] + UNIFORM_SHARE * uniform
-    losses[requested] = -counts[requested] * np.log(mixed)
-    return losses
 
 
 def _mean_over_ties(ranked: Floats, values: Floats) -> Floats:

@@ -27,7 +27,7 @@ from popularity.forecasters.network.checkpoints import Checkpoint
 from popularity.forecasters.network.framings import SHARE_LOSSES, SOFTMAX_LOSSES, Arrays, Framing, to_shares
 from popularity.program import Fault, reading
 from popularity.samples import Training, Windows
-from popularity.scoring.scores import UNIFORM_SHARE
+from popularity.scoring.cross_entropy import sampled_cross_entropy
 from popularity.tables import prefetch
 
 logger = logging.getLogger(__name__)
@@ -271,17 +271,9 @@ class _Validation:
         shares = to_shares(last, self._settings["loss"], self._group, self._weight)
         return {
             "val_loss": loss,
-            "val_cross_entropy": self._cross_entropy(shares),
+            "val_cross_entropy": sampled_cross_entropy(shares, self._label, self._weight, self._group),
             "val_rmse": math.sqrt(np.average((shares - self._label_n) ** 2, weights=self._weight)),
         }
-
-    def _cross_entropy(self, shares: npt.NDArray[np.float64]) -> float:
-        positive = np.maximum(shares, 0.0)
-        total = np.bincount(self._group, weights=positive * self._weight)[self._group]
-        size = np.bincount(self._group, weights=self._weight)[self._group]
-        q = np.where(total > 0, positive / np.where(total > 0, total, 1.0), 1 / size)
-        mixed = (1 - UNIFORM_SHARE) * q + UNIFORM_SHARE / size
-        return float(-(self._label @ np.log(mixed)) / self._label.sum())
 
 
 def train_network(
