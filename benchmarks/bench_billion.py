@@ -72,7 +72,7 @@ def run(folder: Path, ratings: int, slot: str, memory_mb: int) -> None:
         f"\n{ratings:,} ratings: {size / 1e9:.1f} GB of CSV, made in {time.perf_counter() - began:.0f} s\n"
     )
     limit = ["--memory-mb", str(memory_mb)]
-    steps = {
+    steps: dict[str, list[str | Path]] = {
         "join_ratings": ["--archive", archive, "--format", "csv", "--joined", tables["joined"]],
         "label_popularity": ["--joined", tables["joined"], "--slot", slot, *limit],
         "sort_by_time": ["--labelled", tables["labelled"], "--sorted", tables["sorted"]],

@@ -92,8 +92,10 @@ def replay(archive: Path, models: int, threads: int, folder: Path) -> Usage:
         [
             *(sys.executable, SCRIPTS / "simulate_cache.py", "--joined", folder / "joined.parquet"),
             *("--sequences", sequences),
-            *("--predictions", *(path / "predictions.parquet" for path in paths)),
-            *("--resolved", *(path / "settings.json" for path in paths)),
+            "--predictions",
+            *(path / "predictions.parquet" for path in paths),
+            "--resolved",
+            *(path / "settings.json" for path in paths),
             *("--scores", folder / "scores.parquet", "--metrics", folder / "metrics.json"),
             *(word for name, value in settings.items() for word in (f"--{name}", canonical(value))),
             *("--slot", "day", "--threads", str(threads), "--hit-ratios", folder / "cache.csv"),

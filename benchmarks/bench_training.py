@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -168,7 +169,8 @@ def run_peer(python: str | Path, program: Path, *words: str, **values: Any) -> d
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "output.json"
         measure([python, program, *words, *options(**values, output=output)])
-        return json.loads(output.read_text())
+        made: dict[str, Any] = json.loads(output.read_text())
+    return made
 
 
 def reached(history: History, target: float) -> tuple[float, bool]:
@@ -266,14 +268,12 @@ def compare_steps(args: argparse.Namespace, work: Path) -> None:
         operations = 2 * window * (FEATURES + units) * 4 * units + 2 * units * targets
         settings = {**STEPS, "output": "every_step" if every_step else "last_step"}
         words = {"settings": canonical(settings), "threads": args.threads, "arrays": arrays, "epochs": 3}
-        commands: dict[str, Callable[[int], dict[str, Any]]] = {
-            "ours": lambda seed, w=words: run_peer(
-                sys.executable, HOME / "benchmarks" / "keras_training.py", **w, seed=seed
-            )
+        commands = {
+            "ours": partial(run_peer, sys.executable, HOME / "benchmarks" / "keras_training.py", **words)
         }
         if find_spec("torch"):
-            commands["PyTorch"] = lambda seed, w=words: run_peer(
-                sys.executable, PEERS / "torch_training.py", "steps", **w, seed=seed
+            commands["PyTorch"] = partial(
+                run_peer, sys.executable, PEERS / "torch_training.py", "steps", **words
             )
         taken: dict[str, list[float]] = {name: [] for name in commands}
         cpu: dict[str, list[float]] = {name: [] for name in commands}
@@ -282,7 +282,7 @@ def compare_steps(args: argparse.Namespace, work: Path) -> None:
             rate = apart(multiply_rate)
             for name, command in commands.items():
                 # What an epoch takes, but for the first, in which code is compiled.
-                made = command(seed)
+                made = command(seed=seed)
                 each = min(made["seconds"][1:]) / args.windows
                 cpu[name].append(min(made["cpu"][1:]) / args.windows * 1e6)
                 taken[name].append(each * 1e6)

@@ -37,7 +37,7 @@ class _Requests:
     def __init__(self, movies: int) -> None:
         self.movie_ids = np.arange(movies)
 
-    def requests(self, slots: npt.NDArray) -> npt.NDArray[np.float64]:
+    def requests(self, slots: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         """One in each slot, so that labels are shares."""
         return np.ones(slots.shape)
 

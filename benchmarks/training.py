@@ -55,7 +55,7 @@ class Judge:
     """Cross entropy of forecasts for validation rows, as ``val_cross_entropy`` of history.csv is."""
 
     def __init__(
-        self, slot: npt.NDArray, label: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]
+        self, slot: npt.NDArray[np.integer], label: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]
     ) -> None:
         self._group = np.unique(slot, return_inverse=True)[1]
         self._label, self._weight = label, weight

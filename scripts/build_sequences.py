@@ -62,7 +62,10 @@ def _ranges(by_time: Rows, rows: int, most: int) -> Iterator[tuple[int, int, int
     if rows <= most:
         yield *EVERY_MOVIE, rows
         return
-    counted: tuple[npt.NDArray, npt.NDArray] = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    counted: tuple[npt.NDArray[np.integer], npt.NDArray[np.int64]] = (
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int64),
+    )
     for part in by_time():
         found = np.unique(tables.numbers(part["movieId"]), return_counts=True)
         movies, at = np.unique(np.concatenate([counted[0], found[0]]), return_inverse=True)

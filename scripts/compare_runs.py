@@ -30,7 +30,8 @@ RATIOS = {
 def read_json(path: Path) -> dict[str, Any]:
     """Read a run's ``settings.json``."""
     try:
-        return json.loads(path.read_text())
+        settings: dict[str, Any] = json.loads(path.read_text())
+        return settings
     except (OSError, ValueError):
         raise Fault(
             f"{path}: no readable settings; is {path.parent} a results folder (results/DATASET) of a "
@@ -117,11 +118,12 @@ def drawn_score(score: str, rows: pd.DataFrame, drawn: Floats) -> Floats:
     """
     if score in RATIOS:
         above, below = (drawn @ rows[name].to_numpy(np.float64) for name in RATIOS[score])
-        ratio = above / below
+        ratio: Floats = above / below
         return np.sqrt(ratio) if score == "rmse" else ratio
     values = rows[score].to_numpy(np.float64)
     judged = np.isfinite(values)
-    return (drawn[:, judged] @ values[judged]) / drawn[:, judged].sum(axis=1)
+    means: Floats = (drawn[:, judged] @ values[judged]) / drawn[:, judged].sum(axis=1)
+    return means
 
 
 def compare_scores(before: pd.DataFrame, after: pd.DataFrame, slots: npt.NDArray[np.int64]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import re
 import shutil
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class Partial:
         self.sidecar.unlink(missing_ok=True)
 
 
-def validator(headers: Any) -> str | None:
+def validator(headers: Mapping[str, str]) -> str | None:
     """Choose what If-Range can name a file by: a strong ETag, else Last-Modified, else nothing."""
     etag = headers.get("ETag")
     # A weak ETag promises the same meaning, not the same bytes.

@@ -149,7 +149,8 @@ def _by_group(values: npt.NDArray[Any], starts: Any, ends: Any) -> npt.NDArray[n
     """Add up whole numbers [n] from each group's start to its end."""
     sums = np.zeros(len(values) + 1, np.int64)
     np.cumsum(values, out=sums[1:])
-    return sums[ends] - sums[starts]
+    totals: npt.NDArray[np.int64] = sums[ends] - sums[starts]
+    return totals
 
 
 def _labelled(

@@ -135,7 +135,7 @@ def _draw_histogram(panel: Axes, table: Table, values: Floats, key: str) -> None
 
 def bin_edges(values: Floats, key: str) -> npt.NDArray[Any]:
     """Choose a histogram's edges: one bar for each of few whole numbers, else some 40 bars."""
-    low, high = values.min(), values.max()
+    low, high = float(values.min()), float(values.max())
     if key == "label":
         return np.unique(np.geomspace(1, high + 1, 40).round()) - 0.5
     if key == "label_n":

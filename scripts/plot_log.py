@@ -42,7 +42,8 @@ def running_mean(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.f
     sums = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
     low, high = np.maximum(at - size // 2, 0), np.minimum(at + (size + 1) // 2, len(values))
-    return (sums[high] - sums[low]) / (high - low)
+    means: Floats = (sums[high] - sums[low]) / (high - low)
+    return means
 
 
 def plot_requests_per_slot(
@@ -192,7 +193,8 @@ class Movies(NamedTuple):
 
     def slots_from(self, begin: npt.NDArray[np.integer], end: npt.NDArray[np.integer]) -> Floats:
         """Slots with requests from ``begin`` up to ``end``."""
-        return (self.slots_before[end] - self.slots_before[begin]).astype(np.float64)
+        count: Floats = (self.slots_before[end] - self.slots_before[begin]).astype(np.float64)
+        return count
 
 
 def by_movie(labelled: pa.Table) -> Movies:
@@ -231,7 +233,8 @@ def shares_by_age(movies: Movies, edges: npt.NDArray[np.integer]) -> Floats:
     ends = np.minimum(ends, len(movies.slots_before) - 1)
     slots = movies.slots_from(ends[:, :-1], ends[:, 1:])
     sums = sums.reshape(slots.shape)
-    return np.divide(sums, slots, out=np.full(slots.shape, np.nan), where=whole & (slots > 0))
+    means: Floats = np.divide(sums, slots, out=np.full(slots.shape, np.nan), where=whole & (slots > 0))
+    return means
 
 
 def plot_life(movies: Movies, slot: str, source: str) -> Figure:

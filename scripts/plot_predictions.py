@@ -46,7 +46,7 @@ def most_requested(labelled: pa.Table, slots: range, count: int) -> list[int]:
     inside = (at >= slots.start) & (at < slots.stop)
     ids, movie = np.unique(labelled["movieId"].to_numpy()[inside], return_inverse=True)
     requests = np.bincount(movie, labelled["label"].to_numpy()[inside])
-    return ids[np.argsort(-requests, kind="stable")[:count]].tolist()
+    return [int(movie) for movie in ids[np.argsort(-requests, kind="stable")[:count]]]
 
 
 def first_seeds(
@@ -71,7 +71,9 @@ def first_seeds(
 def read_movies(path: Path, movies: Sequence[int]) -> pd.DataFrame:
     """Read the predictions for some movies."""
     filters = [("movieId", "in", list(movies))]
-    return pq.read_table(path, columns=tables.PREDICTIONS.names, filters=filters).to_pandas()
+    found = pq.read_table(path, columns=tables.PREDICTIONS.names, filters=filters)
+    rows: pd.DataFrame = found.to_pandas()
+    return rows
 
 
 class SlotPredictions(NamedTuple):

@@ -117,7 +117,7 @@ def check(ratings: int, users: int, movies: int, seed: int, first: date, last: d
         raise Fault(f"{ratings} ratings for {users} users: every user rates at least one movie")
     # New movies come at some 4 % of the stock a year, as in ml-latest, but leave 40 % old ones.
     years = ((last - first).days + 1) / 365.25
-    old = max(1, round(movies * max(0.4, np.exp(-years / 25))))
+    old = max(1, round(movies * max(0.4, float(np.exp(-years / 25)))))
     most = max(users, users * old // 2)
     if ratings > most:
         raise Fault(
@@ -239,7 +239,8 @@ def day_volumes(rng: Generator, first: date, days: int) -> np.ndarray:
     weekday = np.array([1.08, 1.02, 0.95, 0.92, 0.88, 1.0, 1.15])[(day.astype(np.int64) + 3) % 7]
     volume = weekday * (1 + 0.12 * np.cos(2 * np.pi * month / 12))
     volume *= np.exp(rng.normal(0, 0.25, year[-1] + 1))[year] * np.exp(rng.normal(0, 0.15, days))
-    return np.cumsum(volume) / volume.sum()
+    shares: np.ndarray = np.cumsum(volume) / volume.sum()
+    return shares
 
 
 def make_sittings(
@@ -332,7 +333,8 @@ def rate(rng: Generator, mean: np.ndarray, timestamp: np.ndarray) -> np.ndarray:
     halves = np.rint(2 * (mean + rng.normal(0, 0.95, len(mean))))
     halves = np.clip(halves, 1, 10).astype(np.int64)
     whole_star = (rng.random(len(mean)) < 0.5) | (timestamp < HALF_STARS_FROM)
-    return halves + (halves % 2) * whole_star * np.where(halves < 3, 1, -1)
+    halves += (halves % 2) * whole_star * np.where(halves < 3, 1, -1)
+    return halves
 
 
 def blocks_of(counts: np.ndarray) -> Iterator[slice]:
@@ -349,10 +351,10 @@ def numbers_csv(*columns: np.ndarray | pa.Array) -> bytes:
     options = pa.csv.WriteOptions(include_header=False, quoting_style="none", batch_size=65536)
     sink = pa.BufferOutputStream()
     pa.csv.write_csv(table, sink, options)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
-def texts_csv(rows: Iterable[tuple]) -> str:
+def texts_csv(rows: Iterable[tuple[object, ...]]) -> str:
     """Write rows as CSV, with quotes where a field needs them."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
@@ -417,7 +419,7 @@ def simulate(path: Path, ratings: int, users: int, movies: int, seed: int, first
         # A row has some 30 bytes; only a file of 2 GiB or more takes the form of zip64.
         large = 40 * ratings > 2**31
         with archive.open(member("ratings.csv"), "w", force_zip64=large) as file:
-            writing: Future = compressor.submit(file.write, b"userId,movieId,rating,timestamp\n")
+            writing: Future[int] = compressor.submit(file.write, b"userId,movieId,rating,timestamp\n")
             for user, movie, halves, timestamp in draw_ratings(rng, catalogue, counts, first, days):
                 rows = numbers_csv(user, movie, stars.take(pa.array(halves)), timestamp)
                 # zlib releases the GIL: one block is compressed while the next is drawn.

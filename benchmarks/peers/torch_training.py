@@ -39,7 +39,7 @@ WRITTEN = {
 Tensors = dict[str, torch.Tensor]
 
 
-class Network(nn.Module):
+class Network(nn.Module):  # type: ignore[misc]  # PyTorch is not read here
     """LSTM layers, then a dense layer that sees the static features, too, added to the offset."""
 
     def __init__(self, settings: dict[str, Any], example: Tensors) -> None:
@@ -100,7 +100,7 @@ def windows_of(problem: Problem) -> list[Tensors]:
         # Whole slots, one after another, so that groups rise.
         rows = np.argsort(windows.slot[:, 0], kind="stable")
         windows = windows.take(rows)
-        arrays: dict[str, npt.NDArray] = {
+        arrays: dict[str, npt.NDArray[Any]] = {
             **problem.framing.inputs(windows),
             "label": windows.label[:, 0, 0].astype(np.float32),
             "log_weight": np.log(windows.weight[:, 0, 0]).astype(np.float32),

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def requested_with_decayed_sums(
-    series: Series, values: npt.NDArray, half_lives: Sequence[float]
+    series: Series, values: npt.NDArray[np.integer | np.floating], half_lives: Sequence[float]
 ) -> Iterator[tuple[int, Ints, Floats, Ints]]:
     """Walk the slots that have requests, keeping a decayed sum of each movie's values.
 
@@ -87,7 +87,9 @@ def requested_with_decayed_sums(
         latest[movies] = slot
 
 
-def decayed_totals(values: npt.NDArray, slots: Ints, half_lives: Sequence[float]) -> Floats:
+def decayed_totals(
+    values: npt.NDArray[np.integer | np.floating], slots: Ints, half_lives: Sequence[float]
+) -> Floats:
     """Decayed sum of the slots' values up to and with each of these (rising) slots, [n, half-lives]."""
     decay = _decay(half_lives)
     totals = np.zeros((len(slots), len(decay)))
@@ -303,7 +305,7 @@ class Features:
         labels, at = self.series.windows(movies, slots, self._window, self._gaps)
         totals = self.series.requests(at)
         shares = labels / np.maximum(totals, 1)
-        values = {
+        values: dict[str, Callable[[], Floats]] = {
             "label_n": lambda: shares,
             "log_count": lambda: np.log1p(labels),
             "log_share": lambda: np.log1p(shares * candidates[:, None]),
@@ -321,11 +323,11 @@ class Features:
             return self._genres[movies].astype(np.float64)
         return self._single_values(name, movies, slots, last).astype(np.float64)[:, None]
 
-    def _single_values(self, name: str, movies: Ints, slots: Ints, last: Ints) -> npt.NDArray:
+    def _single_values(self, name: str, movies: Ints, slots: Ints, last: Ints) -> npt.NDArray[Any]:
         """Compute a static feature that is one number, [n]."""
         requests, first = self._requests_so_far, self.series.first_request
         idle = slots - self.series.slot[last]
-        values = {
+        values: dict[str, Callable[[], npt.NDArray[Any]]] = {
             "log_requests": lambda: np.log1p(requests[last]),
             "log_requests_capped": lambda: np.log1p(np.minimum(requests[last], 20)),
             "requested_once": lambda: requests[last] <= 1,
@@ -360,8 +362,8 @@ def _averages(
     return DecayedShares(series, half_lives, of) if half_lives else None
 
 
-def _running_sums(series: Series, values: npt.NDArray) -> npt.NDArray[np.float64]:
+def _running_sums(series: Series, values: npt.NDArray[np.integer | np.floating]) -> npt.NDArray[np.float64]:
     """Sum of each movie's values up to and with each element, [K]."""
     sums = np.cumsum(values, dtype=np.float64)
-    before = np.concatenate([[0.0], sums])[series.starts[:-1]]
+    before: Floats = np.concatenate([[0.0], sums])[series.starts[:-1]]
     return sums - before[series.movie]

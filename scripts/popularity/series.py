@@ -4,6 +4,7 @@ import functools
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,7 @@ class Series:
     """
 
     def __init__(
-        self, movie_ids: Ints, starts: Ints, slot: Ints, label: Ints, avg_rating: npt.NDArray
+        self, movie_ids: Ints, starts: Ints, slot: Ints, label: Ints, avg_rating: npt.NDArray[np.float32]
     ) -> None:
         self.movie_ids = movie_ids
         self.starts = starts.astype(np.int64)
@@ -214,8 +215,8 @@ def read_series(sequences: Path) -> Series:
     ).combine_chunks()
     slots = table["slot"].chunk(0)
 
-    def values(name: str) -> npt.NDArray:
-        return table[name].chunk(0).values.to_numpy(zero_copy_only=False)
+    def values(name: str) -> npt.NDArray[Any]:
+        return tables.numbers(table[name].chunk(0).values)
 
     return Series(
         table["movieId"].to_numpy(),

@@ -115,7 +115,7 @@ def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:
 def count(path: Path, schema: pa.Schema) -> int:
     """Number of rows of a table, checked like :func:`read`."""
     with _open(path, schema) as file:
-        return file.metadata.num_rows
+        return int(file.metadata.num_rows)
 
 
 def read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:

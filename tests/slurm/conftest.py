@@ -3,8 +3,9 @@
 import signal
 from collections.abc import Iterator
 
-import cluster
 import pytest
+
+from slurm import cluster
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cluster
-
+from slurm import cluster
 from workdir import SMALL, copy_workflow
 
 #: The plugin looks for ended jobs in these intervals, in seconds.

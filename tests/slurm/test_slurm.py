@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cluster
 import pandas as pd
 import pytest
-from runs import Run, prepared
 
+from slurm import cluster
+from slurm.runs import Run, prepared
 from workdir import copy_workflow, snakemake
 
 #: The demo as it is, but for fewer epochs.

@@ -283,7 +283,8 @@ def score_ratio(
 
     def scores(table: pd.DataFrame) -> Floats:
         sums = drawn @ table[[over, under]].to_numpy(dtype=np.float64)
-        return (sums[:, 0] / np.maximum(sums[:, 1], 1e-300)) ** power
+        ratios: Floats = (sums[:, 0] / np.maximum(sums[:, 1], 1e-300)) ** power
+        return ratios
 
     means, rival = np.mean([scores(table) for table in slots], axis=0), scores(reference)
     # Where both are 0, as a loss is with one candidate in each slot, neither is better.
