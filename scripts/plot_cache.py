@@ -1,34 +1,37 @@
-"""Draw what a cache would gain: the hit ratio of every policy by the size of the cache."""
+"""Draw what a cache would serve by its size, and what it gains over the best naive forecast."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from popularity import style
 from popularity.program import Fault, run
 
-#: Panels in their order: the kinds they show, and their heading.
+#: Panels of differences in their order: the kinds they show, and their heading.
 PANELS = {
-    "Filled from a model's forecast": ("network", "learned"),
-    "Filled from a naive forecast": ("naive",),
-    "Reacting to each request": ("reactive",),
-    "Filled part + reacting part": ("mixture",),
+    "filled from a model's forecast": ("network", "learned"),
+    "filled from a naive forecast": ("naive",),
+    "reacting, and filled part + reacting part": ("reactive", "mixture"),
 }
 #: Lines of a panel that can be told apart.
-LINES = 7
-COLUMNS = ["policy", "kind", "size", "movies", "requests", "hit_ratio", "hit_ratio_low", "hit_ratio_high"]
+LINES = 6
+COLUMNS = [
+    *("policy", "kind", "size", "movies", "requests", "hit_ratio", "hit_ratio_low", "hit_ratio_high"),
+    *("gain", "gain_low", "gain_high", "gain_over"),
+]
 #: The size that the title speaks of, or the nearest to it.
 TITLE_SIZE = 0.05
 
 
 def plot_cache(board: pd.DataFrame, source: str) -> Figure:
-    """Draw the hit ratio by the cache's size (logarithmic), a panel for each way to run a cache.
-
-    The caches that know the future stand in every panel, the oracle as its upper edge.
+    """Draw the hit ratio by the cache's size, and how far each cache is from the best naive one.
 
     Parameters
     ----------
@@ -39,57 +42,84 @@ def plot_cache(board: pd.DataFrame, source: str) -> Figure:
     if missing:
         raise Fault(f"cache.csv has no column {missing[0]}; delete it and run again")
     ranked = ranking(board)
-    panels = {
-        heading: [policy for policy in ranked if policy[1] in kinds] for heading, kinds in PANELS.items()
-    }
-    panels = {heading: policies for heading, policies in panels.items() if policies}
-    for heading, policies in panels.items():
-        if len(policies) > LINES:
-            source += f"; {heading.lower()}: the best {LINES} of {len(policies)}"
+    panels: dict[str, list[tuple[str, str]]] = {}
+    for heading, kinds in PANELS.items():
+        policies = [policy for policy in ranked if policy[1] in kinds]
+        shown = near_the_best(board, policies)[:LINES]
+        if shown:
+            panels[heading] = shown
+            if len(shown) < len(policies):
+                source += f"; {heading}: the best {len(shown)} of {len(policies)}"
+    rows = -(-(1 + len(panels)) // 2)
     figure, axes = style.new_figure(
-        title_of(board),
-        source,
-        max(1, len(panels)),
-        columns=min(2, max(1, len(panels))),
-        height=1.2 + 3.1 * -(-max(1, len(panels)) // 2),
-        sharex=True,
-        sharey=True,
+        title_of(board), source, 1 + len(panels), columns=min(2, 1 + len(panels)), height=1.1 + 2.65 * rows
     )
-    for at, (panel, (heading, policies)) in enumerate(zip(axes, panels.items(), strict=False)):
-        _draw_references(panel, board, named=at == 0)
-        looks = style.looks(policy for policy, _ in policies[:LINES])
-        for policy, kind in policies[:LINES]:
-            look = looks[policy]
-            rows = board[(board["policy"] == policy) & (board["kind"] == kind)].sort_values("size")
-            panel.plot(rows["size"], rows["hit_ratio"], marker=".", label=policy, **look)
-            low, high = rows["hit_ratio_low"], rows["hit_ratio_high"]
-            panel.fill_between(rows["size"], low, high, color=look["color"], alpha=0.12, linewidth=0)
-        panel.set_title(heading)
+    _draw_best(axes[0], board, ranked)
+    for panel, (heading, policies) in zip(axes[1:], panels.items(), strict=True):
+        panel.axhline(0, color=style.GREY, linewidth=1)
+        for (policy, kind), colour in zip(policies, style.COLOURS, strict=False):
+            one = _rows(board, policy, kind)
+            look: dict[str, Any] = {"color": colour, "marker": ".", "markersize": 5}
+            panel.plot(one["size"], 100 * one["gain"], label=policy, **look)
+            low, high = 100 * one["gain_low"], 100 * one["gain_high"]
+            panel.fill_between(one["size"], low, high, color=colour, alpha=0.15, linewidth=0)
+        panel.set_title(heading, fontsize=9)
+        panel.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        panel.yaxis.set_major_formatter(
+            lambda value, _: f"{value:+.3g}".replace("-", "−") if value else "0"
+        )
+        panel.set_ylabel(f"points above {board['gain_over'].iloc[0]}", parse_math=False)
+    for panel in axes:
         panel.set_xscale("log")
         panel.set_xticks(sorted(set(board["size"])))
-        panel.xaxis.set_major_formatter(style.percent)
+        panel.xaxis.set_major_formatter(lambda size, _: f"{100 * size:g}")
         panel.minorticks_off()
-        panel.set_ylim(0, 1)
-        style.label_values(panel.yaxis, "share")
-        legend = panel.legend(loc="upper left", fontsize=8, labelspacing=0.25)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-    figure.supylabel("hit ratio: requests served from the cache", fontsize=9)
-    for panel in axes[-min(2, len(axes)) :]:
-        panel.set_xlabel("movies in the cache, share of the catalogue")
-        panel.tick_params(labelbottom=True)
+        panel.set_xlabel("movies in the cache, % of the catalogue")
+        style.label_lines(panel, height=1.9)
     return figure
 
 
-def _draw_references(panel: Axes, board: pd.DataFrame, named: bool) -> None:
-    """Draw the caches that know the future, no competitors, in the legend or not."""
-    looks = {"oracle": (style.BLACK, "-"), "Belady": (style.GREY, "--")}
-    names = {"oracle": "oracle (knows the slot)", "Belady": "Belady (knows all)"}
-    for policy, (colour, dash) in looks.items():
-        rows = board[(board["policy"] == policy) & (board["kind"] == "reference")].sort_values("size")
+def _rows(board: pd.DataFrame, policy: str, kind: str) -> pd.DataFrame:
+    return board[(board["policy"] == policy) & (board["kind"] == kind)].sort_values("size")
+
+
+def near_the_best(board: pd.DataFrame, ranked: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Keep the policies that lie as near to the best ones as those lie to each other.
+
+    The better half stays, and what is not farther below it than it reaches itself: what lies far
+    below would press all others into one line.
+    """
+    lows = [_rows(board, *policy)["gain"].min() for policy in ranked]
+    half = lows[: (len(lows) + 1) // 2]
+    if not np.isfinite(half).any():
+        return []
+    best = max(0.0, max(_rows(board, *policy)["gain"].max() for policy in ranked[: len(half)]))
+    worst = min(0.0, *half) if half else 0.0
+    return [policy for policy, low in zip(ranked, lows, strict=True) if low >= worst - (best - worst)]
+
+
+def _draw_best(panel: Axes, board: pd.DataFrame, ranked: Sequence[tuple[str, str]]) -> None:
+    """Draw the hit ratios of the best cache of each way, of LRU, and of those that know the future."""
+    ways = {
+        ("network", "learned", "naive"): ("filled: ", style.BLUE),
+        ("mixture",): ("", style.GREEN),
+        ("reactive",): ("reacting: ", style.VERMILION),
+    }
+    drawn = [("oracle", "reference", "oracle", style.BLACK), ("Belady", "reference", "Belady", style.GREY)]
+    for kinds, (words, colour) in ways.items():
+        best = [policy for policy in ranked if policy[1] in kinds][:1]
+        drawn += [(policy, kind, f"{words}{policy}", colour) for policy, kind in best]
+    if not any(policy == "LRU" for policy, *_ in drawn):
+        drawn.append(("LRU", "reactive", "LRU", style.PURPLE))
+    for policy, kind, label, colour in drawn:
+        rows = _rows(board, policy, kind)
         if len(rows):
-            look: dict[str, Any] = {"linestyle": dash, "color": colour, "linewidth": 1.2}
-            panel.plot(rows["size"], rows["hit_ratio"], label=names[policy] if named else None, **look)
+            dash = "--" if kind == "reference" else "-"
+            panel.plot(rows["size"], rows["hit_ratio"], dash, label=label, color=colour, linewidth=1.3)
+    panel.set_ylim(0, 1)
+    style.label_values(panel.yaxis, "share")
+    panel.set_ylabel("hit ratio")
+    panel.set_title("the best of each kind; dashed: know the future", fontsize=9)
 
 
 def ranking(board: pd.DataFrame) -> list[tuple[str, str]]:
@@ -112,11 +142,11 @@ def title_of(board: pd.DataFrame) -> str:
     best = {name: rows.sort_values("hit_ratio").iloc[-1] for name, rows in kinds.items() if len(rows)}
     if len(best) < 2:
         return "Hit ratio by the size of the cache"
-    told = ", ".join(
-        f"{style.percent(row['hit_ratio'])} {words} ({row['policy']})"
-        for row, words in ((best["forecast"], "filled from a forecast"), (best["reactive"], "reacting"))
+    filled, reacting = (
+        f"{style.percent(row['hit_ratio'])} of the requests if {words}{row['policy']}"
+        for row, words in ((best["forecast"], "filled by "), (best["reactive"], "it reacts by "))
     )
-    return f"A cache of {style.percent(size)} of the movies serves at best {told}"
+    return f"A cache of {style.percent(size)} of the movies serves {filled}, {reacting}"
 
 
 def main() -> None:
@@ -133,7 +163,8 @@ def main() -> None:
     board = pd.read_csv(args.hit_ratios)
     source = (
         f"cache.csv of {args.dataset}, {board['requests'].max():,} requests of the test slots, filled anew "
-        f"each {args.slot}; band: 95 % interval over slots"
+        f"each {args.slot}; points: percentage points of the hit ratio; bands: 95 % intervals (paired "
+        "bootstrap over slots)"
     )
     style.save(plot_cache(board, source), args.folder, "cache")
 

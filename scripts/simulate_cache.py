@@ -185,11 +185,23 @@ def best_forecast(scored: pd.DataFrame, names: Collection[str]) -> str:
 
 
 def row_of(
-    policy: str, kind: str, share: float, movies: int, hits: Floats, requests: npt.NDArray[np.int64]
+    policy: str,
+    kind: str,
+    share: float,
+    movies: int,
+    hits: Floats,
+    requests: npt.NDArray[np.int64],
+    compared_hits: Floats | None,
 ) -> dict[str, Any]:
-    """Make a row of ``cache.csv`` of the hits and requests of each test slot."""
+    """Make a row of ``cache.csv``.
+
+    ``hits`` and ``requests`` are those of each test slot; ``compared_hits`` are the hits of the cache
+    of this size that others are compared with, None if there is none.
+    """
     drawn = bootstrap.drawn_slots(len(requests))[1:]
     low, high = bootstrap.interval((drawn @ hits) / (drawn @ requests))
+    gained = np.full(len(hits), np.nan) if compared_hits is None else hits - compared_hits
+    gain_low, gain_high = bootstrap.interval((drawn @ gained) / (drawn @ requests))
     return {
         "policy": policy,
         "kind": kind,
@@ -199,6 +211,9 @@ def row_of(
         "hit_ratio": hits.sum() / requests.sum(),
         "hit_ratio_low": low,
         "hit_ratio_high": high,
+        "gain": gained.sum() / requests.sum(),
+        "gain_low": gain_low,
+        "gain_high": gain_high,
     }
 
 
@@ -231,6 +246,7 @@ def simulate(
     replay: caches.Replay,
     forecasts: dict[str, tuple[str, Callable[[], Iterator[Forecast]]]],
     best: str,
+    compared: str,
     settings: dict[str, Any],
     folder: Path,
     threads: int,
@@ -243,6 +259,8 @@ def simulate(
         By name the kind, and what starts a walk over the forecasts of the test slots.
     best
         The forecast that ``best`` stands for.
+    compared
+        The forecast or policy that the caches are compared with; there may be no cache of it.
     settings
         ``cache`` of config.yaml.
     folder
@@ -252,8 +270,10 @@ def simulate(
     -------
     ``policy``, ``kind`` (of the forecast, or reactive or mixture; a reference knows the future),
     ``size`` (share of the catalogue), ``movies``, ``requests``, ``hit_ratio``, and its 95 % interval
-    ``hit_ratio_low`` to ``hit_ratio_high`` (bootstrap over slots). A reactive policy that libcachesim
-    can't run with so few movies has no row.
+    ``hit_ratio_low`` to ``hit_ratio_high`` (bootstrap over slots). ``gain`` is the difference to the
+    hit ratio of ``compared`` (named in ``gain_over``) in a cache of the same size, ``gain_low`` to
+    ``gain_high`` its 95 % interval (both caches meet the same drawn slots). A reactive policy that
+    libcachesim can't run with so few movies has no row.
     """
     sizes = sizes_of(series, replay, settings["sizes"])
     mixture = settings["mixture"]
@@ -296,13 +316,20 @@ def simulate(
                     filled = sizes.filled[:, at] - part
                     name = f"{mixed} + {policy} {100 * share:.3g} %"
                     submit(name, "mixture", [at], mixture_hits, policy, part, filled, ranks, trace, replay)
-    rows = []
+    found: dict[tuple[str, str, int], Floats] = {}
     for name, hits in pool.results():
         policy, kind, which = meanings[name]
         for at, column in zip(which, hits.reshape(len(hits), -1).T, strict=True):
-            movies = sizes.reactive[at]
-            rows.append(row_of(policy, kind, sizes.shares[at], movies, column, replay.requests))
-    return pd.DataFrame(rows)
+            found[policy, kind, at] = column
+    compared_hits = {at: hits for (policy, _, at), hits in found.items() if policy == compared}
+    rows = [
+        row_of(
+            *(policy, kind, sizes.shares[at], sizes.reactive[at]),
+            *(hits, replay.requests, compared_hits.get(at)),
+        )
+        for (policy, kind, at), hits in found.items()
+    ]
+    return pd.DataFrame(rows).assign(gain_over=compared if compared_hits else None)
 
 
 def main() -> None:
@@ -365,9 +392,16 @@ def main() -> None:
         "reference",
         lambda: forecast_slots(oracle(series), series, replay.slots),
     )
+    asked = args.cache["forecasts"]
+    naive = [
+        name
+        for name, (kind, _) in forecasts.items()
+        if kind == "naive" and (asked is None or name in asked)
+    ]
+    compared = best_forecast(scored, naive) if naive else "LRU"
     with tempfile.TemporaryDirectory() as folder:
         board = simulate(
-            *(series, replay, forecasts, best_forecast(scored, forecasts), args.cache),
+            *(series, replay, forecasts, best_forecast(scored, forecasts), compared, args.cache),
             Path(folder),
             args.threads,
         )

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from popularity.program import atomic_write
@@ -154,6 +155,64 @@ def _count(value: float, _: Any = None) -> str:
 def _number(value: float, _: Any = None) -> str:
     """Write a number as short as can be."""
     return f"{value:,.10g}"
+
+
+def label_lines(panel: Axes, height: float, font: float = 8) -> None:
+    """Write the name of each line of a panel at its right end, beside the panel, none over another.
+
+    The panel has its scales, limits and lines; those without a name stay without.
+
+    Parameters
+    ----------
+    height
+        Inches that the panel is high, about.
+    font
+        Size of the names.
+    """
+    named = [line for line in panel.lines if not str(line.get_label()).startswith("_")]
+    # Of the panel's height, from 0 at the bottom to 1 at the top.
+    to_panel = panel.transData + panel.transAxes.inverted()
+    ends = [to_panel.transform(finite_points(line)[-1]) for line in named]
+    places = spread([float(min(max(y, 0), 1)) for _, y in ends], font * 1.3 / 72 / height)
+    for line, (x, y), place in zip(named, ends, places, strict=True):
+        panel.annotate(
+            str(line.get_label()),
+            (x, y),
+            (1.06, place),
+            xycoords="axes fraction",
+            va="center",
+            fontsize=font,
+            parse_math=False,
+            arrowprops={"arrowstyle": "-", "color": line.get_color(), "shrinkA": 0, "shrinkB": 1},
+        )
+
+
+def finite_points(line: Line2D) -> npt.NDArray[np.float64]:
+    """Keep the points of a line that have a place, [n, 2]."""
+    points = np.asarray(line.get_xydata(), dtype=np.float64)
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Move places between 0 and 1 as little as can be until they are so far apart.
+
+    Where there is no room for that they are as far apart as there is room for.
+    """
+    apart = min(apart, 1 / max(len(places) - 1, 1))
+    order = sorted(range(len(places)), key=lambda at: places[at])
+    # Groups of places side by side, each with where it would begin: the mean of where its members
+    # would have it. Groups that overlap are one.
+    groups: list[tuple[float, int]] = []
+    for at in order:
+        begin, count = places[at], 1
+        while groups and groups[-1][0] + groups[-1][1] * apart > begin:
+            before, members = groups.pop()
+            begin = (before * members + (begin - members * apart) * count) / (members + count)
+            count += members
+            begin = min(max(begin, 0), 1 - (count - 1) * apart)
+        groups.append((begin, count))
+    moved = [begin + number * apart for begin, count in groups for number in range(count)]
+    return [moved[order.index(at)] for at in range(len(places))]
 
 
 def tilt_labels(panel: Axes) -> None:

@@ -72,8 +72,8 @@ def board(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> pd
         "oracle": ("reference", walk("oracle")),
     }
     folder = tmp_path_factory.mktemp("caches")
-    made = simulate_cache.simulate(SERIES, replay, forecasts, "average", SETTINGS, folder, 2)
-    again = simulate_cache.simulate(SERIES, replay, forecasts, "average", SETTINGS, folder, 1)
+    made = simulate_cache.simulate(SERIES, replay, forecasts, "average", "count", SETTINGS, folder, 2)
+    again = simulate_cache.simulate(SERIES, replay, forecasts, "average", "count", SETTINGS, folder, 1)
     pd.testing.assert_frame_equal(made, again)
     return made
 
@@ -206,6 +206,19 @@ def test_a_mixture_serves_the_rest_by_its_reactive_part(board: pd.DataFrame, rep
                 waiting.append(True)
     hits += sum(hit and tested for hit, tested in zip(lru_hits(np.array(rest), part), waiting, strict=True))
     assert mixed.loc[share, "hit_ratio"] == pytest.approx(hits / replay.requests.sum(), rel=1e-12)
+
+
+def test_gains_are_differences_in_pairs(board: pd.DataFrame) -> None:
+    assert set(board["gain_over"]) == {"count"}
+    compared = board[board["policy"] == "count"].set_index("size")["hit_ratio"]
+    differences = board["hit_ratio"] - compared.loc[board["size"]].to_numpy()
+    assert np.allclose(board["gain"], differences, rtol=0, atol=1e-12)
+    own = board[board["policy"] == "count"]
+    assert (own[["gain", "gain_low", "gain_high"]] == 0).all(axis=None)
+    assert (board["gain_low"] <= board["gain"]).all() and (board["gain"] <= board["gain_high"]).all()
+    # A cache much like the other differs from it more surely than each hit ratio is known.
+    like = board[board["policy"] == "average"]
+    assert (like["gain_high"] - like["gain_low"] < like["hit_ratio_high"] - like["hit_ratio_low"]).all()
 
 
 def test_the_table_has_a_row_for_each_policy_and_size(board: pd.DataFrame, replay: caches.Replay) -> None:
