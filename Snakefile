@@ -1,11 +1,21 @@
 """From a log of requests to forecasts of popularity: see README.md, and rules/ for each step."""
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.21")
 
 
-configfile: "config.yaml"
+# The one in the working folder, or else the one beside this file.
+given = (
+    "config.yaml"
+    if os.path.exists("config.yaml")
+    else f"{workflow.basedir}/config.yaml"
+)
+
+
+configfile: given
 
 
 include: "rules/common.smk"

@@ -24,6 +24,8 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 # its environment comes first.
 programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
 os.environ.update(PATH=os.pathsep.join(programs))
+# With it a script does not find the package beside it.
+os.environ.pop("PYTHONSAFEPATH", None)
 
 from popularity.settings.resolve import (
     LEARNED,
@@ -34,7 +36,9 @@ from popularity.settings.resolve import (
 )
 
 try:
-    settings = resolve_settings(config, yaml.safe_load(SCHEMA.read_text()))
+    settings = resolve_settings(
+        config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    )
 except SettingsError as error:
     raise WorkflowError(
         f"The settings (config.yaml, --configfile, --config) are wrong:\n{error}"
@@ -86,7 +90,7 @@ wildcard_constraints:
 def imported(path):
     """The modules of ours that a script or module imports, anywhere in it."""
     names = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -177,7 +181,9 @@ def summary(results):
     shown = ["name", "kind", "cross_entropy", "rmse", "ndcg_20", "hit_ratio_5"]
     lines = []
     if Path(results, "leaderboard.csv").exists():
-        with Path(results, "leaderboard.csv").open(newline="") as file:
+        with Path(results, "leaderboard.csv").open(
+            newline="", encoding="utf-8"
+        ) as file:
             rows = [[row[key] for key in shown] for row in csv.DictReader(file)]
         for name, kind, *scores in [shown, *rows]:
             short = [score if name == "name" else f"{score:.7}" for score in scores]
@@ -239,7 +245,8 @@ def archive_limits():
 
 def rejected_labels(wildcards):
     """The report's label of the rows that were dropped: how many they are."""
-    with Path(f"results/{wildcards.dataset}/rejected.csv").open(newline="") as file:
+    path = Path(f"results/{wildcards.dataset}/rejected.csv")
+    with path.open(newline="", encoding="utf-8") as file:
         rows = sum(1 for _ in csv.reader(file)) - 1
     return {"picture": f"12 Rows left out: {rows}"}
 
@@ -332,6 +339,7 @@ def features_used():
 def report_config(wildcards):
     """The settings as given, of this dataset alone, for Snakemake to read once more."""
     entry = config["datasets"][wildcards.dataset]
+    given = {key: value for key, value in config.items() if key != "compare"}
     return canonical(
-        {**config, "dataset": wildcards.dataset, "datasets": {wildcards.dataset: entry}}
+        {**given, "dataset": wildcards.dataset, "datasets": {wildcards.dataset: entry}}
     )

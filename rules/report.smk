@@ -120,10 +120,13 @@ rule plot_runtimes:
         mem_mb=memory(500),
         runtime=minutes(10),
     params:
-        models=sorted(MODELS),
+        trained=sorted([*MODELS, *LEARNERS]),
+        seeds=sorted(settings["seeds"]),
+        folds=len(FOLDS),
     shell:
         "python {input.code[0]:q} --benchmarks results/{wildcards.dataset:q}/benchmarks"
-        " --models {params.models:q} --dataset {wildcards.dataset:q} --table {output.runtimes:q}"
+        " --trained {params.trained:q} --seeds {params.seeds:q} --folds {params.folds:q}"
+        " --dataset {wildcards.dataset:q} --table {output.runtimes:q}"
         " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
 
 
@@ -185,7 +188,9 @@ rule write_report:
         runtime=minutes(10),
     params:
         config=report_config,
+        snakefile=str(HOME / "Snakefile"),
     shell:
-        "python {input.code[0]:q} --config {params.config:q} --style {input.style:q}"
+        "python {input.code[0]:q} --snakefile {params.snakefile:q} --config {params.config:q}"
+        " --style {input.style:q}"
         " --items {input.results:q} {input.runtimes:q} {input.tables:q} --report {output.report:q}"
         " > {log:q} 2>&1"

@@ -1,6 +1,7 @@
 """Put together what the jobs of a run took, by rule: time and memory, as a table and a picture."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,13 +15,20 @@ from popularity.program import Fault, atomic_write, run
 SHELL_MB = 15
 
 
-def read_benchmarks(folder: Path, models: Sequence[str]) -> pd.DataFrame:
-    """Read Snakemake's benchmark files below a folder, ``{rule}.tsv`` and ``{rule}/….tsv``.
+#: The folder of a fold's files.
+FOLD = re.compile(r"backtest/(\d+)/")
+#: What comes after the rule in the path of a file of a training, or of what is made of one.
+TRAINED = re.compile(r"[^/]+/(.+)/seed-(\d+)")
+
+
+def read_benchmarks(folder: Path, trained: Sequence[str], seeds: Sequence[int], folds: int) -> pd.DataFrame:
+    """Read Snakemake's benchmark files below a folder: ``[backtest/{fold}/]{rule}[/…].tsv``.
 
     Parameters
     ----------
-    models
-        Models of this run: files of others are left over from runs before it.
+    trained, seeds, folds
+        Models and learned baselines, seeds and number of folds of this run: files of others are left
+        over from runs before it.
 
     Returns
     -------
@@ -29,8 +37,13 @@ def read_benchmarks(folder: Path, models: Sequence[str]) -> pd.DataFrame:
     """
     jobs = []
     for path in sorted(folder.rglob("*.tsv")):
-        parts = path.relative_to(folder).with_suffix("").parts
-        if parts[-1].startswith("seed-") and parts[1] not in models:
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        fold = FOLD.match(name)
+        name = FOLD.sub("", name, count=1)
+        training = TRAINED.fullmatch(name)
+        if fold and int(fold[1]) >= folds:
+            continue
+        if training and (training[1] not in trained or int(training[2]) not in seeds):
             continue
         taken = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
         # What was measured in less memory is not the script yet.
@@ -38,7 +51,7 @@ def read_benchmarks(folder: Path, models: Sequence[str]) -> pd.DataFrame:
         jobs.append(
             pd.DataFrame(
                 {
-                    "rule": parts[0],
+                    "rule": name.split("/")[0],
                     "wall_s": taken["s"],
                     "cpu_s": taken["cpu_time"].where(measured),
                     "memory_mb": taken["max_rss"].where(measured),
@@ -113,7 +126,11 @@ def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of the benchmark files")
-    parser.add_argument("--models", nargs="+", required=True, help="the models of this run")
+    parser.add_argument(
+        "--trained", nargs="+", required=True, help="the models and learned baselines of this run"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, required=True, help="the seeds of this run")
+    parser.add_argument("--folds", type=int, required=True, help="how many folds the backtest has")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
     parser.add_argument("--table", type=Path, required=True, help="runtimes.csv, to write")
     parser.add_argument(
@@ -121,7 +138,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    jobs = read_benchmarks(args.benchmarks, args.models)
+    jobs = read_benchmarks(args.benchmarks, args.trained, args.seeds, args.folds)
     table = by_rule(jobs)
     source = f"benchmark files of {len(jobs)} jobs of {args.dataset}"
     with atomic_write(args.table) as path:

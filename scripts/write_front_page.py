@@ -20,8 +20,12 @@ NAMED = 3
 
 
 def plain(text: str) -> str:
-    """Write a text so that neither reStructuredText nor the template of Snakemake's report reads it."""
-    return re.sub(r"([\\*`_|])", r"\\\1", text).replace("{", "(").replace("}", ")")
+    """Write a text so that neither reStructuredText nor the template of Snakemake's report reads it.
+
+    It stays within its line, without control characters, and each sign in it stands for itself.
+    """
+    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).split())
+    return re.sub(r"([^\w\s]|_)", r"\\\1", line.replace("{", "(").replace("}", ")"))
 
 
 def log_facts(labelled: pa.Table, users: int, slot: str, split: dict[str, float]) -> dict[str, str]:

@@ -38,9 +38,9 @@ def run(main: Callable[[], None]) -> None:
     have. Any other exception is a defect of ours: it ends in one line, too, which names the file that
     keeps its traceback.
     """
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     # glibc gives freed memory back to the system, and gets it again page by page, beyond twice the
     # largest block freed so far (of at most 32 MB): a large one that is never touched costs nothing.
     bytearray(31 << 20)
@@ -65,7 +65,20 @@ def run(main: Callable[[], None]) -> None:
     finally:
         signal.signal(signal.SIGTERM, usual)
     # Only now files are closed that the exception held open: the line may need their space.
-    sys.exit("error: " + " ".join(message.split()))
+    sys.exit("error: " + one_line(message))
+
+
+def one_line(text: str) -> str:
+    r"""Write a text, which others may have made, in one line: a control character as ``\x1b``."""
+    words = " ".join(text.split())
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
+
+
+class _OneLine(logging.Formatter):
+    """A line for each record, whatever a server or a file put into it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(super().format(record))
 
 
 class _Terminated(BaseException):
@@ -90,15 +103,18 @@ def _traceback() -> str:
     The log itself is what Snakemake shows of a job that failed.
     """
     try:
-        # Where stderr goes, if that is a file (Linux).
-        log = Path(f"/proc/self/fd/{sys.stderr.fileno()}").readlink()
-        if not log.is_file():
-            raise FileNotFoundError(log)
-        path = log.with_suffix(".traceback")
-    except (OSError, ValueError):
-        path = Path(tempfile.gettempdir(), f"{Path(sys.argv[0]).stem}.{os.getpid()}.traceback")
-    try:
-        path.write_text(traceback.format_exc())
+        try:
+            # Where stderr goes, if that is a file (Linux).
+            log = Path(f"/proc/self/fd/{sys.stderr.fileno()}").readlink()
+            if not log.is_file():
+                raise FileNotFoundError(log)
+            path = log.with_suffix(".traceback")
+        except (OSError, ValueError):
+            # Its name is not to be foreseen: others may write where temporary files are.
+            handle, name = tempfile.mkstemp(".traceback", f"{Path(sys.argv[0]).stem}.")
+            os.close(handle)
+            path = Path(name)
+        path.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         return f"its traceback could not be written: {error}"
     with contextlib.suppress(ValueError):

@@ -51,3 +51,22 @@ def test_a_defect_without_a_log_keeps_its_traceback_with_temporary_files(tmp_pat
     (kept,) = tmp_path.glob("do_it.*.traceback")
     assert f"its traceback is in {kept.name}" in ended.stderr
     assert "ZeroDivisionError" in kept.read_text()
+
+
+def test_a_file_that_others_put_where_the_traceback_would_go_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("theirs")
+    lines = "[Path(f'do_it.{os.getpid()}.traceback').symlink_to('theirs')]; 1 / 0"
+    ended = run(tmp_path, lines)
+    (kept,) = (path for path in tmp_path.glob("do_it.*.traceback") if not path.is_symlink())
+    assert f"its traceback is in {kept.name}" in ended.stderr
+    assert kept.stat().st_mode & 0o077 == 0
+    assert (tmp_path / "theirs").read_text() == "theirs"
+
+
+def test_what_others_wrote_is_one_line_of_the_log_without_control_characters(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "do_it.log"
+    evil = "a\r\n12:00:00 forged \x1b[2Jb\u202ec\u2028d\x85e"
+    told = "a 12:00:00 forged \\x1b[2Jb\\u202ec d e"
+    assert run(tmp_path, f"logging.info('%s', {evil!r}); raise Fault({evil!r})", log).returncode == 1
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert [lines[0][9:], *lines[1:]] == [told, f"error: {told}"]

@@ -197,7 +197,8 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "plot_models": [*leaderboard, *runs, "--swept", "loss"],
         "plot_predictions": [*leaderboard, *predictions, *runs, *named, *labelled, *slot, *split],
         "plot_runtimes": [
-            *["--benchmarks", str(inputs / "benchmarks"), "--models", "lstm", *data],
+            *["--benchmarks", str(inputs / "benchmarks"), "--trained", "lstm", *data],
+            *["--seeds", "1", "--folds", "1"],
             *["--table", str(inputs / "runtimes.csv")],
         ],
     }
@@ -753,13 +754,16 @@ def test_without_a_sweep_there_is_no_picture_of_one(commands, tmp_path, monkeypa
     assert {path.name for path in tmp_path.iterdir()} == {"leaderboard.png", "leaderboard.svg"}
 
 
-def test_runtimes_add_up_by_rule_without_models_of_other_runs(tmp_path) -> None:
+def test_runtimes_add_up_by_rule_without_jobs_of_other_runs(tmp_path) -> None:
     benchmark(tmp_path / "train_model/lstm/seed-1.tsv", 60.0, 500)
     benchmark(tmp_path / "train_model/lstm/seed-2.tsv", 90.0, 400)
-    benchmark(tmp_path / "train_model/gone/seed-1.tsv", 1000.0, 9000)
+    for gone in ("gone/seed-1", "lstm/seed-3"):
+        benchmark(tmp_path / f"train_model/{gone}.tsv", 1000.0, 9000)
+    benchmark(tmp_path / "backtest/2/train_model/lstm/seed-1.tsv", 1000.0, 9000)
+    benchmark(tmp_path / "backtest/2/evaluate_baselines.tsv", 1000.0, 9000)
     benchmark(tmp_path / "join_ratings.tsv", 0.5, 3)
     benchmark(tmp_path / "sort_by_time.tsv", 0.1, "-")
-    table = plot_runtimes.by_rule(plot_runtimes.read_benchmarks(tmp_path, ["lstm"]))
+    table = plot_runtimes.by_rule(plot_runtimes.read_benchmarks(tmp_path, ["lstm"], [1, 2], 2))
     assert table["rule"].tolist() == ["train_model", "join_ratings", "sort_by_time"]
     assert table["jobs"].tolist() == [2, 1, 1]
     assert table["wall_s"].tolist() == [150, 0.5, 0.1]
@@ -770,6 +774,17 @@ def test_runtimes_add_up_by_rule_without_models_of_other_runs(tmp_path) -> None:
     figure = plot_runtimes.plot_runtimes(table, "here")
     assert figure.get_suptitle().startswith("All jobs together took 2 min 30 s")
     assert {" 150 (2 jobs)", " 0.5", " 500"} <= set(texts(figure))
+
+
+def test_runtimes_hold_learned_baselines_and_every_fold(tmp_path) -> None:
+    for fold in ("", "backtest/1/", "backtest/2/"):
+        benchmark(tmp_path / f"{fold}train_model/lstm/seed-1.tsv", 60.0, 500)
+        benchmark(tmp_path / f"{fold}evaluate_learned/lightgbm/seed-1.tsv", 10.0, 300)
+        benchmark(tmp_path / f"{fold}evaluate_baselines.tsv", 1.0, 200)
+    table = plot_runtimes.by_rule(plot_runtimes.read_benchmarks(tmp_path, ["lightgbm", "lstm"], [1], 3))
+    assert table["rule"].tolist() == ["train_model", "evaluate_learned", "evaluate_baselines"]
+    assert table["jobs"].tolist() == [3, 3, 3]
+    assert table["wall_s"].tolist() == [180, 30, 3]
 
 
 @pytest.mark.parametrize(

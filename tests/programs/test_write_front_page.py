@@ -1,0 +1,68 @@
+"""The report's front page: texts of a log are shown as they are, and are never markup."""
+
+import re
+from xml.etree import ElementTree
+
+import jinja2
+import pandas as pd
+import pytest
+from docutils.core import publish_parts  # type: ignore[import-untyped]
+
+import write_front_page
+
+#: Titles that a log may hold, each with what would be seen of it if it were markup.
+TITLES = [
+    "Heat (1995)",
+    "x\n\n.. raw:: html\n\n   <script>alert(1)</script>\n\ny",
+    "x\r\n\r\n.. include:: /etc/passwd\r\n\r\ny",
+    "x\u2028\u2028.. raw:: html\u2028\u2028   <b>y</b>\u2028\u2028z",
+    "x\x0b\x0b.. csv-table::\x0b   :file: /etc/passwd\x0b\x0by",
+    "x\x85\x85.. image:: http://example.org/seen.png\x85\x85y",
+    "nul \x00 bell \x07 escape \x1b[31m",
+    "javascript:alert(1)",
+    "http://example.org/ and someone@example.org",
+    "`text <javascript:alert(1)>`_ link_ `role`:raw: |x| [1]_ *a* **b** ``c`` \\ _`d`",
+    "<script>alert(1)</script> & &lt;",
+    "$x_{1}$ {{ 7 * 7 }} {% include '/etc/passwd' %} %s %(a)s $(touch ran)",
+    "\u202eright to left\u202c \u05d0\u05d1",
+    "a" * 5000,
+    "....",
+    "::",
+    "===",
+    "- * + # 1. a) | >>> -- __",
+]
+
+
+def published(page: str) -> ElementTree.Element:
+    """What Snakemake's report makes of a page."""
+    text = jinja2.Environment().from_string(page).render(snakemake=None, categories={}, files=[])
+    body = publish_parts(text, writer="html", settings_overrides={"report_level": 1})["html_body"]
+    return ElementTree.fromstring(body)
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_a_title_is_shown_as_it_is_and_is_no_markup(title: str) -> None:
+    forecast = pd.DataFrame(
+        {
+            "rank": [1],
+            "title": [title],
+            "predicted_share": [0.5],
+            "slot_start": ["2016-01-01"],
+            "model": ["m"],
+        }
+    )
+    facts = write_front_page.forecast_facts(forecast)
+    page = published(write_front_page.fill("Popularity\n===\n\n{forecaster} expects {expected}.\n", facts))
+    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", title).split())
+    shown = line.replace("{", "(").replace("}", ")")
+    assert {child.tag for child in page.iter()} <= {"main", "div", "h1", "p", "em"}
+    (paragraph,) = page.iter("p")
+    assert "".join(paragraph.itertext()) == f"m expects {shown} (50 % of the requests)."
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_the_names_of_dataset_and_models_are_no_markup(name: str) -> None:
+    page = write_front_page.fill(
+        "{name}\n===\n\n**{name}** is it.\n", {"name": write_front_page.plain(name)}
+    )
+    assert {child.tag for child in published(page).iter()} <= {"main", "div", "h1", "p", "strong"}
