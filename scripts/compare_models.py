@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 
 from popularity.program import atomic_write, run
+from popularity.scoring.classes import CLASSES
 from popularity.scoring.scores import (
-    CLASSES,
-    RATIOS,
+    COMPARED_SCORES,
     SCORES,
     score_ratio,
     summarise,
     summarise_classes,
     summarise_common,
 )
+from popularity.scoring.verdict import best_on_validation, covers_most
 
 #: The baseline that is fairest to compare with.
 MIX = "ewma_mix"
@@ -37,11 +38,11 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
     to the naive forecast that is best on the validation slots, with the 95 % interval
     ``ratio_low`` to ``ratio_high`` of a paired bootstrap over slots; ``<score>_ratio``,
     ``<score>_ratio_low`` and ``<score>_ratio_high`` are the same of the other scores of
-    ``scores.RATIOS``, and with ``_to_mix`` after ``ratio`` all are to the forecast named ``ewma_mix``
-    (empty if there is none). ``covered_share`` is the share of all requests that go to movies the
-    forecaster can name. Where some cover fewer movies than others, ``common_<score>`` are scores over
-    the movies that all cover, and the ratios of those that cover fewer are of these. Sorted by cross
-    entropy, those that cover fewer movies after all others, references last.
+    ``scores.COMPARED_SCORES``, and with ``_to_mix`` after ``ratio`` all are to the forecast named
+    ``ewma_mix`` (empty if there is none). ``covered_share`` is the share of all requests that go to
+    movies the forecaster can name. Where some cover fewer movies than others, ``common_<score>`` are
+    scores over the movies that all cover, and the ratios of those that cover fewer are of these. Sorted
+    by cross entropy, those that cover fewer movies after all others, references last.
     """
     runs = scored.groupby(["split", "name", "kind", "seed"])
     summaries = pd.DataFrame({key: summarise(rows) for key, rows in runs}).T
@@ -58,20 +59,20 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
 
     covered = summaries["covered_share"].groupby(["split", "name", "kind"]).mean()
     board["covered_share"] = covered.xs("test").to_numpy()
-    board["partial"] = board["covered_share"] < board["covered_share"].max() - 1e-9
+    board["partial"] = ~covers_most(board["covered_share"])
     if "common_requests" in scored:
         alone = pd.DataFrame({key: summarise_common(rows) for key, rows in runs}).T
         alone.index.names = summaries.index.names
         means = alone.groupby(["split", "name", "kind"]).mean().xs("test")
         board[means.columns] = means.to_numpy()
 
-    best_naive = str(validation.xs("naive", level="kind").idxmin())
+    best_naive = best_on_validation(scored, scored.loc[scored["kind"] == "naive", "name"].unique())
     tested = scored[scored["split"] == "test"].sort_values("slot")
     by_seed: dict[str, list[pd.DataFrame]] = {name: [] for name in board["name"].tolist()}
     for _, rows in tested.groupby(["name", "seed"]):
         by_seed[str(rows["name"].iloc[0])].append(rows)
     for suffix, rival in (("", best_naive), ("_to_mix", MIX)):
-        for score in RATIOS:
+        for score in COMPARED_SCORES:
             column = f"{score}_ratio{suffix}"
             columns = [column, f"{column}_low", f"{column}_high"]
             if column == "cross_entropy_ratio":

@@ -14,17 +14,13 @@ import pandas as pd
 
 from popularity.program import Fault, atomic_write, run
 from popularity.scoring import bootstrap
-from popularity.scoring.scores import CACHE_PERCENTS, SCORES
+from popularity.scoring.scores import SCORES, SUMMED_SCORES
+from popularity.scoring.verdict import outcome
 
 Floats = npt.NDArray[np.float64]
 
-#: Sums over slots of which a score is the ratio; the other scores are means over slots.
-RATIOS = {
-    "cross_entropy": ("log_loss", "covered"),
-    "rmse": ("squared_error", "candidates"),
-    "mae": ("absolute_error", "candidates"),
-    **{f"hit_ratio_{percent}": (f"hits_{percent}", "requests") for percent in CACHE_PERCENTS},
-}
+#: What is said of a difference.
+OUTCOMES = {"better": "better", "worse": "worse", "level": "no clear difference"}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -116,10 +112,11 @@ def drawn_score(score: str, rows: pd.DataFrame, drawn: Floats) -> Floats:
     -------
     float64 [draws]
     """
-    if score in RATIOS:
-        above, below = (drawn @ rows[name].to_numpy(np.float64) for name in RATIOS[score])
-        ratio: Floats = above / below
-        return np.sqrt(ratio) if score == "rmse" else ratio
+    if score in SUMMED_SCORES:
+        over, under, power = SUMMED_SCORES[score]
+        above, below = (drawn @ rows[name].to_numpy(np.float64) for name in (over, under))
+        ratio: Floats = (above / below) ** power
+        return ratio
     values = rows[score].to_numpy(np.float64)
     judged = np.isfinite(values)
     means: Floats = (drawn[:, judged] @ values[judged]) / drawn[:, judged].sum(axis=1)
@@ -187,9 +184,10 @@ def as_text(settings: pd.DataFrame, scores: pd.DataFrame) -> str:
     lines += ["", "Scores, the difference (after less before) with its 95 % interval over slots:"]
     shown = scores[scores["score"].isin(["cross_entropy", "hit_ratio_5"])].copy()
     shown = shown.sort_values(["score", "after"])
-    better = np.where(shown["better"] == "lower", shown["high"] < 0, shown["low"] > 0)
-    worse = np.where(shown["better"] == "lower", shown["low"] > 0, shown["high"] < 0)
-    shown["verdict"] = np.select([better, worse], ["better", "worse"], "no clear difference")
+    shown["verdict"] = [
+        OUTCOMES[outcome(low, high, 0, more_is_better=better == "higher")]
+        for low, high, better in zip(shown["low"], shown["high"], shown["better"], strict=True)
+    ]
     columns = ["score", "name", "before", "after", "difference", "low", "high", "verdict"]
     lines.append(shown[columns].to_string(index=False, float_format=lambda value: f"{value:.5g}"))
     return "\n".join(lines)

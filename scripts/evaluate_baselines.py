@@ -1,6 +1,7 @@
 """Tune every baseline on the validation slots and score it on the validation and the test slots."""
 
 import argparse
+import functools
 import json
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pandas as pd
 
 from popularity.forecasters.baselines import REFERENCES, build_baseline, forecast_slots, tune_baseline
 from popularity.program import atomic_write, run
-from popularity.scoring.scores import COMMON_HELP, score_forecasts, summarise
+from popularity.scoring.evaluation import evaluate
+from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
 
 
@@ -32,13 +34,10 @@ def main() -> None:
         chosen = tune_baseline(series, spec, parts["validation"])
         forecaster = build_baseline(series, spec, chosen)
         kind = "reference" if spec["method"] in REFERENCES else "naive"
-        metrics[name] = {"kind": kind, **chosen}
-        for part in ("validation", "test"):
-            slots = series.requested_slots(parts[part])
-            forecasts = forecast_slots(forecaster, series, slots)
-            scored = score_forecasts(series, forecasts, parts["training"], args.common)
-            rows.append(scored.assign(name=name, kind=kind, seed=0, split=part))
-            metrics[name][part] = summarise(scored)
+        forecast = functools.partial(forecast_slots, forecaster, series)
+        found = evaluate(forecast, series, parts, args.common, name, kind, seed=0)
+        rows.append(found.scores)
+        metrics[name] = {"kind": kind, **chosen, **found.metrics}
     with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
         pd.concat(rows).to_parquet(scores_path, index=False)
         metrics_path.write_text(json.dumps(metrics, indent=2) + "\n")

@@ -1,17 +1,17 @@
 """Fit a learned baseline on the training slots and score it on the validation and the test slots."""
 
 import argparse
+import functools
 import json
 from pathlib import Path
-
-import pandas as pd
 
 from popularity import tables
 from popularity.features import Features
 from popularity.forecasters.baselines import forecast_slots, tuned_average
 from popularity.forecasters.learned import build_learned, feature_settings
 from popularity.program import atomic_write, run
-from popularity.scoring.scores import COMMON_HELP, score_forecasts, summarise
+from popularity.scoring.evaluation import evaluate
+from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
 
 
@@ -39,15 +39,11 @@ def main() -> None:
     features = Features.of_settings(series, movies, feature_settings(settings, offset))
     forecaster, chosen = build_learned(features, settings, parts, args.seed, args.threads)
     identity = {"name": args.name, "kind": "learned", "seed": args.seed}
-    rows, metrics = [], {**identity, "offset_weights": offset, **chosen}
-    for part in ("validation", "test"):
-        slots = series.requested_slots(parts[part])
-        forecasts = forecast_slots(forecaster, series, slots)
-        scored = score_forecasts(series, forecasts, parts["training"], args.common)
-        rows.append(scored.assign(**identity, split=part))
-        metrics[part] = summarise(scored)
+    forecast = functools.partial(forecast_slots, forecaster, series)
+    found = evaluate(forecast, series, parts, args.common, **identity)
+    metrics = {**identity, "offset_weights": offset, **chosen, **found.metrics}
     with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
-        pd.concat(rows).to_parquet(scores_path, index=False)
+        found.scores.to_parquet(scores_path, index=False)
         metrics_path.write_text(json.dumps(metrics, indent=2) + "\n")
 
 

@@ -13,8 +13,9 @@ from popularity.forecasters.network import networks
 from popularity.forecasters.network.framings import Framing
 from popularity.predictions import recorded
 from popularity.program import atomic_write, run
+from popularity.scoring.evaluation import evaluate
 from popularity.scoring.intervals import IntervalCheck
-from popularity.scoring.scores import COMMON_HELP, Forecast, score_forecasts, summarise
+from popularity.scoring.scores import COMMON_HELP, Forecast
 from popularity.series import read_series, split_slots
 
 
@@ -49,28 +50,21 @@ def main() -> None:
         atomic_write(args.metrics) as metrics,
         tables.open_writer(predictions, tables.PREDICTIONS) as writer,
     ):
-        rows, summary = [], {}
+        forecast = functools.partial(framing.forecasts, functools.partial(networks.run_network, model))
 
-        def forecast(part: str) -> Iterator[Forecast]:
-            slots = series.requested_slots(parts[part])
-            return framing.forecasts(functools.partial(networks.run_network, model), slots)
+        def watch(forecasts: Iterable[Forecast], part: str) -> Iterator[Forecast]:
+            watched = check.watch(forecasts, part)
+            return recorded(watched, series, writer) if part == "test" else watched
 
-        def score(name: str, part: str, forecasts: Iterable[Forecast]) -> pd.DataFrame:
-            scored = score_forecasts(series, forecasts, parts["training"], args.common)
-            rows.append(scored.assign(name=name, kind="network", seed=settings["seed"], split=part))
-            return scored
-
-        for part in ("validation", "test"):
-            forecasts = check.watch(forecast(part), part)
-            if part == "test":
-                forecasts = recorded(forecasts, series, writer)
-            summary[part] = summarise(score(settings["name"], part, forecasts))
+        score = functools.partial(evaluate, forecast, series, parts, args.common)
+        identity = {"kind": "network", "seed": settings["seed"]}
+        final = score(settings["name"], **identity, watch=watch)
+        rows = [final.scores]
         for epoch, weights in networks.snapshots(args.snapshots):
             model.set_weights(weights)
-            for part in ("validation", "test"):
-                score(f"{settings['name']}_{epoch}", part, forecast(part))
+            rows.append(score(f"{settings['name']}_{epoch}", **identity).scores)
         pd.concat(rows).to_parquet(scores, index=False)
-        summary["intervals"] = check.summary()
+        summary = {**final.metrics, "intervals": check.summary()}
         metrics.write_text(json.dumps(summary, indent=2) + "\n")
 
 

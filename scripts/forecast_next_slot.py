@@ -8,7 +8,7 @@ over these futures, and its intervals are as much wider as the futures differ.
 import argparse
 import functools
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from popularity.forecasters.network import networks
 from popularity.forecasters.network.framings import Framing
 from popularity.program import Fault, atomic_write, run
 from popularity.scoring import intervals
+from popularity.scoring.seeds import mean_over_seeds
+from popularity.scoring.verdict import best_on_validation
 from popularity.series import Ints, Series, read_series
 from popularity.slots import slot_start
 
@@ -29,21 +31,6 @@ Floats = npt.NDArray[np.float64]
 
 #: Last slots of the log whose true shares stand beside the forecast.
 LAST_SLOTS = 3
-#: Share at which a seed's forecast is cut off before its log, so that no single 0 silences the others.
-LEAST_SHARE = 1e-12
-
-
-def best_model(scored: pd.DataFrame, models: Collection[str]) -> str:
-    """Name the model with the lowest cross entropy on the validation slots, mean over its seeds.
-
-    Of these models alone, as there are scores of earlier epochs, too, which are no longer there. Fewer
-    movies are easier to tell apart, so that models that cover fewer than others are left out.
-    """
-    validation = scored[(scored["split"] == "validation") & scored["name"].isin(models)]
-    sums = validation.groupby("name")[["log_loss", "covered", "requests"]].sum()
-    covered = sums["covered"] / sums["requests"]
-    sums = sums[covered > covered.max() - 1e-9]
-    return str((sums["log_loss"] / sums["covered"]).idxmin())
 
 
 def predicted_shares(
@@ -52,19 +39,18 @@ def predicted_shares(
     """Predict the shares of a slot's candidates, [candidates].
 
     They add up to 1, but for a model that tells fewer movies apart: the others have a share of 0. The
-    seeds (settings and model of each) are averaged as logs, so that no single one can make a share
-    large alone.
+    seeds (settings and model of each) are averaged by :func:`mean_over_seeds`.
     """
     candidates = series.candidates(slot)
-    logs = []
+    seeds = []
     for settings, model in runs:
         framing = Framing(series, movies, settings)
         run_model = functools.partial(networks.run_network, model)
         _, covered, values = next(framing.forecasts(run_model, np.array([slot])))
         shares = np.zeros(len(candidates))
         shares[np.searchsorted(candidates, covered)] = values
-        logs.append(np.log(np.maximum(shares, LEAST_SHARE)))
-    shares = np.exp(np.mean(logs, axis=0))
+        seeds.append(shares)
+    shares = mean_over_seeds(seeds)
     return shares / shares.sum() if settings["input"] == "movie" else shares
 
 
@@ -151,7 +137,7 @@ def main() -> None:
     scored = pd.concat([pd.read_parquet(path) for path in args.scores])
     trained = [json.loads(path.read_text()) for path in args.resolved]
     names = {settings["name"] for settings in trained}
-    name = best_model(scored, names) if args.model == "best" else args.model
+    name = best_on_validation(scored, names) if args.model == "best" else args.model
     networks.prepare(0, args.threads)
     movies = tables.read(args.movies, tables.MOVIES)
     runs, checks = [], []

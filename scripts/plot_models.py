@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from popularity import style
 from popularity.program import Fault, run
+from popularity.scoring.verdict import RATIO, judge
 
 #: Kinds in the order of their groups: heading, colour and marker.
 KINDS = {
@@ -23,7 +24,6 @@ KINDS = {
     "naive": ("naive forecasts", style.VERMILION, "D"),
     "reference": ("references", style.GREY, "^"),
 }
-RATIO = ["cross_entropy_ratio", "ratio_low", "ratio_high"]
 #: Columns of numbers beside the drawing: heading, whether more is better, and digits or a percentage.
 NUMBERS = {
     "cross_entropy": ("cross\nentropy", False, 5),
@@ -232,28 +232,22 @@ def _draw_value(panel: Axes, at: float, values: npt.NDArray[np.float64], kind: s
 
 def board_title(board: pd.DataFrame) -> str:
     """Say what the leaderboard shows: whether a model is better than the best naive forecast."""
-    models = board[board["kind"].isin(["network", "learned"])].dropna(subset="cross_entropy")
-    naive = board[board["kind"] == "naive"]
-    if not set(RATIO) <= set(board) or models.empty or naive.empty:
+    verdict = judge(board)
+    if verdict is None:
         competing = board[board["kind"] != "reference"]
         best = (board if competing.empty else competing).sort_values("cross_entropy").iloc[0]
         return f"{best['name']} has the lowest cross entropy: {best['cross_entropy']:.4g}"
-    model = models.sort_values("cross_entropy").iloc[0]
-    # The one that the ratios are of has the ratio 1.
-    rival = naive["name"].iloc[(naive["cross_entropy_ratio"] - 1).abs().argmin()]
-    change = f"{abs(100 * (model['cross_entropy_ratio'] - 1)):.2g} %"
-    if model["ratio_high"] < 1:
+    model, rival, change = verdict.model["name"], verdict.naive["name"], verdict.change
+    if verdict.outcome == "better":
+        return f"{model} beats {rival}, the best naive forecast: its cross entropy is {change} lower"
+    if verdict.outcome == "worse":
         return (
-            f"{model['name']} beats {rival}, the best naive forecast: its cross entropy is {change} lower"
-        )
-    if model["ratio_low"] > 1:
-        return (
-            f"No model beats {rival}, the best naive forecast: {model['name']} comes closest, "
+            f"No model beats {rival}, the best naive forecast: {model} comes closest, "
             f"with a cross entropy {change} higher"
         )
     return (
         f"No model is clearly better than {rival}, the best naive forecast: the cross entropy of "
-        f"{model['name']} differs by {change}"
+        f"{model} differs by {change}"
     )
 
 

@@ -18,6 +18,7 @@ from matplotlib.ticker import LogLocator
 
 from popularity import style, tables
 from popularity.program import Fault, run
+from popularity.scoring.classes import CLASSES, NEW_SLOTS, MovieClasses, classify_movies
 from popularity.scoring.cross_entropy import distribution, request_losses
 from popularity.series import split_range
 from popularity.slots import SLOTS, slot_start
@@ -30,11 +31,6 @@ CALIBRATED_MODELS = 4
 CALIBRATED_ROWS = 5_000_000
 #: Groups of predictions, from the lowest to the highest, of which means are compared.
 DECILES = 10
-
-#: Classes of movies: see :func:`classify`.
-CLASSES = ("head", "middle", "tail", "new")
-HEAD_REQUESTS, MIDDLE_REQUESTS = 0.5, 0.3
-NEW_SLOTS = 28
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.integer]
@@ -234,43 +230,30 @@ def plot_predicted_and_true(
     return figure
 
 
-class Classes(NamedTuple):
-    """What :func:`classify` found of the movies with a request, by rising id, [M]."""
+class LabelledClasses(NamedTuple):
+    """The classes of the movies of a labelled table."""
 
-    ids: Ints
-    place: Ints  #: of each movie's class among head, middle and tail
-    first: Ints  #: slot of each movie's first request
+    ids: Ints  #: of the movies, rising, [M]
+    by_movie: MovieClasses  #: of the movies, numbered in that order
 
-    def of(self, movies: Ints, slot: int) -> Ints:
-        """Places in :data:`CLASSES` of movies, all of them requested before the slot."""
-        at = np.searchsorted(self.ids, movies)
-        return np.where(slot - self.first[at] < NEW_SLOTS, CLASSES.index("new"), self.place[at])
+    def candidates(self, movie_ids: Ints, slot: int) -> Ints:
+        """Classes of a slot's candidates: see :meth:`MovieClasses.candidates`."""
+        return self.by_movie.candidates(np.searchsorted(self.ids, movie_ids), slot)
 
 
-def classify(labelled: pa.Table, training: range) -> Classes:
-    """Divide the movies into classes by their requests in the training slots.
-
-    ``head``: the fewest movies that get half of the training slots' requests; ``middle``: those
-    that get the next 30 %; ``tail``: all others. In a slot less than 28 slots after its first
-    request, a movie is ``new`` whatever its requests.
-    """
+def classify(labelled: pa.Table, training: range) -> LabelledClasses:
+    """Classify the movies of a labelled table by their requests in the training slots."""
     slots, ids, label = (labelled[key].to_numpy() for key in ("slot", "movieId", "label"))
     unique, movie = np.unique(ids, return_inverse=True)
     inside = (slots >= training.start) & (slots < training.stop)
     requests = np.bincount(movie, np.where(inside, label, 0), minlength=len(unique))
-    order = np.argsort(-requests, kind="stable")
-    before = np.cumsum(requests[order]) - requests[order]
-    bounds = np.array([HEAD_REQUESTS, HEAD_REQUESTS + MIDDLE_REQUESTS]) * requests.sum()
-    place = np.empty(len(unique), dtype=np.int64)
-    place[order] = np.searchsorted(bounds, before, side="right")
-    place[requests == 0] = CLASSES.index("tail")
     first = np.full(len(unique), slots.max())
     np.minimum.at(first, movie, slots)
-    return Classes(unique, place, first)
+    return LabelledClasses(unique, MovieClasses(classify_movies(requests), first))
 
 
 def score_classes(
-    predictions: Iterator[SlotPredictions], classes: Classes, requests: Floats
+    predictions: Iterator[SlotPredictions], classes: LabelledClasses, requests: Floats
 ) -> pd.DataFrame:
     """Score predictions by class of movies.
 
@@ -287,7 +270,7 @@ def score_classes(
     """
     sums = {key: np.zeros(len(CLASSES)) for key in ("pairs", "requests", "loss", "squared", "expected")}
     for slot, movies, predicted, label_n in predictions:
-        place = classes.of(movies, slot)
+        place = classes.candidates(movies, slot)
         counts = label_n * requests[slot]
         shares = distribution(predicted)
         for key, values in (

@@ -12,7 +12,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,13 @@ from popularity.forecasters.baselines import build_baseline, forecast_slots, ora
 from popularity.program import Fault, atomic_write, run
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import Forecast
+from popularity.scoring.seeds import mean_over_seeds
+from popularity.scoring.verdict import best_on_validation
 from popularity.series import Series, read_series, split_slots
 from popularity.slots import SLOTS, slot_of
 
 Floats = npt.NDArray[np.float64]
 
-#: Least share that seeds are averaged with, as the forecast's: the log of 0 would silence the others.
-LEAST_SHARE = 1e-12
 #: Rank of a movie that no filled part holds.
 UNRANKED = np.iinfo(np.int32).max
 
@@ -66,7 +66,7 @@ def sizes_of(series: Series, replay: caches.Replay, shares: list[float]) -> Size
 
 
 def read_predictions(paths: Sequence[Path], series: Series, slots: Sequence[int]) -> Iterator[Forecast]:
-    """Read what the seeds of a model predicted, slot by slot, averaged as logs as the forecast is.
+    """Read what the seeds of a model predicted, slot by slot, and average it as the forecast does.
 
     The slots have to be those asked for and the movies their candidates, or :class:`Fault` is raised.
     """
@@ -79,11 +79,7 @@ def read_predictions(paths: Sequence[Path], series: Series, slots: Sequence[int]
                     f"{path}: the rows after slot {found} are not the candidates of slot {slot}; "
                     "evaluate the model again"
                 )
-        shares = [predicted for _, _, predicted in seeds]
-        if len(shares) > 1:
-            logs = np.log(np.maximum(shares, LEAST_SHARE))
-            shares = [np.exp(logs.mean(axis=0))]
-        yield slot, movies, shares[0]
+        yield slot, movies, mean_over_seeds([predicted for _, _, predicted in seeds])
 
 
 def slots_of(path: Path) -> Iterator[tuple[int, npt.NDArray[np.int32], Floats]]:
@@ -174,14 +170,6 @@ def mixture_hits(
         caches.write_trace(rest, replay.movie[replay.bounds[0] :][~served])
         bounds = np.append(0, np.cumsum(replay.requests - hits))
         return (hits + caches.run_trace(cache, rest, bounds)).astype(np.float64)
-
-
-def best_forecast(scored: pd.DataFrame, names: Collection[str]) -> str:
-    """Name the one of these forecasts, no reference, of the lowest validation cross entropy."""
-    validation = scored[(scored["split"] == "validation") & (scored["kind"] != "reference")]
-    validation = validation[validation["name"].isin(list(names))]
-    sums = validation.groupby("name")[["log_loss", "covered"]].sum()
-    return str((sums["log_loss"] / sums["covered"]).idxmin())
 
 
 def row_of(
@@ -398,10 +386,10 @@ def main() -> None:
         for name, (kind, _) in forecasts.items()
         if kind == "naive" and (asked is None or name in asked)
     ]
-    compared = best_forecast(scored, naive) if naive else "LRU"
+    compared = best_on_validation(scored, naive) if naive else "LRU"
     with tempfile.TemporaryDirectory() as folder:
         board = simulate(
-            *(series, replay, forecasts, best_forecast(scored, forecasts), compared, args.cache),
+            *(series, replay, forecasts, best_on_validation(scored, forecasts), compared, args.cache),
             Path(folder),
             args.threads,
         )

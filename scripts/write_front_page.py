@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from popularity import style, tables
-from popularity.program import atomic_write, run
+from popularity.program import Fault, atomic_write, run
+from popularity.scoring.verdict import judge
 from popularity.series import split_range
 from popularity.slots import SLOTS, slot_start
 
@@ -60,22 +61,22 @@ def log_facts(labelled: pa.Table, users: int, slot: str, split: dict[str, float]
 
 
 def board_facts(board: pd.DataFrame) -> dict[str, str]:
-    """Tell who leads the leaderboard, by how much, and what that does and does not mean."""
-    models = board[board["kind"].isin(["network", "learned"])]
-    model = models.sort_values("cross_entropy").iloc[0]
-    naives = board[board["kind"] == "naive"]
-    # All ratios are to the naive forecast that was best on the validation slots.
-    naive = naives.iloc[int((naives["cross_entropy_ratio"] - 1).abs().argmin())]
-    ratio, low, high = (float(model[key]) for key in ("cross_entropy_ratio", "ratio_low", "ratio_high"))
-    change = f"{100 * abs(ratio - 1):.2g} %"
+    """Describe who leads the leaderboard, by how much, and what that does and does not mean."""
+    found = judge(board)
+    if found is None:
+        raise Fault(
+            "the leaderboard has no model beside a naive forecast; add a model and a naive baseline "
+            "(models and baselines in config.yaml)"
+        )
+    model, naive, change = found.model, found.naive, found.change
     best, rival = plain(model["name"]), plain(naive["name"])
-    if high < 1:
+    if found.outcome == "better":
         verdict = f"{best} beats {rival}, the best naive forecast, by {change} of cross entropy."
         conclusion = (
             f"{best} learned something that an average of the past does not hold: it is better than "
             f"{rival} on the test slots, and not by chance."
         )
-    elif low > 1:
+    elif found.outcome == "worse":
         verdict = f"No model beats {rival}, the best naive forecast: {best} is {change} worse."
         conclusion = f"For this log and these settings {rival} is the forecast to use."
     else:
@@ -104,9 +105,9 @@ def board_facts(board: pd.DataFrame) -> dict[str, str]:
         "naive": rival,
         "best_score": f"{model['cross_entropy']:.4g}",
         "naive_score": f"{naive['cross_entropy']:.4g}",
-        "ratio": f"{ratio:.4f}",
-        "low": f"{low:.4f}",
-        "high": f"{high:.4f}",
+        "ratio": f"{found.ratio:.4f}",
+        "low": f"{found.low:.4f}",
+        "high": f"{found.high:.4f}",
         "hits": f"{100 * model['hit_ratio_5']:.1f} %",
         "naive_hits": f"{100 * naive['hit_ratio_5']:.1f} %",
         "oracle": oracle,

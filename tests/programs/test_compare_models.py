@@ -8,9 +8,9 @@ import pytest
 
 from compare_models import compare_by_class, compare_models
 from popularity.forecasters import baselines
+from popularity.scoring.classes import CLASSES
 from popularity.scoring.scores import (
-    CLASSES,
-    RATIOS,
+    COMPARED_SCORES,
     score_forecasts,
     score_ratio,
     summarise,
@@ -73,7 +73,7 @@ def test_ratios_are_to_the_best_naive_forecast_and_to_the_mix(rows: pd.DataFrame
     validation = board.loc[board["kind"] == "naive", "validation_cross_entropy"]
     best = validation.idxmin()
     for suffix, rival in (("", best), ("_to_mix", "ewma_mix")):
-        for score in RATIOS:
+        for score in COMPARED_SCORES:
             column = f"{score}_ratio{suffix}"
             bounds = [f"{column}_low", f"{column}_high"]
             if column == "cross_entropy_ratio":

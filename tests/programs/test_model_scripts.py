@@ -15,11 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import compare_models
-import forecast_next_slot
 from popularity import tables
 from popularity.forecasters.network import networks
 from popularity.scoring import intervals
-from popularity.scoring.scores import RATIOS, SCORES
+from popularity.scoring.scores import COMPARED_SCORES, SCORES
 from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of, write_sequences
 
 SCRIPTS = Path(compare_models.__file__).parent
@@ -326,10 +325,10 @@ def test_leaderboard_has_a_row_for_each_model_and_baseline_the_best_first(folder
         *SCORES,
         *(f"{score}_std" for score in SCORES),
         *("validation_cross_entropy", "covered_share"),
-        *(f"common_{score}" for score in RATIOS),
+        *(f"common_{score}" for score in COMPARED_SCORES),
         *("cross_entropy_ratio", "ratio_low", "ratio_high"),
-        *(f"{score}_ratio{end}" for score in list(RATIOS)[1:] for end in ("", "_low", "_high")),
-        *(f"{score}_ratio_to_mix{end}" for score in RATIOS for end in ("", "_low", "_high")),
+        *(f"{score}_ratio{end}" for score in list(COMPARED_SCORES)[1:] for end in ("", "_low", "_high")),
+        *(f"{score}_ratio_to_mix{end}" for score in COMPARED_SCORES for end in ("", "_low", "_high")),
     ]
     assert sorted(board["name"]) == sorted([*BASELINES, *MODELS, *JOINT[1:]])
     # First those that cover all movies, then those of fewer, references last.
@@ -396,21 +395,6 @@ def test_models_are_compared_with_the_naive_forecast_that_validates_best() -> No
     assert board.index.tolist() == ["b", "net", "a", "all"]
     assert board["cross_entropy_ratio"].tolist() == pytest.approx([1 / 6, 3.5 / 6, 1, 0.5 / 6])
     assert board["validation_cross_entropy"].tolist() == [3, 1, 2, 0]
-
-
-def test_the_best_model_is_chosen_by_validation_over_its_seeds() -> None:
-    rows = [made_up("lucky", "network", [1, 1], [9, 9], 1), made_up("lucky", "network", [9, 9], [1, 1], 2)]
-    rows += [made_up("good", "network", [3, 3], [5, 5], 1), made_up("good", "network", [4, 4], [5, 5], 2)]
-    rows += [made_up("late", "network", [6, 6], [0, 0], 1), made_up("late", "network", [6, 6], [0, 0], 2)]
-    assert forecast_next_slot.best_model(pd.concat(rows), ["lucky", "good", "late"]) == "good"
-
-
-def test_the_best_model_is_one_there_is_and_covers_all_movies() -> None:
-    rows = [made_up("good", "network", [3, 3], [5, 5]), made_up("bad", "network", [4, 4], [1, 1])]
-    rows += [made_up("good_1", "network", [1, 1], [5, 5])]
-    rows += [made_up("few", "network", [0.5, 0.5], [5, 5]).assign(covered=0.9)]
-    assert forecast_next_slot.best_model(pd.concat(rows), ["good", "bad", "few"]) == "good"
-    assert forecast_next_slot.best_model(pd.concat(rows), ["few"]) == "few"
 
 
 def test_earlier_epochs_are_scored_as_models_of_their_own(folder: Path) -> None:

@@ -23,6 +23,7 @@ import plot_predictions
 import plot_runtimes
 import plot_training
 from popularity import style, tables
+from popularity.scoring.classes import CLASSES
 from small_logs import random_log, sequences_of, series_of
 
 SCRIPTS = Path(plot_eda.__file__).parent
@@ -564,12 +565,18 @@ def test_classes_of_movies_divide_the_training_requests() -> None:
     rows = [(slot, movie, n) for slot in (1, 2) for movie, n in ((1, 50), (2, 20), (3, 10), (4, 20))]
     labelled = labelled_table([*rows, (35, 5, 900), (40, 1, 1)])
     classes = plot_predictions.classify(labelled, range(1, 3))
-    names = np.array(plot_predictions.CLASSES)
+    names = np.array(CLASSES)
     # Movies 2 and 4 get as many; of such, those of lower ids come first.
     everyone = np.arange(1, 6)
-    assert names[classes.of(everyone, 40)].tolist() == ["head", "middle", "tail", "middle", "new"]
-    assert names[classes.of(everyone[:4], 28)].tolist() == ["new"] * 4
-    assert names[classes.of(everyone, 35 + 28)].tolist() == ["head", "middle", "tail", "middle", "tail"]
+    assert names[classes.candidates(everyone, 40)].tolist() == ["head", "middle", "tail", "middle", "new"]
+    assert names[classes.candidates(everyone[:4], 28)].tolist() == ["new"] * 4
+    assert names[classes.candidates(everyone, 35 + 28)].tolist() == [
+        "head",
+        "middle",
+        "tail",
+        "middle",
+        "tail",
+    ]
 
 
 def test_scores_by_class_are_those_of_their_movies() -> None:

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from popularity.scoring.classes import CLASSES
 from popularity.scoring.scores import (
-    CLASSES,
-    RATIOS,
-    classify_movies,
+    SUMMED_SCORES,
     score_forecasts,
     score_ratio,
     score_slot,
@@ -191,7 +190,7 @@ def random_slots(seed: int, slots: int = 12) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize("score", RATIOS)
+@pytest.mark.parametrize("score", SUMMED_SCORES)
 def test_a_ratio_is_that_of_the_summarised_scores_and_so_is_each_draw(score: str) -> None:
     seeds, reference = [random_slots(1), random_slots(2)], random_slots(3)
 
@@ -210,16 +209,6 @@ def test_a_forecast_that_is_no_number_has_no_ratio() -> None:
     reference = random_slots(1)
     bad = reference.assign(squared_error=reference["squared_error"].where(reference.index > 0))
     assert all(math.isnan(value) for value in score_ratio([bad], reference, "rmse"))
-
-
-def test_movies_by_the_requests_of_the_training_slots() -> None:
-    # In slots 1 and 2: 10 of 20, 4, 3, 2, 1; movie 9 is only requested later.
-    log = log_of((1, 1, 4), (2, 1, 6), (1, 2, 4), (1, 3, 3), (2, 4, 2), (2, 5, 1), (3, 9, 50))
-    classes = classify_movies(series_of(log), range(1, 3))
-    assert [CLASSES[at] for at in classes] == ["head", "middle", "middle", "tail", "tail", "tail"]
-    # One more request for another than the first: it alone is no half any more.
-    more = classify_movies(series_of(pd.concat([log, log_of((2, 6, 1))])), range(1, 3))
-    assert [CLASSES[at] for at in more][:2] == ["head", "head"]
 
 
 def test_class_sums_by_hand() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from popularity.program import Fault
 from popularity.scoring import bootstrap
+from popularity.scoring.classes import CLASSES, MovieClasses
 from popularity.scoring.cross_entropy import distribution, request_losses
 from popularity.series import Ints, Series
 
@@ -32,34 +33,18 @@ SCORES = {
 }
 
 
-#: Classes of movies, each in one: first requested less than :data:`NEW_SLOTS` ago, or by the requests of
-#: the training slots: ``head``, the fewest that together got half of them, ``middle``, those that bring
-#: it to 80 %, and ``tail``. No forecast names those ``never`` requested before.
-CLASSES = ("head", "middle", "tail", "new")
-HEAD_SHARE, MIDDLE_SHARE = 0.5, 0.8
-NEW_SLOTS = 28
-#: The cache by which classes are told apart in hits.
-CLASS_CACHE_PERCENT = 5
-
-#: What a ratio of two forecasts is taken of: a sum over slots over another, and the power of that.
-RATIOS = {
+#: Scores of all slots together: score = (sum of numerators / sum of denominators) ** power. The others
+#: are means over slots.
+SUMMED_SCORES = {
     "cross_entropy": ("log_loss", "covered", 1.0),
     "rmse": ("squared_error", "candidates", 0.5),
-    "hit_ratio_5": ("hits_5", "requests", 1.0),
+    "mae": ("absolute_error", "candidates", 1.0),
+    **{f"hit_ratio_{percent}": (f"hits_{percent}", "requests", 1.0) for percent in CACHE_PERCENTS},
 }
-
-
-def classify_movies(series: Series, training: range) -> Ints:
-    """Number every movie by :data:`CLASSES` as ``head``, ``middle`` or ``tail``, [M]."""
-    inside = (series.slot >= training.start) & (series.slot < training.stop)
-    counts = np.bincount(series.movie[inside], series.label[inside], len(series.movie_ids))
-    order = np.argsort(-counts, kind="stable")
-    # What those before a movie got: the one that reaches the share is still needed.
-    before = np.cumsum(counts[order]) - counts[order]
-    classes = np.full(len(counts), CLASSES.index("tail"))
-    classes[order[before < MIDDLE_SHARE * counts.sum()]] = CLASSES.index("middle")
-    classes[order[before < HEAD_SHARE * counts.sum()]] = CLASSES.index("head")
-    return classes
+#: The scores by which forecasts are compared: as ratios, and over the movies that all of them cover.
+COMPARED_SCORES = ("cross_entropy", "rmse", "hit_ratio_5")
+#: Size of the cache whose hits are counted by class of movies, in percent of the candidates.
+CLASS_CACHE_PERCENT = 5
 
 
 def score_slot(
@@ -154,22 +139,19 @@ def score_forecasts(
 ) -> pd.DataFrame:
     """Score forecasts of slots with requests: a row a slot, ``slot`` and what :func:`score_slot` gives.
 
-    With the ``training`` slots, sums of each class of movies are among it; with ``common`` also those of
-    :data:`RATIOS` over that many movies that were requested most in the training slots alone, as
-    ``common_…``: what forecasts that cover no others are compared by.
+    With the ``training`` slots, there are sums for each class of movies. With ``common`` there are also
+    the sums of :data:`COMPARED_SCORES` over the ``common`` most requested movies of the training slots
+    alone, as ``common_…``: they compare forecasts that cover no other movies.
     """
     rows = []
     top = np.zeros(len(series.movie_ids), dtype=bool)
     if training is not None:
         top[series.most_requested(training, common)] = True
-    compared = sorted({part for over, under, _ in RATIOS.values() for part in (over, under)})
-    by_training = None if training is None else classify_movies(series, training)
+    compared = sorted({part for score in COMPARED_SCORES for part in SUMMED_SCORES[score][:2]})
+    by_movie = None if training is None else MovieClasses.of_series(series, training)
     for slot, movies, shares in forecasts:
         requests = series.requests(np.array([slot]))[0]
-        classes = None
-        if by_training is not None:
-            new = slot - series.first_request[movies] < NEW_SLOTS
-            classes = np.where(new, CLASSES.index("new"), by_training[movies])
+        classes = None if by_movie is None else by_movie.candidates(movies, slot)
         labels = series.labels(movies, slot)
         scores = score_slot(shares, labels, requests, classes)
         if common:
@@ -211,10 +193,11 @@ def summarise(slots: pd.DataFrame) -> dict[str, float]:
 def summarise_common(slots: pd.DataFrame) -> dict[str, float]:
     """Add up the sums over common movies of :func:`score_forecasts` to ``common_<score>``."""
     sums = slots.sum(numeric_only=True, skipna=False)
-    return {
-        f"common_{score}": float((sums[f"common_{over}"] / sums[f"common_{under}"]) ** power)
-        for score, (over, under, power) in RATIOS.items()
-    }
+    summary = {}
+    for score in COMPARED_SCORES:
+        over, under, power = SUMMED_SCORES[score]
+        summary[f"common_{score}"] = float((sums[f"common_{over}"] / sums[f"common_{under}"]) ** power)
+    return summary
 
 
 def summarise_classes(slots: pd.DataFrame) -> pd.DataFrame:
@@ -252,7 +235,7 @@ def score_ratio(
     slots: Sequence[pd.DataFrame],
     reference: pd.DataFrame,
     score: str = "cross_entropy",
-    draws: int = 1000,
+    draws: int = bootstrap.DRAWS,
     seed: int = 0,
     common: bool = False,
 ) -> tuple[float, float, float]:
@@ -266,7 +249,7 @@ def score_ratio(
     reference
         Rows of the forecast to compare with, over the same slots.
     score
-        A name of :data:`RATIOS`.
+        A name of :data:`SUMMED_SCORES`; with ``common`` of :data:`COMPARED_SCORES`.
     draws
         How often slots are drawn with replacement, the same for both (Efron and Tibshirani 1993).
     common
@@ -276,7 +259,7 @@ def score_ratio(
     -------
     The ratio and the 2.5 % and 97.5 % points.
     """
-    over, under, power = RATIOS[score]
+    over, under, power = SUMMED_SCORES[score]
     if common:
         over, under = f"common_{over}", f"common_{under}"
     drawn = bootstrap.drawn_slots(len(reference), draws, seed)

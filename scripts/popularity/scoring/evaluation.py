@@ -1,0 +1,65 @@
+"""The evaluation of a forecaster: its forecasts of the validation and of the test slots, scored."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from popularity.scoring.scores import Forecast, score_forecasts, summarise
+from popularity.series import Ints, Series
+
+#: Parts of the log that every forecaster is scored on.
+SCORED_PARTS = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation finds.
+
+    Attributes
+    ----------
+    scores
+        A row for each slot: the columns of ``score_forecasts``, ``name``, ``kind``, ``seed`` and
+        ``split``.
+    metrics
+        For each of :data:`SCORED_PARTS` what ``summarise`` makes of its rows.
+    """
+
+    scores: pd.DataFrame
+    metrics: dict[str, dict[str, float]]
+
+
+def evaluate(
+    forecast: Callable[[Ints], Iterable[Forecast]],
+    series: Series,
+    parts: dict[str, range],
+    common: int,
+    name: str,
+    kind: str,
+    seed: int,
+    watch: Callable[[Iterable[Forecast], str], Iterable[Forecast]] | None = None,
+) -> Evaluation:
+    """Score a forecaster on those of the :data:`SCORED_PARTS` slots that have requests.
+
+    Parameters
+    ----------
+    forecast
+        Forecasts slots, int [n] and rising, one by one.
+    parts
+        The slots of ``training``, ``validation`` and ``test``: see ``split_slots``.
+    common
+        As in ``score_forecasts``.
+    name, kind, seed
+        What identifies the forecaster in the scores.
+    watch
+        Looks at the forecasts of a part, given by name, on their way to the scores.
+    """
+    rows, metrics = [], {}
+    for part in SCORED_PARTS:
+        forecasts = forecast(series.requested_slots(parts[part]))
+        if watch is not None:
+            forecasts = watch(forecasts, part)
+        scored = score_forecasts(series, forecasts, parts["training"], common)
+        rows.append(scored.assign(name=name, kind=kind, seed=seed, split=part))
+        metrics[part] = summarise(scored)
+    return Evaluation(pd.concat(rows), metrics)

@@ -1,0 +1,106 @@
+"""Which forecast is the best one, and whether it is clearly better than another."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+#: Kinds of forecasts that learn, as opposed to naive ones and to references.
+MODELS = ("network", "learned")
+#: Columns of the leaderboard: ratio of the cross entropy to the best naive forecast's, and its interval.
+RATIO = ["cross_entropy_ratio", "ratio_low", "ratio_high"]
+
+Outcome = Literal["better", "worse", "level"]
+
+
+def covers_most(covered: "pd.Series[float]") -> "pd.Series[bool]":
+    """Find the forecasts that cover as much as any.
+
+    A forecast of fewer movies has an easier task, so that its scores are no match for the others'.
+
+    Parameters
+    ----------
+    covered
+        By forecast, the share of all requests that go to movies it gives a share to.
+    """
+    return covered > covered.max() - 1e-9
+
+
+def best_on_validation(scored: pd.DataFrame, names: Collection[str]) -> str:
+    """Name the forecast with the lowest cross entropy on the validation slots.
+
+    References, which know the future, are left out, and forecasts that cover fewer movies than others
+    (:func:`covers_most`). Seeds and folds of a forecast count together.
+
+    Parameters
+    ----------
+    scored
+        Rows of ``score_slot`` with ``name``, ``kind`` and ``split``.
+    names
+        The forecasts to choose from: there may be rows of others.
+    """
+    chosen = scored["name"].isin(list(names)) & (scored["kind"] != "reference")
+    rows = scored[chosen & (scored["split"] == "validation")]
+    sums = rows.groupby("name")[["log_loss", "covered", "requests"]].sum()
+    sums = sums[covers_most(sums["covered"] / sums["requests"])]
+    return str((sums["log_loss"] / sums["covered"]).idxmin())
+
+
+def outcome(low: float, high: float, even: float, more_is_better: bool = False) -> Outcome:
+    """Say whether an interval lies on one side of ``even``, where neither of two forecasts is better."""
+    if more_is_better:
+        low, high, even = -high, -low, -even
+    if high < even:
+        return "better"
+    return "worse" if low > even else "level"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The best model on the test slots beside the best naive forecast.
+
+    Attributes
+    ----------
+    model, naive
+        Their rows of the leaderboard.
+    ratio, low, high
+        Ratio of the model's cross entropy to the naive forecast's, and its 95 % interval.
+    """
+
+    model: "pd.Series[Any]"
+    naive: "pd.Series[Any]"
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether the model is better."""
+        return outcome(self.low, self.high, 1.0)
+
+    @property
+    def change(self) -> str:
+        """By how much the cross entropies differ, as a percentage."""
+        return f"{100 * abs(self.ratio - 1):.2g} %"
+
+
+def judge(board: pd.DataFrame) -> Verdict | None:
+    """Compare the best model of a leaderboard with the best naive forecast.
+
+    Models that cover fewer movies than others are left out (:func:`covers_most`).
+
+    Returns
+    -------
+    None where the leaderboard has no ratios, no model, or no naive forecast.
+    """
+    models = board[board["kind"].isin(MODELS)].dropna(subset="cross_entropy")
+    naives = board[board["kind"] == "naive"]
+    if not set(RATIO) <= set(board) or models.empty or naives.empty:
+        return None
+    if "covered_share" in models:
+        models = models[covers_most(models["covered_share"])]
+    model = models.sort_values("cross_entropy").iloc[0]
+    # All ratios are to the naive forecast that is best on the validation slots: its own is 1.
+    naive = naives.iloc[int((naives["cross_entropy_ratio"] - 1).abs().argmin())]
+    return Verdict(model, naive, *(float(model[column]) for column in RATIO))
