@@ -27,6 +27,7 @@ os.environ.update(PATH=os.pathsep.join(programs))
 # With it a script does not find the package beside it.
 os.environ.pop("PYTHONSAFEPATH", None)
 
+from popularity.addresses import is_address, written_secrets
 from popularity.settings.resolve import (
     LEARNED,
     SettingsError,
@@ -35,14 +36,16 @@ from popularity.settings.resolve import (
     resolve_settings,
 )
 
+WRONG = "The settings (config.yaml, --configfile, --config) are wrong:"
+# First, as the others would show what they find.
+if secrets := written_secrets(config):
+    raise WorkflowError("\n".join([WRONG, *secrets]))
 try:
     settings = resolve_settings(
         config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     )
 except SettingsError as error:
-    raise WorkflowError(
-        f"The settings (config.yaml, --configfile, --config) are wrong:\n{error}"
-    )
+    raise WorkflowError(f"{WRONG}\n{error}")
 
 # At the start of a line `report` would be Snakemake's keyword.
 in_report = report
@@ -197,7 +200,7 @@ def summary(results):
 def archive_source(wildcards):
     """The dataset's local archive, or all files of its local folder; nothing for an address."""
     url = DATASETS[wildcards.dataset]["url"]
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
+    if is_address(url):
         return []
     path = Path(url).expanduser()
     # A missing one is for the script to tell of.

@@ -9,6 +9,7 @@ import email.utils
 import hashlib
 import json
 import logging
+import os
 import random
 import re
 import shutil
@@ -23,6 +24,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
+from popularity.addresses import completed, shown, without_secrets
 from popularity.program import Fault, atomic_write, run
 
 # Bytes per read: what a connection that breaks may lose of what it brought.
@@ -60,7 +62,7 @@ class Partial:
         """Tell ETag, Last-Modified and length of the file begun; nothing if it cannot go on."""
         try:
             known = json.loads(self.sidecar.read_text(encoding="utf-8"))
-            return known if known["url"] == url and validator(known) else {}
+            return known if known["address"] == digest(url) and validator(known) else {}
         except (OSError, ValueError, TypeError, KeyError):
             return {}
 
@@ -68,7 +70,7 @@ class Partial:
         """Forget what came, and remember the file that comes now (``length`` in bytes, if told)."""
         # Emptied first, so that no bytes ever lie under the description of another file.
         self.path.write_bytes(b"")
-        known = {"url": url, "length": length}
+        known = {"address": digest(url), "length": length}
         known |= {name: headers.get(name) for name in ("ETag", "Last-Modified")}
         self.sidecar.write_text(json.dumps(known), encoding="utf-8")
 
@@ -76,6 +78,11 @@ class Partial:
         """Remove both files."""
         self.path.unlink(missing_ok=True)
         self.sidecar.unlink(missing_ok=True)
+
+
+def digest(url: str) -> str:
+    """Tell an address from others, without what is secret in it."""
+    return hashlib.sha256(url.encode()).hexdigest()
 
 
 def validator(headers: Mapping[str, str]) -> str | None:
@@ -98,9 +105,18 @@ def retry_after(text: str | None, now: datetime) -> float:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
-def shown(url: str) -> str:
-    """Give an address as logs and messages may show it: without a password in it."""
-    return re.sub(r"//[^/@]*@", "//", url)
+class Discreet(logging.Filter):
+    """Takes what is secret in an address out of all that is logged."""
+
+    def __init__(self, url: str) -> None:
+        """Keep the address, complete."""
+        super().__init__()
+        self._url = url
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record, and let it through."""
+        record.msg, record.args = without_secrets(record.getMessage(), self._url), ()
+        return True
 
 
 def refuse_unsafe_redirect(response: requests.Response, **_: Any) -> None:
@@ -349,7 +365,11 @@ def main() -> None:
         "download that breaks off goes on where it stopped) or from a local path: a zip file, or a "
         "folder of the archive's files. Nothing but a whole and checked zip appears at the output."
     )
-    parser.add_argument("--url", required=True, help="http or https address, or local path")
+    parser.add_argument(
+        "--url",
+        required=True,
+        help="http or https address, in which ${NAME} is that variable of the environment, or local path",
+    )
     parser.add_argument("--output", required=True, type=Path, help="the zip file to make")
     parser.add_argument("--size", type=int, help="the length it must have, in bytes")
     parser.add_argument("--checksum", help="the checksum it must have: sha256:HEX or md5:HEX")
@@ -372,17 +392,22 @@ def main() -> None:
         logging.info("licence of this data: %s", args.licence)
     else:
         logging.info("no licence given for this data")
-    scheme = re.match(r"([a-z][a-z0-9+.-]+):/", args.url, re.IGNORECASE)
+    url = args.url
     try:
+        url = completed(args.url, os.environ)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(Discreet(url))
+        scheme = re.match(r"([a-z][a-z0-9+.-]+):/", url, re.IGNORECASE)
         if scheme is None:
-            copy(local_path(args.url), args.output, args.size, checksum)
+            copy(local_path(url), args.output, args.size, checksum)
         elif scheme[1].lower() in ("http", "https"):
-            download(args.url, args.output, args.size, checksum, args.tries, args.timeout, args.wait)
+            download(url, args.output, args.size, checksum, args.tries, args.timeout, args.wait)
         else:
             raise Fault("neither an http or https address nor a plain local path")
     except Fault as fault:
+        told = without_secrets(str(fault), url)
         raise Fault(
-            f"{name}: {fault}. Correct this dataset in config.yaml, or bring the file by other "
+            f"{name}: {told}. Correct this dataset in config.yaml, or bring the file by other "
             f"means and give its path (datasets: {args.output.stem}: url: path/to/file.zip)"
         ) from fault
     except OSError as error:  # A full disk, a file that may not be read, ...

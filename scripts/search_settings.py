@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import yaml
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from popularity import tables
 from popularity.forecasters.network import networks
@@ -23,6 +24,9 @@ from popularity.program import Fault, atomic_write, run
 from train_model import fit
 
 logger = logging.getLogger(__name__)
+
+#: How long the journal may be locked by a search that does not write any more.
+LOCK_SECONDS = 30
 
 
 def suggest(trial: optuna.Trial, space: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +45,49 @@ def suggest(trial: optuna.Trial, space: dict[str, Any]) -> dict[str, Any]:
         else:
             chosen[name] = trial.suggest_float(name, values["low"], values["high"], log=values["log"])
     return chosen
+
+
+def open_study(path: Path, seed: int) -> optuna.Study:
+    """Open the study whose trials this journal keeps; what can't be read of it counts for nothing."""
+    _cut_after_last_whole_line(path)
+    try:
+        return _study(path, seed)
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:
+        # Lines that are whole and hold what Optuna never wrote.
+        logger.warning("%s: not readable (%s); the search starts anew", path, error)
+        path.unlink()
+        return _study(path, seed)
+
+
+def _study(path: Path, seed: int) -> optuna.Study:
+    # A lock that a killed search has left is waited for no longer than this; only of an absolute path
+    # Optuna sees how old it is.
+    lock = JournalFileSymlinkLock(str(path.resolve()), grace_period=LOCK_SECONDS)
+    return optuna.create_study(
+        study_name=path.stem,
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(path), lock)),
+        sampler=optuna.samplers.TPESampler(seed=seed),
+        load_if_exists=True,
+    )
+
+
+def _cut_after_last_whole_line(path: Path) -> None:
+    """Leave out what a full disk, or a machine that died, has kept of a line, and all after it."""
+    if not path.exists():
+        return
+    whole = 0
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            if not line.endswith(b"\n") or not isinstance(json.loads(line), dict):
+                break
+        except ValueError:
+            break
+        whole += len(line)
+    if left := path.stat().st_size - whole:
+        logger.warning("%s: its last %d bytes are not readable, and count for nothing", path, left)
+        os.truncate(path, whole)
 
 
 def main() -> None:
@@ -65,14 +112,8 @@ def main() -> None:
     told = json.dumps([args.settings, args.space, args.seed], sort_keys=True).encode()
     key = hashlib.sha256(told + args.sequences.read_bytes() + args.movies.read_bytes()).hexdigest()[:16]
     args.studies.mkdir(parents=True, exist_ok=True)
-    backend = JournalFileBackend(str(args.studies / f"{key}.log"))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        study_name=key,
-        storage=optuna.storages.JournalStorage(backend),
-        sampler=optuna.samplers.TPESampler(seed=args.seed),
-        load_if_exists=True,
-    )
+    study = open_study(args.studies / f"{key}.log", args.seed)
 
     def objective(trial: optuna.Trial) -> float:
         chosen = suggest(trial, args.space)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import subprocess
 import sys
@@ -183,6 +184,40 @@ def test_a_quote_or_an_end_of_line_within_a_row_is_told_whatever_the_block(tmp_p
             ("5", "has an end of line (CR) within it"),
         ]
         assert number == 3
+
+
+def test_numbers_that_python_does_not_read_are_numbers_or_none(tmp_path: Path) -> None:
+    zeros = "0" * 5000
+    rows = [
+        f"{zeros}1,{zeros}31,2.5,{zeros}9",
+        f"1,{'9' * 5000},2.5,9",
+        "\u00b2,31,2.5,9",
+        "1,31,2.5,\u0663",
+    ]
+    archive = make_zip(tmp_path / "log.zip", HEADER + "\n".join(rows), MOVIES + f"{zeros}32,X,\n")
+    with zipfile.ZipFile(archive, "a") as file:
+        for name in ("\u00b2", "\u0663", "1" * 5000, "\u00b2/\u00b2.csv"):
+            file.writestr(name, "")
+    done = program(archive, tmp_path / "out", "--on-bad-rows", "drop")
+    assert done.returncode == 0, done.stderr
+    joined_table = pa.parquet.read_table(tmp_path / "out" / "joined.parquet")
+    assert joined_table.select(["userId", "movieId", "timestamp"]).to_pylist() == [
+        {"userId": 1, "movieId": 31, "timestamp": 9}
+    ]
+    assert pa.parquet.read_table(tmp_path / "out" / "movies.parquet")["movieId"].to_pylist() == [10, 31, 32]
+
+
+@pytest.mark.parametrize("parts", [("2", "10"), ("02", "10"), ("9" * 30, "1" + "0" * 5000)])
+def test_parts_of_a_log_are_read_by_their_numbers(tmp_path: Path, parts: tuple[str, str]) -> None:
+    columns = {"user": "userId", "item": "movieId", "time": "timestamp"}
+    with zipfile.ZipFile(tmp_path / "log.zip", "w") as file:
+        for part in reversed(parts):
+            file.writestr(f"\u00b2/part-{part}.csv", f"{HEADER}1,{len(part)},1,9\n")
+    options = ["--columns", json.dumps(columns), "--requests", "part-*.csv"]
+    done = program(tmp_path / "log.zip", tmp_path / "out", *options)
+    assert done.returncode == 0, done.stderr
+    rows = pa.parquet.read_table(tmp_path / "out" / "joined.parquet")
+    assert rows["movieId"].to_pylist() == list(map(len, parts))
 
 
 def test_shards_drop_the_same_rows_and_the_report_says_how_many(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """scripts/download_archive.py against scripted servers on this machine; no test meets a network."""
 
+import base64
 import gzip
 import hashlib
 import http.server
@@ -7,6 +8,7 @@ import io
 import itertools
 import os
 import random
+import re
 import shutil
 import socket
 import ssl
@@ -510,11 +512,70 @@ def test_server_that_never_answers(output: Path) -> None:
     assert only(output) == SOURCE
 
 
-def test_password_is_not_shown(output: Path) -> None:
+@pytest.mark.parametrize("password", ["xyzzy", "xyz@zyx", "xyz%2Fzyx", "xyz/zyx", "xyz?zyx"])
+def test_password_is_not_shown(output: Path, password: str) -> None:
     with serving(gives(404)) as server:
-        done = bring(server.url.replace("//", "//me:secret@"), output)
-    assert_fault(done, output, "404")
+        done = bring(server.url.replace("//", f"//me:{password}@"), output)
+    assert_fault(done, output)
+    told = done.stderr.replace(str(output), "")
+    assert "xyz" not in told
+    assert "zyx" not in told
+
+
+def test_secrets_are_taken_from_the_environment_and_never_shown_or_kept(
+    output: Path, partial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ME", "me")
+    monkeypatch.setenv("PASSWORD", "p@s/s:word")
+    monkeypatch.setenv("TOKEN", "tokentoken")
+    paths = []
+
+    def cut(handler: Handler) -> None:
+        paths.append(handler.path)
+        file(Content_Length=len(SOURCE) + 1)(handler)
+
+    with serving(cut) as server:
+        url = server.url.replace("//", "//${ME}:${PASSWORD}@") + "?token=${TOKEN}"
+        done = bring(url, output, "--tries", "2", "--wait", "0.1")
+    assert set(paths) == {"/ml-test.zip?token=tokentoken"}
+    expected = base64.b64encode(b"me:p@s/s:word").decode()
+    assert server.seen[0]["Authorization"] == f"Basic {expected}"
+    assert_fault(done, output)
+    assert "trying again" in done.stderr
+    sidecar = partial.with_name(f"{partial.name}.json").read_text()
+    for secret in ("p@s", "p%40s", "word", "tokentoken", "${"):
+        assert secret not in done.stderr + sidecar
+
+
+def test_a_variable_that_is_not_set_is_told(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOKEN", raising=False)
+    done = bring("https://127.0.0.1/x.zip?token=${TOKEN}", output)
+    assert_fault(done, output, "the environment variable TOKEN is not set")
+
+
+def test_user_and_password_of_netrc_are_used(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with serving(file()) as server:
+        done = bring(server.url, output)
+    assert done.returncode == 0, done.stderr
+    assert server.seen[0]["Authorization"] == f"Basic {base64.b64encode(b'me:secret').decode()}"
     assert "secret" not in done.stderr
+
+
+def test_what_a_server_or_an_address_says_forges_no_line_and_colours_nothing(output: Path) -> None:
+    def colours(handler: Handler) -> None:
+        handler.send_response(404, "Gone\x1b[2J\x1b[31m\x9b1m")
+        handler.end_headers()
+
+    with serving(colours) as server:
+        done = bring(server.url + "\n12:00:00 all is well\r", output)
+    assert_fault(done, output, "404 Gone")
+    lines = done.stderr.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert all(re.match(r"\d\d:\d\d:\d\d (bringing|no licence)|error: ", line) for line in lines)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/x.zip", "http://["])

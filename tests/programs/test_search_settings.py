@@ -1,7 +1,9 @@
 """Searching for settings: what is tried, that a stopped search goes on, and what it writes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,6 +83,62 @@ def test_a_search_that_was_stopped_ends_as_one_that_was_not(
     assert str(found["layers"]) == best["layers"]
     # It is what config.yaml may say.
     resolve_settings({**CONFIG, "models": {**CONFIG["models"], **fragment["models"]}}, SCHEMA)
+
+
+SPOILT = {
+    "torn": lambda journal: journal[:-15],
+    "without its last end of line": lambda journal: journal[:-1],
+    "torn, and gone on with": lambda journal: journal[:-15] + journal[-40:],
+    "empty": lambda journal: b"",
+    "cut within a sign": lambda journal: journal + "{é".encode()[:-1],
+    "zeros at its end": lambda journal: journal + bytes(512),
+    "a line of another kind": lambda journal: journal + b"[]\n",
+    "no numbers for names": lambda journal: journal.replace(b'"op_code":', b'"op_cod":'),
+    "unknown steps": lambda journal: journal.replace(b'"op_code":6', b'"op_code":99'),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_what_is_spoilt_of_the_journal_counts_for_nothing(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr(search_settings, "fit", quick_fit)
+    monkeypatch.setattr(networks, "prepare", lambda seed, threads: None)
+    whole = search(monkeypatch, options, 4)
+    (journal,) = (tmp_path / "studies").glob("*.log")
+    journal.unlink()
+    search(monkeypatch, options, 2)
+    spoilt = spoil(journal.read_bytes())
+    assert spoilt != journal.read_bytes()
+    journal.write_bytes(spoilt)
+    # Trials that were begun before keep their numbers.
+    assert search(monkeypatch, options, 4).drop(columns="trial").equals(whole.drop(columns="trial"))
+
+
+def quick_fit(settings: dict[str, Any], *_: object) -> tuple[None, list[dict[str, float]], dict[int, Any]]:
+    """What a training might bring, so that a trial takes no time."""
+    return None, [{"val_cross_entropy": settings["learning_rate"] * settings["sampled_movies"]}], {}
+
+
+def test_a_lock_that_a_killed_search_left_is_not_waited_for_for_ever(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_settings, "fit", quick_fit)
+    monkeypatch.setattr(networks, "prepare", lambda seed, threads: None)
+    monkeypatch.setattr(search_settings, "LOCK_SECONDS", 3)
+    monkeypatch.chdir(tmp_path)
+    options[options.index("--studies") + 1] = "studies"
+    search(monkeypatch, options, 1)
+    lock = search_settings.JournalFileSymlinkLock
+    taken = []
+
+    def left(path: str, grace_period: int) -> object:
+        taken.append(lock(path, grace_period).acquire())
+        return lock(path, grace_period)
+
+    monkeypatch.setattr(search_settings, "JournalFileSymlinkLock", left)
+    assert len(search(monkeypatch, options, 2)) == 2
+    assert taken == [True]
 
 
 def test_a_trial_that_diverges_is_left_out(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -324,7 +324,7 @@ class Archive:
         if "item" in self._codes and text:
             codes = self._codes["item"]
             return codes.setdefault(text, len(codes) + 1)
-        return int(text) if _is_id(text) else None
+        return _whole_number(text) if _is_id(text) else None
 
     def _movies(self, member: str) -> Iterator["_Movie"]:
         """Movies of the catalogue, and rows that are none, with the reason."""
@@ -677,7 +677,9 @@ def _rule(role: str, own: bool = True) -> str:
 
 def _whole_number(text: str) -> int | None:
     """A number of digits alone; None if it is none, or too long to be any of ours."""
-    return int(text) if re.fullmatch("0*[0-9]{1,18}", text) else None
+    # Python reads no number of more than 4300 digits, be they zeros.
+    digits = re.fullmatch("0*([0-9]{1,18})", text)
+    return int(digits[1]) if digits else None
 
 
 def _is_id(text: str) -> bool:
@@ -747,8 +749,12 @@ def _name(member: str) -> str:
 
 
 def _natural(member: str) -> list[tuple[int, str]]:
-    """Key that sorts part 2 before part 10."""
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split("([0-9]+)", member)]
+    """Key that sorts part 2 before part 10, however many digits they have."""
+    parts = re.split("([0-9]+)", member)
+    numbers = [part.lstrip("0") for part in parts[1::2]]
+    return [
+        (len(numbers[at // 2]), numbers[at // 2]) if at % 2 else (-1, part) for at, part in enumerate(parts)
+    ]
 
 
 def _listed(members: list[str]) -> str:
