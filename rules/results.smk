@@ -344,6 +344,7 @@ rule plot_predictions:
         code=code("plot_predictions"),
         style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         leaderboard="results/{dataset}/leaderboard.csv",
+        by_class="results/{dataset}/leaderboard_by_class.csv",
         predictions=trained("predictions.parquet"),
         resolved=trained("settings.json"),
         movies="results/{dataset}/movies.parquet",
@@ -365,7 +366,7 @@ rule plot_predictions:
         split=canonical(settings["split"]),
         seed=settings["seeds"][0],
     shell:
-        "python {input.code[0]:q} --leaderboard {input.leaderboard:q}"
+        "python {input.code[0]:q} --leaderboard {input.leaderboard:q} --by-class {input.by_class:q}"
         " --predictions {input.predictions:q} --resolved {input.resolved:q}"
         " --movies {input.movies:q} --labelled {input.labelled:q}"
         " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"

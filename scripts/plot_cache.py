@@ -26,6 +26,8 @@ COLUMNS = [
     *("policy", "kind", "size", "movies", "requests", "hit_ratio", "hit_ratio_low", "hit_ratio_high"),
     *("gain", "gain_low", "gain_high", "gain_over"),
 ]
+#: The most of them that are drawn whatever their distance.
+BEST = 4
 #: The size that the title speaks of, or the nearest to it.
 TITLE_SIZE = 0.05
 
@@ -57,10 +59,15 @@ def plot_cache(board: pd.DataFrame, source: str) -> Figure:
     _draw_best(axes[0], board, ranked)
     for panel, (heading, policies) in zip(axes[1:], panels.items(), strict=True):
         panel.axhline(0, color=style.GREY, linewidth=1)
-        for (policy, kind), colour in zip(policies, style.COLOURS, strict=False):
-            one = _rows(board, policy, kind)
+        # Forecasts that rank the movies alike fill the same caches: one line has all their names.
+        lines: dict[tuple[float, ...], list[tuple[str, str]]] = {}
+        for policy in policies:
+            lines.setdefault(tuple(_rows(board, *policy)["gain"]), []).append(policy)
+        for alike, colour in zip(lines.values(), style.COLOURS, strict=False):
+            one = _rows(board, *alike[0])
+            label = ", ".join(name for name, _ in alike)
             look: dict[str, Any] = {"color": colour, "marker": ".", "markersize": 5}
-            panel.plot(one["size"], 100 * one["gain"], label=policy, **look)
+            panel.plot(one["size"], 100 * one["gain"], label=label, **look)
             low, high = 100 * one["gain_low"], 100 * one["gain_high"]
             panel.fill_between(one["size"], low, high, color=colour, alpha=0.15, linewidth=0)
         panel.set_title(heading, fontsize=9)
@@ -84,18 +91,17 @@ def _rows(board: pd.DataFrame, policy: str, kind: str) -> pd.DataFrame:
 
 
 def near_the_best(board: pd.DataFrame, ranked: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Keep the policies that lie as near to the best ones as those lie to each other.
+    """Keep the best policies, and those that lie as near to them as they do to each other.
 
-    The better half stays, and what is not farther below it than it reaches itself: what lies far
-    below would press all others into one line.
+    What lies far below would press all others into one line.
     """
     lows = [_rows(board, *policy)["gain"].min() for policy in ranked]
-    half = lows[: (len(lows) + 1) // 2]
-    if not np.isfinite(half).any():
+    best_lows = lows[: min((len(lows) + 1) // 2, BEST)]
+    if not np.isfinite(best_lows).any():
         return []
-    best = max(0.0, max(_rows(board, *policy)["gain"].max() for policy in ranked[: len(half)]))
-    worst = min(0.0, *half) if half else 0.0
-    return [policy for policy, low in zip(ranked, lows, strict=True) if low >= worst - (best - worst)]
+    top = max(0.0, max(_rows(board, *policy)["gain"].max() for policy in ranked[: len(best_lows)]))
+    worst = min(0.0, *best_lows) if best_lows else 0.0
+    return [policy for policy, low in zip(ranked, lows, strict=True) if low >= worst - (top - worst)]
 
 
 def _draw_best(panel: Axes, board: pd.DataFrame, ranked: Sequence[tuple[str, str]]) -> None:

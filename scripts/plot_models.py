@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from popularity import style
 from popularity.program import Fault, run
-from popularity.scoring.verdict import RATIO, judge
+from popularity.scoring.verdict import RATIO, covers_most, judge
 
 #: Kinds in the order of their groups: heading, colour and marker.
 KINDS = {
@@ -27,7 +27,7 @@ KINDS = {
 #: Columns of numbers beside the drawing: heading, whether more is better, and digits or a percentage.
 NUMBERS = {
     "cross_entropy": ("cross\nentropy", False, 5),
-    "rmse": ("RMSE of\nthe share", False, 3),
+    "rmse": ("RMSE of\nthe share", False, 4),
     "hit_ratio_5": ("hit ratio,\n5 % cached", True, None),
 }
 #: The score that is drawn against settings.
@@ -84,6 +84,8 @@ def plot_leaderboard(
         source += "; dot: mean over seeds"
     if compared:
         source += "; bar: 95 % interval (paired bootstrap over slots)"
+    if partial(ordered).any():
+        source += "; *: names some movies only, and is compared and scored over these"
     if (ordered["kind"] == "reference").any():
         source += "; references know the future and do not compete"
     figure, panels = style.new_figure(
@@ -110,7 +112,8 @@ def plot_leaderboard(
     for column, score in zip(panels[1:], numbers, strict=True):
         _write_numbers(column, rows, ordered, score)
     panel.set_ylim(rows[-1] + 0.7, min(headings.values()) - 0.7)
-    panel.set_yticks([*headings.values(), *rows], [*headings, *ordered["name"]])
+    names = ordered["name"] + np.where(partial(ordered), " *", "")
+    panel.set_yticks([*headings.values(), *rows], [*headings, *names])
     for tick in panel.get_yticklabels():
         tick.set_parse_math(False)
         if tick.get_text() in headings:
@@ -126,6 +129,13 @@ def minus(text: str) -> str:
     return text.replace("-", "−")
 
 
+def partial(board: pd.DataFrame) -> "pd.Series[bool]":
+    """Find the rows of forecasters that can name some of the movies only."""
+    if "covered_share" not in board:
+        return pd.Series(False, board.index)
+    return ~covers_most(board["covered_share"])
+
+
 def drawn_values(board: pd.DataFrame) -> pd.DataFrame:
     """Give value, low and high of each row's drawing: the difference in %, or the cross entropy."""
     if set(RATIO) <= set(board):
@@ -138,16 +148,17 @@ def drawn_values(board: pd.DataFrame) -> pd.DataFrame:
 def _write_numbers(panel: Axes, rows: Sequence[float], board: pd.DataFrame, score: str) -> None:
     """Write a score of each row below its heading, the best one bold."""
     heading, more, digits = NUMBERS[score]
-    competing = board.loc[board["kind"] != "reference", score].dropna()
-    best = competing.max() if more else competing.min()
+    competing = (board["kind"] != "reference") & ~partial(board)
+    values = board.loc[competing, score].dropna()
+    best = values.max() if more else values.min()
     form = "{:.1%}"
     if digits is not None:
         # Of the best; the others have as many decimals.
         magnitude = int(np.floor(np.log10(best))) if best > 0 else 0
         form = f"{{:.{max(0, digits - 1 - magnitude)}f}}"
-    for at, kind, value in zip(rows, board["kind"], board[score], strict=True):
+    for at, competes, value in zip(rows, competing, board[score], strict=True):
         text = form.format(value).replace("%", " %") if np.isfinite(value) else "none"
-        bold = kind != "reference" and form.format(value) == form.format(best)
+        bold = competes and form.format(value) == form.format(best)
         panel.text(
             0.97, at, text, ha="right", va="center", fontsize=8.5,
             transform=panel.get_yaxis_transform(), fontweight="bold" if bold else "normal",
@@ -159,7 +170,7 @@ def _write_numbers(panel: Axes, rows: Sequence[float], board: pd.DataFrame, scor
 
 
 def arrange(board: pd.DataFrame) -> tuple[pd.DataFrame, list[float], dict[str, float]]:
-    """Put the kinds one below the other, each by cross entropy.
+    """Put the kinds one below the other, each by what is drawn, the lowest first.
 
     Returns
     -------
@@ -169,9 +180,8 @@ def arrange(board: pd.DataFrame) -> tuple[pd.DataFrame, list[float], dict[str, f
     unknown = sorted(set(board["kind"]) - set(KINDS))
     if unknown:
         raise Fault(f"kind {unknown[0]} of the leaderboard is none of {', '.join(KINDS)}")
-    ordered = board.assign(order=board["kind"].map(order)).sort_values(
-        ["order", "cross_entropy"], ignore_index=True
-    )
+    ordered = board.assign(order=board["kind"].map(order), drawn=drawn_values(board)["value"])
+    ordered = ordered.sort_values(["order", "drawn"], ignore_index=True)
     rows: list[float] = []
     headings: dict[str, float] = {}
     at = 0.0
@@ -199,7 +209,7 @@ def limits(competing: pd.DataFrame, all_rows: pd.DataFrame) -> tuple[float, floa
     zero = chosen[chosen["value"] == 0]
     low = min(half["low"].min(), zero["low"].min() if len(zero) else np.inf)
     high = max(half["high"].max(), zero["high"].max() if len(zero) else -np.inf)
-    reach = high - low
+    reach = 0.5 * (high - low)
     near = finite[1][(finite[1]["low"] >= low - reach) & (finite[1]["high"] <= high + reach)]
     low, high = min(low, near["low"].min()), max(high, near["high"].max())
     margin = 0.06 * (high - low) or 0.05 * abs(low) or 1.0
@@ -226,6 +236,7 @@ def _draw_value(panel: Axes, at: float, values: npt.NDArray[np.float64], kind: s
             ha="right" if outside else "left",
             va="center",
             fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
             arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 1, "shrinkB": 0},
         )
 

@@ -14,18 +14,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from popularity import style, tables
 from popularity.program import Fault, run
 from popularity.scoring.classes import CLASSES, NEW_SLOTS, MovieClasses, classify_movies
-from popularity.scoring.cross_entropy import distribution, request_losses
+from popularity.scoring.cross_entropy import distribution
+from popularity.scoring.verdict import best_naive
 from popularity.series import split_range
 from popularity.slots import SLOTS, slot_start
 
 #: Movies and models in a picture: more lines can't be told apart.
-MOVIES = 6
-MODELS = 5
+MOVIES = 4
+MODELS = 4
+#: Models by class are those whose cross entropy is so much above the best naive forecast's at most.
+NEAR = 0.05
 #: Models with a panel of predicted against true shares, and rows of predictions in it at most.
 CALIBRATED_MODELS = 4
 CALIBRATED_ROWS = 5_000_000
@@ -122,18 +125,21 @@ def plot_calibration(models: dict[str, tuple[Floats, Floats]], source: str) -> F
     means = calibration(predicted, label_n)
     title = "Predicted against true shares"
     if means[1][-1] > 0:
+        ratio = means[0][-1] / means[1][-1] - 1
+        words = f"{style.percent(abs(ratio))} too {'high' if ratio > 0 else 'low'}"
         title = (
-            f"Where {best} predicts most, it predicts {means[0][-1] / means[1][-1]:.2f} times "
-            "the true share: the highest tenth of its predictions"
+            f"The highest tenth of {best}'s predictions is {words}: "
+            f"{style.percent(means[0][-1])} on average, and in truth {style.percent(means[1][-1])}"
         )
     columns = min(2, len(models))
+    idle = (label_n == 0).mean()
     figure, panels = style.new_figure(
         title,
-        f"{source}; pairs without a request ({style.percent((label_n == 0).mean())} of {len(label_n):,}) "
-        "count in the tenths alone, as a log scale has no 0, nor room for predictions below it",
+        f"{source}; {style.percent(idle)} of the {len(label_n):,} pairs have no request: their share of 0 "
+        "has no place on a log scale, so they are not drawn as hexagons, but count in the means",
         len(models),
         columns=columns,
-        height=1.6 + 3.2 * -(-len(models) // columns),
+        height=1.6 + 2.6 * -(-len(models) // columns),
         sharex=True,
         sharey=True,
     )
@@ -143,9 +149,6 @@ def plot_calibration(models: dict[str, tuple[Floats, Floats]], source: str) -> F
     low = positive.min() / 3
     high = 2 * max(values.max(initial=low) for shares in models.values() for values in shares)
     for panel, (name, (predicted, label_n)) in zip(panels, models.items(), strict=True):
-        panel.plot(
-            [low, high], [low, high], color=style.GREY, linewidth=1, label="prediction = truth", zorder=1
-        )
         shown = (predicted >= low) & (label_n > 0)
         panel.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
         if shown.any():
@@ -162,10 +165,13 @@ def plot_calibration(models: dict[str, tuple[Floats, Floats]], source: str) -> F
                     cmap="Blues",
                 )
             )
+        panel.plot(
+            [low, high], [low, high], "--", color=style.BLACK, linewidth=1, label="prediction = truth"
+        )
         x, y = calibration(predicted, label_n)
         panel.plot(
             x, y, "o-", color=style.VERMILION, markersize=5, linewidth=1,
-            label="means by tenths of the predictions",
+            label="means of tenths, pairs without\na request included",
         )  # fmt: skip
         panel.set_title(name, parse_math=False)
         for axis in (panel.xaxis, panel.yaxis):
@@ -174,21 +180,24 @@ def plot_calibration(models: dict[str, tuple[Floats, Floats]], source: str) -> F
     for panel in panels[-columns:]:
         panel.set_xlabel("predicted share")
     for panel in panels[::columns]:
-        panel.set_ylabel("true share")
+        panel.set_ylabel("true share (0 not drawn)")
     if drawn:
         norm = LogNorm(1, max(part.get_clim()[1] or 1 for part in drawn) + 1)
         for part in drawn:
             part.set_norm(norm)
         bar = figure.colorbar(drawn[0], ax=panels, label="pairs with a request", shrink=0.6)
         bar.outline.set_visible(False)
-    panels[0].legend(loc="lower right", fontsize=8)
+    panels[0].legend(loc="lower right", fontsize=7.5, handlelength=1.2, borderaxespad=0.1)
     return figure
 
 
 def plot_predicted_and_true(
     models: dict[str, pd.DataFrame], movies: dict[int, str], slot: str, source: str
 ) -> Figure:
-    """Draw the true and the predicted shares of some movies (id to title) by slot."""
+    """Draw the true and the predicted shares of some movies (id to title) by slot.
+
+    Models that predict much the same would hide each other, so each has a column of panels.
+    """
     shown = dict(list(models.items())[:MODELS])
     spreads: list[float] = []
     for table in shown.values():
@@ -197,36 +206,40 @@ def plot_predicted_and_true(
     title = f"Predicted and true shares of the {len(movies)} most requested movies of the test slots"
     if spreads:
         title = (
-            f"Predicted shares vary {style.percent(float(np.median(spreads)))} as much as true "
-            f"ones: the {len(movies)} most requested movies of the test slots"
+            f"Predicted shares vary {style.percent(float(np.median(spreads)))} as much as true ones: "
+            f"the {len(movies)} most requested movies of the test slots"
         )
     if len(models) > len(shown):
         source += f"; the {len(shown)} best of {len(models)} models"
     figure, panels = style.new_figure(
         title,
-        source,
-        len(movies),
-        columns=min(2, len(movies)),
-        height=1.4 + 2 * -(-len(movies) // 2),
+        f"{source}; vary: standard deviation over slots, median of the panels",
+        len(movies) * len(shown),
+        columns=len(shown),
+        height=1.5 + 1.3 * len(movies),
         sharex=True,
+        sharey="row",
     )
-    looks = style.looks(models)
-    for panel, (movie, name) in zip(panels, movies.items(), strict=True):
-        for at, (model, table) in enumerate(shown.items()):
-            rows = table[table["movieId"] == movie].sort_values("slot")
-            dates = slot_start(rows["slot"].to_numpy(), slot)
-            if at == 0:
-                look: dict[str, Any] = {"color": "#AAAAAA", "linewidth": 0.7, "markersize": 3}
-                panel.plot(dates, rows["label_n"], ".-", label="true share", **look)
-            marker = "o" if len(rows) == 1 else None
-            panel.plot(dates, rows["predicted"], marker=marker, label=model, **looks[model])
-        panel.set_title(name if len(name) <= 42 else f"{name[:41]}…", parse_math=False, fontsize=9)
+    cells = itertools.product(movies.items(), shown.items())
+    for at, (panel, ((movie, name), (model, table))) in enumerate(zip(panels, cells, strict=True)):
+        rows = table[table["movieId"] == movie].sort_values("slot")
+        dates = slot_start(rows["slot"].to_numpy(), slot)
+        look: dict[str, Any] = {"color": "#AAAAAA", "linewidth": 0.7, "markersize": 2}
+        panel.plot(dates, rows["label_n"], ".-", label="true share", **look)
+        marker = "o" if len(rows) == 1 else None
+        panel.plot(
+            dates, rows["predicted"], marker=marker, color=style.BLUE, label="predicted", linewidth=1.2
+        )
         panel.set_ylim(bottom=0)
         style.label_values(panel.yaxis, "share")
-        style.label_values(panel.xaxis, "date", most=6)
-    figure.supylabel(f"share of the {slot}'s requests", fontsize=9)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center")
+        style.label_values(panel.xaxis, "date")
+        panel.tick_params(labelsize=8)
+        if at < len(shown):
+            # Above the title of the movie.
+            panel.set_title(f"{model}\n", parse_math=False, fontsize=9, fontweight="bold", loc="right")
+        if at % len(shown) == 0:
+            panel.set_title(name if len(name) <= 42 else f"{name[:41]}…", parse_math=False, fontsize=9)
+    figure.supylabel(f"share of the {slot}'s requests (grey: true, blue: predicted)", fontsize=9)
     return figure
 
 
@@ -252,10 +265,10 @@ def classify(labelled: pa.Table, training: range) -> LabelledClasses:
     return LabelledClasses(unique, MovieClasses(classify_movies(requests), first))
 
 
-def score_classes(
+def expected_by_class(
     predictions: Iterator[SlotPredictions], classes: LabelledClasses, requests: Floats
-) -> pd.DataFrame:
-    """Score predictions by class of movies.
+) -> pd.Series:
+    """Requests that a forecast expects of each of :data:`CLASSES`, as a multiple of the true ones.
 
     Parameters
     ----------
@@ -264,91 +277,129 @@ def score_classes(
 
     Returns
     -------
-    A row for each of :data:`CLASSES`: ``requests``, ``cross_entropy`` of those requests (nats per
-    request, as ``scores.score_slot`` defines it), ``rmse`` of the shares, and ``ratio`` of the
-    requests expected by the forecast to the true ones. NaN where there is nothing to divide by.
+    By class; NaN where there are no requests.
     """
-    sums = {key: np.zeros(len(CLASSES)) for key in ("pairs", "requests", "loss", "squared", "expected")}
+    true, expected = np.zeros(len(CLASSES)), np.zeros(len(CLASSES))
     for slot, movies, predicted, label_n in predictions:
         place = classes.candidates(movies, slot)
         counts = label_n * requests[slot]
         shares = distribution(predicted)
-        for key, values in (
-            ("pairs", np.ones(len(movies))),
-            ("requests", counts),
-            ("loss", counts * request_losses(shares, len(movies))),
-            ("squared", (predicted - label_n) ** 2),
-            ("expected", shares * counts.sum()),
-        ):
-            sums[key] += np.bincount(place, values, minlength=len(CLASSES))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        table = {
-            "requests": sums["requests"],
-            "cross_entropy": sums["loss"] / sums["requests"],
-            "rmse": np.sqrt(sums["squared"] / sums["pairs"]),
-            "ratio": sums["expected"] / sums["requests"],
-        }
-    return pd.DataFrame(table, index=list(CLASSES)).replace([np.inf, -np.inf], np.nan)
+        true += np.bincount(place, counts, minlength=len(CLASSES))
+        expected += np.bincount(place, shares * counts.sum(), minlength=len(CLASSES))
+    ratio = np.divide(expected, true, out=np.full(len(CLASSES), np.nan), where=true > 0)
+    return pd.Series(ratio, list(CLASSES))
 
 
-#: What is drawn of the classes.
-CLASS_SCORES = {
-    "cross_entropy": "cross entropy\n(nats per request)",
-    "rmse": "RMSE of the share",
-    "ratio": "expected requests,\nas a multiple of the true ones",
-}
+def class_table(by_class: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Take a score from leaderboard_by_class.csv: a row for each of :data:`CLASSES`, a column a name."""
+    return by_class.pivot_table(index="class", columns="name", values=score, dropna=False).reindex(CLASSES)
+
+
+def near_models(by_class: pd.DataFrame, models: Sequence[str], baseline: str | None) -> list[str]:
+    """Choose the models whose cross entropy is near the baseline's, or the first if none is."""
+    if baseline is None:
+        return list(models)[:MODELS]
+    whole = by_class.groupby("name")["cross_entropy_part"].sum()
+    near = [name for name in models if whole[name] <= (1 + NEAR) * whole[baseline]]
+    return (near or list(models)[:1])[:MODELS]
 
 
 def plot_classes(
-    models: dict[str, pd.DataFrame], slot: str, source: str, looks: dict[str, dict[str, Any]]
+    by_class: pd.DataFrame,
+    expected: dict[str, pd.Series],
+    baseline: str | None,
+    slot: str,
+    source: str,
 ) -> Figure:
-    """Draw the errors of each model by class of movies.
+    """Draw by class of movies how good the models are beside a baseline.
 
-    ``models`` gives what :func:`score_classes` tells of each, the best first, ``looks`` their colours.
+    Parameters
+    ----------
+    by_class
+        leaderboard_by_class.csv.
+    expected
+        What :func:`expected_by_class` gives of each model drawn, the best first.
+    baseline
+        The naive forecast that they are compared with, if there is one.
     """
-    best, table = next(iter(models.items()))
-    share = (table["requests"] / max(table["requests"].sum(), 1)).to_dict()
-    ratio = table["ratio"].to_dict()["new"]
+    models = list(expected)
+    found = by_class.groupby("class")["request_share"].mean().to_dict()
+    shares = {name: float(found.get(name, 0.0)) for name in CLASSES}
+    losses = class_table(by_class, "cross_entropy")
+    panels_of: list[tuple[str, dict[str, pd.Series], float | None]] = []
     title = "Errors by class of movies"
-    if np.isfinite(ratio):
-        title = (
-            f"New movies get {style.percent(share['new'])} of the requests, and {best} expects "
-            f"{ratio:.2f} times as many for them"
+    if baseline is None:
+        panels_of.append(
+            ("cross entropy\n(nats per request)", {name: losses[name] for name in models}, None)
         )
+    else:
+        change = {name: 100 * (losses[name] / losses[baseline] - 1) for name in models}
+        panels_of.append((f"cross entropy against\n{baseline}, difference in %", change, 0.0))
+        title = class_title(models[0], baseline, change[models[0]], shares)
+    hits = class_table(by_class, "hit_ratio_5")
+    shown = [*models, *([baseline] if baseline else [])]
+    panels_of.append(
+        ("requests served by a cache\nof 5 % of the movies", {name: hits[name] for name in shown}, None)
+    )
+    panels_of.append(("requests expected, as a\nmultiple of those made", dict(expected), 1.0))
     figure, panels = style.new_figure(
         title,
         f"{source}; head: the movies with the first half of the training {slot}s' requests, middle: the "
         f"next 30 %, tail: the rest; new: first requested less than {NEW_SLOTS} {slot}s before",
-        len(CLASS_SCORES),
-        columns=len(CLASS_SCORES),
-        height=2.2 + 0.18 * len(CLASSES) * (len(models) + 1),
+        len(panels_of),
+        columns=len(panels_of),
+        height=2.2 + 0.16 * len(CLASSES) * (len(models) + 1),
         sharey=True,
     )
     step = 0.7 / len(models)
-    for panel, (score, label) in zip(panels, CLASS_SCORES.items(), strict=True):
-        for at, (name, scored) in enumerate(models.items()):
+    looks = style.looks(models)
+    for panel, (heading, columns, line) in zip(panels, panels_of, strict=True):
+        for at, name in enumerate(models):
             heights = np.arange(len(CLASSES)) + (at - (len(models) - 1) / 2) * step
-            marker = "osD^v"[at % 5]
-            panel.plot(scored[score], heights, marker, color=looks[name]["color"], markersize=6, label=name)
-        values = style.finite(np.concatenate([scored[score] for scored in models.values()]))
-        values = values[values > 0]
-        if score == "ratio":
-            panel.axvline(1, color=style.GREY, linewidth=1)
-        if score != "cross_entropy" and len(values) and values.max() > 5 * values.min():
-            panel.set_xscale("log")
-            style.label_values(panel.xaxis, "number", most=4)
+            look: dict[str, Any] = {"color": looks[name]["color"], "markersize": 6, "label": name}
+            panel.plot(columns[name], heights, "osD^v"[at % 5], **look)
+        if baseline in columns:
+            for place, value in enumerate(columns[baseline]):
+                panel.plot([value] * 2, [place - 0.4, place + 0.4], color=style.BLACK, linewidth=1.5)
+        if line is not None:
+            dash = "-" if line == 0 else "--"
+            panel.axvline(line, color=style.BLACK, linewidth=1.2, linestyle=dash, zorder=1)
         for height in range(1, len(CLASSES)):
             panel.axhline(height - 0.5, color="#E5E5E5", linewidth=0.8)
-        panel.set_title(label, fontsize=9)
+        panel.set_title(heading, fontsize=9, parse_math=False)
+        panel.margins(x=0.12)
+        panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         panel.grid(axis="y", visible=False)
         panel.tick_params(axis="y", length=0)
+    panels[1].xaxis.set_major_formatter(style.percent)
+    if baseline is not None:
+        panels[0].xaxis.set_major_formatter(
+            lambda value, _: f"{value:+.3g}".replace("-", "−") if value else "0"
+        )
+        panels[0].plot([], [], color=style.BLACK, linewidth=1.5, label=f"{baseline},\nthe best naive")
     panels[0].set_yticks(
-        range(len(CLASSES)), [f"{name}\n{style.percent(share[name])} of\nthe requests" for name in CLASSES]
+        range(len(CLASSES)), [f"{name}\n{style.percent(shares[name])} of\nrequests" for name in CLASSES]
     )
     panels[0].set_ylim(len(CLASSES) - 0.5, -0.5)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center")
+    legend = figure.legend(handles, labels, loc="outside right center")
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return figure
+
+
+def class_title(model: str, baseline: str, change: pd.Series, shares: dict[str, float]) -> str:
+    """Say for which movies a model is better than the baseline; ``change`` in % by class."""
+    finite = change[np.isfinite(change)]
+    if finite.empty:
+        return "Errors by class of movies"
+    best = str(finite.idxmin())
+    if finite[best] >= 0:
+        return f"{model} is no better than {baseline} for any class of movies"
+    return (
+        f"{model} gains most over {baseline} for {best} movies, with {style.percent(shares[best])} of the "
+        f"requests: its cross entropy is {-finite[best]:.2g} % lower"
+    )
 
 
 def main() -> None:
@@ -357,6 +408,7 @@ def main() -> None:
     parser.add_argument(
         "--leaderboard", type=Path, required=True, help="leaderboard.csv, for the models' order"
     )
+    parser.add_argument("--by-class", type=Path, required=True, help="leaderboard_by_class.csv")
     parser.add_argument(
         "--predictions",
         type=Path,
@@ -378,8 +430,8 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    best = pd.read_csv(args.leaderboard).sort_values("cross_entropy")["name"].tolist()
-    models = first_seeds(args.predictions, args.resolved, best)
+    board = pd.read_csv(args.leaderboard)
+    models = first_seeds(args.predictions, args.resolved, board["name"].tolist())
     source = f"predictions.parquet of models trained on {args.dataset}, first seed of each"
 
     labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])
@@ -411,11 +463,16 @@ def main() -> None:
 
     requests = np.bincount(slots, labelled["label"]).astype(np.float64)
     classes = classify(labelled, parts["training"])
-    scored = {
-        name: score_classes(by_slot(path), classes, requests)
-        for name, path in list(models.items())[:MODELS]
-    }
-    style.save(plot_classes(scored, args.slot, source, style.looks(models)), args.folder, "error_by_class")
+    naive = best_naive(board)
+    baseline = None if naive is None else str(naive["name"])
+    by_class = pd.read_csv(args.by_class)
+    near = near_models(by_class, list(models), baseline)
+    expected = {name: expected_by_class(by_slot(models[name]), classes, requests) for name in near}
+    source = f"{args.by_class.name} and {source}"
+    if len(near) < len(models):
+        source += f"; the {len(near)} best of {len(models)} models"
+    figure = plot_classes(by_class, expected, baseline, args.slot, source)
+    style.save(figure, args.folder, "error_by_class")
 
 
 if __name__ == "__main__":

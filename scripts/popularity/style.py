@@ -131,7 +131,8 @@ def label_values(axis: Axis, kind: str, most: int = 5) -> None:
         How many ticks there is room for, of dates or on a log scale.
     """
     if kind == "date":
-        locator = AutoDateLocator(minticks=2, maxticks=most)
+        # With fewer than 5 it finds no interval for some ranges of time, and warns.
+        locator = AutoDateLocator(minticks=2, maxticks=max(most, 5))
         axis.set_major_locator(locator)
         axis.set_major_formatter(ConciseDateFormatter(locator))
         return

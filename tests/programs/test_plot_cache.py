@@ -92,6 +92,11 @@ def test_a_panel_leaves_out_what_lies_far_below_and_says_so() -> None:
     assert plot_cache.near_the_best(board, ranked) == [(COMPARED, "naive"), ("near", "naive")]
 
 
+def test_caches_of_one_content_are_one_line() -> None:
+    board = board_of({(COMPARED, "naive"): 0.7, ("a", "naive"): 0.69, ("b", "naive"): 0.69})
+    assert names(plot_cache.plot_cache(board, "here").axes[1]) == [COMPARED, "a, b"]
+
+
 @pytest.mark.filterwarnings("error")
 def test_without_a_cache_to_compare_with_the_hit_ratios_alone_are_drawn() -> None:
     board = BOARD[BOARD["kind"] == "reactive"].assign(gain=float("nan"), gain_over=None)

@@ -191,12 +191,19 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     runs = ["--resolved", *resolved, *data]
     predictions = ["--predictions", *[str(inputs / "predictions.parquet")] * 3]
     leaderboard = ["--leaderboard", str(inputs / "leaderboard.csv")]
+    losses = {name: [4.0, 5.0, 6.0, 7.0] for name in ("lstm", "gru", "ewma")}
+    by_class = class_board(losses, {"lstm": "network", "gru": "network", "ewma": "naive"})
+    by_class.to_csv(inputs / "by_class.csv", index=False)
+    classes = ["--by-class", str(inputs / "by_class.csv")]
     return {
         "plot_eda": [*labelled, *named, *sequences, *data, *slot, *split, "--features", "log_count"],
         "plot_log": [*joined, *labelled, *data, *slot, *split],
         "plot_training": ["--histories", *histories, *runs],
         "plot_models": [*leaderboard, *runs, "--swept", "loss"],
-        "plot_predictions": [*leaderboard, *predictions, *runs, *named, *labelled, *slot, *split],
+        "plot_predictions": [
+            *[*leaderboard, *classes, *predictions, *runs],
+            *[*named, *labelled, *slot, *split],
+        ],
         "plot_runtimes": [
             *["--benchmarks", str(inputs / "benchmarks"), "--trained", "lstm", *data],
             *["--seeds", "1", "--folds", "1"],
@@ -247,6 +254,17 @@ def test_titles_break_into_even_lines() -> None:
 def test_more_models_than_colours_differ_in_their_dashes() -> None:
     looks = style.looks(f"model {n}" for n in range(28))
     assert len({(look["color"], look["linestyle"]) for look in looks.values()}) == 28
+
+
+@pytest.mark.parametrize("most", [3, 5, 8])
+@pytest.mark.filterwarnings("error")
+def test_every_range_of_dates_has_ticks(most) -> None:
+    for hours in (1, 24, 34, 43, 100, 2_000, 13_622, 15_216, 500_000):
+        _, (panel,) = style.new_figure("one", "here")
+        panel.plot(np.array([0, hours], "datetime64[h]"), [0, 1])
+        style.label_values(panel.xaxis, "date", most=most)
+        low, high = panel.get_xlim()
+        assert 2 <= sum(low <= tick <= high for tick in panel.get_xticks()) <= 9
 
 
 @pytest.mark.parametrize(
@@ -421,13 +439,13 @@ def test_leaderboard_is_ordered_in_groups_and_points_out_of_the_panel() -> None:
     heights = figure.axes[0].get_yticks()
     assert heights[3:].tolist() == sorted(heights[3:])
     assert heights[0] < heights[3] < heights[1] < heights[4]
-    # Drawn from the ratio: lstm and all_time are inside, last_value and the oracle are arrows.
+    # Drawn from the ratio: lstm and ewma are inside, the others are arrows.
     low, high = figure.axes[0].get_xlim()
-    assert -10 < low < -1.6 and 1.6 < high < 10
+    assert -10 < low < -1.6 and 0 < high < 1
     bars = {tuple(bar.get_segments()[0][:, 0].round(6)) for bar in figure.axes[0].collections}
-    assert bars == {(-1.615152, -1.415152), (1.415152, 1.615152)}
-    assert {"+900 %", "−84.8 %"} <= set(texts(figure))
-    assert {text.get_text() for text in bold(figure.axes[1:])} == {"6.5000", "0.100", "50.0 %"}
+    assert bars == {(-1.615152, -1.415152)}
+    assert {"+900 %", "−84.8 %", "+1.52 %"} <= set(texts(figure))
+    assert {text.get_text() for text in bold(figure.axes[1:])} == {"6.5000", "0.1000", "50.0 %"}
     assert figure.get_suptitle().replace("\n", " ") == (
         "lstm beats ewma, the best naive forecast: its cross entropy is 1.5 % lower"
     )
@@ -440,7 +458,7 @@ def bold(panels: list[Axes]) -> list[Text]:
 def test_without_a_naive_forecast_the_leaderboard_draws_the_cross_entropy() -> None:
     figure = plot_models.plot_leaderboard(board(ratio=False), "here")
     low, high = figure.axes[0].get_xlim()
-    assert low < 6.49 and 6.7 < high < 66
+    assert low < 6.49 and 6.6 < high < 66
     assert {"66", "1"} <= set(texts(figure))
 
 
@@ -459,6 +477,19 @@ def test_no_symbol_of_the_leaderboard_is_cut_off() -> None:
             half = line.get_markersize() / 72 * figure.dpi / 2
             x, _ = panel.transData.transform(line.get_xydata()[0])
             assert inside.x0 + half < x < inside.x1 - half
+
+
+def test_forecasters_of_some_movies_are_marked_and_ordered_by_their_ratio() -> None:
+    table = pd.concat([board().iloc[[0]].assign(name="few", cross_entropy=5.0), board()])
+    table = table.assign(covered_share=[0.8, *[1.0] * 5])
+    table["cross_entropy_ratio"] = [0.99, *table["cross_entropy_ratio"][1:]]
+    table["ratio_low"], table["ratio_high"] = (table["cross_entropy_ratio"] + by for by in (-0.001, 0.001))
+    figure = plot_models.plot_leaderboard(table, "here")
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names[3:5] == ["lstm", "few *"]
+    assert "*: names some movies only" in figure.get_supxlabel().replace("\n", " ")
+    assert figure.get_suptitle().startswith("lstm beats ewma")
+    assert "5.0000" not in {text.get_text() for text in bold(figure.axes[1:])}
 
 
 def test_rows_of_a_model_after_fewer_epochs_are_folded() -> None:
@@ -526,12 +557,13 @@ def test_predicted_and_true_shares_are_drawn(slots) -> None:
     models["model 1"] = table.assign(predicted=np.nan)
     figure = plot_predictions.plot_predicted_and_true(models, {1: "$1, $2 (1999)"}, "day", "here")
     figure.canvas.draw()
-    lines = figure.axes[0].lines
-    assert [line.get_label() for line in lines[:3]] == ["true share", "model 0", "model 1"]
-    assert lines[0].get_ydata().tolist() == table["label_n"].tolist()
-    assert lines[1].get_ydata().tolist() == table["predicted"].tolist()
-    assert len(lines) == 1 + plot_predictions.MODELS
-    assert "the 5 best of 7 models" in figure.get_supxlabel()
+    # No model hides another: each has a panel of its own.
+    assert [panel.get_title("right") for panel in figure.axes] == [f"model {n}\n" for n in range(4)]
+    for panel in figure.axes:
+        assert [line.get_label() for line in panel.lines] == ["true share", "predicted"]
+        assert panel.lines[0].get_ydata().tolist() == table["label_n"].tolist()
+    assert figure.axes[0].lines[1].get_ydata().tolist() == table["predicted"].tolist()
+    assert "the 4 best of 7 models" in figure.get_supxlabel()
 
 
 def test_predictions_come_slot_by_slot_however_they_are_stored(tmp_path) -> None:
@@ -579,20 +611,59 @@ def test_classes_of_movies_divide_the_training_requests() -> None:
     ]
 
 
-def test_scores_by_class_are_those_of_their_movies() -> None:
+def test_expected_requests_of_a_class_are_those_of_its_movies() -> None:
     labelled = labelled_table([(1, 1, 6), (1, 2, 4), (50, 1, 1), (50, 2, 3)])
     classes = plot_predictions.classify(labelled, range(1, 2))
     shares = np.array([0.2, 0.6])
     one = plot_predictions.SlotPredictions(50, np.array([1, 2]), shares, np.array([0.25, 0.75]))
-    scored = plot_predictions.score_classes(iter([one]), classes, np.append(np.zeros(50), 4.0))
-    assert scored["requests"].tolist() == [1, 3, 0, 0]
-    q = 0.999 * shares / 0.8 + 0.001 / 2
-    assert scored["cross_entropy"].tolist()[:2] == pytest.approx((-np.log(q)).tolist())
-    assert scored["rmse"].tolist()[:2] == pytest.approx([0.05, 0.15])
-    assert scored["ratio"].tolist()[:2] == pytest.approx([1, 1])
-    assert scored.loc[["tail", "new"], "rmse"].isna().all()
-    figure = plot_predictions.plot_classes({"a": scored}, "day", "here", style.looks(["a"]))
-    assert figure.axes[0].lines[0].get_xdata()[:2] == pytest.approx(-np.log(q))
+    expected = plot_predictions.expected_by_class(iter([one]), classes, np.append(np.zeros(50), 4.0))
+    assert expected.index.tolist() == list(CLASSES)
+    assert expected.tolist()[:2] == pytest.approx([1, 1])
+    assert expected[["tail", "new"]].isna().all()
+
+
+def class_board(losses: dict[str, list[float]], kinds: dict[str, str]) -> pd.DataFrame:
+    """Cross entropies of head, middle, tail and new movies by name; the tail has no requests."""
+    rows = [
+        (name, place, kinds[name], share, value, share * value, 0.1 * at)
+        for name, values in losses.items()
+        for at, (place, share, value) in enumerate(zip(CLASSES, (0.5, 0.3, 0.0, 0.2), values, strict=True))
+    ]
+    columns = [
+        "name",
+        "class",
+        "kind",
+        "request_share",
+        "cross_entropy",
+        "cross_entropy_part",
+        "hit_ratio_5",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.mark.filterwarnings("error")
+def test_errors_by_class_are_drawn_against_the_named_baseline() -> None:
+    losses = {"$a": [4.0, 5.0, np.nan, 6.0], "b": [4.4, 4.0, np.nan, 9.0], "ewma": [4.0, 4.0, np.nan, 8.0]}
+    by_class = class_board(losses, {"$a": "network", "b": "network", "ewma": "naive"})
+    expected = {name: pd.Series([1.0, 2.0, np.nan, 0.5], list(CLASSES)) for name in ("$a", "b")}
+    figure = plot_predictions.plot_classes(by_class, expected, "ewma", "day", "here")
+    figure.canvas.draw()
+    first = {line.get_label(): line.get_xdata() for line in figure.axes[0].lines}
+    assert first["$a"] == pytest.approx([0, 25, np.nan, -25], nan_ok=True)
+    assert first["b"] == pytest.approx([10, 0, np.nan, 12.5], nan_ok=True)
+    assert figure.legends[0].get_texts()[-1].get_text() == "ewma,\nthe best naive"
+    assert "ewma, difference in %" in figure.axes[0].get_title("left")
+    assert figure.get_suptitle().replace("\n", " ") == (
+        "$a gains most over ewma for new movies, with 20 % of the requests: its cross entropy is 25 % lower"
+    )
+    worse = plot_predictions.plot_classes(by_class, {"b": expected["b"]}, "ewma", "day", "here")
+    assert worse.get_suptitle() == "b is no better than ewma for any class of movies"
+    alone = plot_predictions.plot_classes(by_class, expected, None, "day", "here")
+    alone.canvas.draw()
+    assert alone.axes[0].lines[0].get_xdata().tolist()[:2] == [4, 5]
+    # Within 5 % of the baseline's cross entropy of all requests.
+    assert plot_predictions.near_models(by_class, ["$a", "b"], "ewma") == ["$a"]
+    assert plot_predictions.near_models(by_class, ["b"], "ewma") == ["b"]
 
 
 def test_hours_of_the_week_are_those_of_the_calendar() -> None:

@@ -85,6 +85,20 @@ class Verdict:
         return f"{100 * abs(self.ratio - 1):.2g} %"
 
 
+def best_naive(board: pd.DataFrame) -> "pd.Series[Any] | None":
+    """Find a leaderboard's row of the naive forecast that is best on the validation slots.
+
+    Returns
+    -------
+    None where the leaderboard has no ratios or no naive forecast.
+    """
+    naives = board[board["kind"] == "naive"]
+    if not set(RATIO) <= set(board) or naives.empty:
+        return None
+    # All ratios are to this one: its own is 1.
+    return naives.iloc[int((naives["cross_entropy_ratio"] - 1).abs().argmin())]
+
+
 def judge(board: pd.DataFrame) -> Verdict | None:
     """Compare the best model of a leaderboard with the best naive forecast.
 
@@ -95,12 +109,10 @@ def judge(board: pd.DataFrame) -> Verdict | None:
     None where the leaderboard has no ratios, no model, or no naive forecast.
     """
     models = board[board["kind"].isin(MODELS)].dropna(subset="cross_entropy")
-    naives = board[board["kind"] == "naive"]
-    if not set(RATIO) <= set(board) or models.empty or naives.empty:
+    naive = best_naive(board)
+    if naive is None or models.empty:
         return None
     if "covered_share" in models:
         models = models[covers_most(models["covered_share"])]
     model = models.sort_values("cross_entropy").iloc[0]
-    # All ratios are to the naive forecast that is best on the validation slots: its own is 1.
-    naive = naives.iloc[int((naives["cross_entropy_ratio"] - 1).abs().argmin())]
     return Verdict(model, naive, *(float(model[column]) for column in RATIO))
