@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from bench_data import HOME, RATINGS, SCRIPTS, Usage, measure, our_commands, say, simulated
 
 # This process imports nothing large: what it holds would count as its children's peak memory.

@@ -25,6 +25,7 @@ from statistics import median
 from typing import Any
 
 import yaml
+
 from bench_data import HOME, SCRIPTS, Usage, measure, our_commands, say, simulated, spread, table
 
 # This process imports nothing large: what it holds would count as its children's peak memory.

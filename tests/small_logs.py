@@ -53,11 +53,17 @@ def other_futures(log: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
+def counts_of(log: pd.DataFrame) -> dict[tuple[int, int], int]:
+    """Look up the requests of each slot and movie that has some."""
+    slot, movie, label = (log[name].tolist() for name in ("slot", "movieId", "label"))
+    return dict(zip(zip(slot, movie, strict=True), label, strict=True))
+
+
 def series_of(log: pd.DataFrame) -> Series:
     log = log.sort_values(["movieId", "slot"])
     ids, starts = np.unique(log["movieId"].to_numpy(np.int32), return_index=True)
-    columns = (log[name].to_numpy(np.int32) for name in ("slot", "label"))
-    return Series(ids, np.append(starts, len(log)), *columns, log["avg_rating"].to_numpy(np.float32))
+    slot, label = (log[name].to_numpy(np.int32) for name in ("slot", "label"))
+    return Series(ids, np.append(starts, len(log)), slot, label, log["avg_rating"].to_numpy(np.float32))
 
 
 def sequences_of(by_time: pa.Table, window: int, gaps: str, memory_mb: int = 4000) -> pa.Table:

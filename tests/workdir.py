@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "config.yaml", "rules", "scripts", "schemas", "profiles", "report", "envs"]
 
 #: A log that is made, learned and drawn in seconds.
-SMALL = {
+SMALL: dict[str, Any] = {
     "dataset": "demo",
     "window": 5,
     "datasets": {

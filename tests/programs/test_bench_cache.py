@@ -1,16 +1,13 @@
 """The cache benchmark replays what the workflow would."""
 
-import importlib
 import sys
 from pathlib import Path
 
 import pandas as pd
 
+import bench_cache
+import bench_data
 from workdir import ROOT
-
-sys.path.append(str(ROOT / "benchmarks"))
-bench_cache = importlib.import_module("bench_cache")
-bench_data = importlib.import_module("bench_data")
 
 
 def test_it_replays_every_policy_of_the_workflow(tmp_path: Path) -> None:

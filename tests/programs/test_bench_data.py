@@ -1,6 +1,5 @@
 """The benchmark's programs make the same tables as our scripts, and its check sees what differs."""
 
-import importlib
 import re
 import shutil
 import sys
@@ -10,11 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import agreement
+import bench_data
 from workdir import ROOT
-
-sys.path.append(str(ROOT / "benchmarks"))
-agreement = importlib.import_module("agreement")
-bench_data = importlib.import_module("bench_data")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +49,7 @@ def test_a_peer_makes_the_same_tables(peer: str, archive: Path, ours: Path, tmp_
     assert agreement.differences(ours, tmp_path) == []
 
 
-def change(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def change(column: str, row: int, value: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def changed(table: pd.DataFrame) -> pd.DataFrame:
         table.loc[row, column] = value
         return table

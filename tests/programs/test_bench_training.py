@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bench_data
+import bench_training
+import training
+from popularity.settings.resolve import canonical
 from workdir import ROOT
-
-sys.path.append(str(ROOT / "benchmarks"))
-bench_data = importlib.import_module("bench_data")
-bench_training = importlib.import_module("bench_training")
-training = importlib.import_module("training")
 
 TINY = {"layers": [4], "dense_units": 4, "epochs": 2, "sampled_movies": 20, "window": 5}
 SEED = 1
@@ -35,12 +34,13 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, Any]:
-    return bench_training.default_lstm(TINY)[1]
+    _, model = bench_training.default_lstm(TINY)
+    return model
 
 
 @pytest.fixture(scope="module")
 def ours(work: Path, settings: dict[str, Any]) -> list[dict[str, float]]:
-    given = bench_training.canonical(settings)
+    given = canonical(settings)
     sequences = work / "sequences" / "observed-3.parquet"
     history, used = bench_training.train_ours(sequences, given, SEED, 1, work)
     assert len(history) == 2
@@ -80,7 +80,7 @@ def test_pytorch_learns_the_same_problem(
         *words,
         sequences=work / "sequences" / "observed-3.parquet",
         movies=work / "movies.parquet",
-        settings=bench_training.canonical(settings),
+        settings=canonical(settings),
         seed=SEED,
         threads=1,
         epochs=3,

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +44,7 @@ def by_time(log: Log) -> pa.Table:
     return pa.table([pa.array(c, f.type) for c, f in columns], schema=tables.LABELLED)
 
 
-def defined(log: Log, window: int, gaps: str) -> list[dict]:
+def defined(log: Log, window: int, gaps: str) -> list[dict[str, Any]]:
     """What `tables.SEQUENCES` and the script's docstring say, movie by movie."""
     last = max(slot for slot, _ in log)
     shares = {(row["slot"], row["movieId"]): row["label_n"] for row in by_time(log).to_pylist()}
@@ -84,7 +85,7 @@ def program(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         ("observed", 99, [(5, 99, 0), (9, 99, 0), (LARGEST, 99, 0)]),
     ],
 )
-def test_places_of_windows_by_hand(gaps: str, window: int, places: list[tuple]) -> None:
+def test_places_of_windows_by_hand(gaps: str, window: int, places: list[tuple[int, int, int]]) -> None:
     sequences = sequences_of(by_time(HAND), window, gaps)
     assert sequences.schema.equals(tables.SEQUENCES)
     columns = [sequences[name].to_pylist() for name in ("movieId", "first_target", "windows")]
@@ -112,11 +113,13 @@ def test_a_single_request_has_no_window(gaps: str, slot: int) -> None:
 MOVIES = st.sampled_from([0, 1, 2, 3, LARGEST - 1, LARGEST])
 RATINGS = st.none() | st.integers(1, 10).map(lambda n: n / 2)
 LOGS = st.one_of(
-    st.dictionaries(
-        st.tuples(slots, MOVIES), st.tuples(st.integers(1, 9), ratings), min_size=1, max_size=40
-    )
-    for slots in (st.integers(0, 12), st.integers(0, 500_000), st.just(7))
-    for ratings in (st.none(), RATINGS)
+    [
+        st.dictionaries(
+            st.tuples(slots, MOVIES), st.tuples(st.integers(1, 9), ratings), min_size=1, max_size=40
+        )
+        for slots in (st.integers(0, 12), st.integers(0, 500_000), st.just(7))
+        for ratings in (st.none(), RATINGS)
+    ]
 )
 
 

@@ -20,8 +20,8 @@ from popularity.series import Series, split_slots
 from small_logs import random_log, series_of
 
 SERIES = series_of(random_log(80, movies=30, seed=4))
-MIX = {"method": "ewma_mix", "short": [2], "long": [20], "weights": [0.5]}
-SPECS = {
+MIX: dict[str, Any] = {"method": "ewma_mix", "short": [2], "long": [20], "weights": [0.5]}
+SPECS: dict[str, dict[str, Any]] = {
     "ewma_mix": MIX,
     "lfu": {"method": "all_time_count"},
     "last_value": {"method": "last_value"},
@@ -71,7 +71,7 @@ def of(rows: pd.DataFrame, name: str) -> list[pd.DataFrame]:
 def test_ratios_are_to_the_best_naive_forecast_and_to_the_mix(rows: pd.DataFrame) -> None:
     board = compare_models(rows).set_index("name")
     validation = board.loc[board["kind"] == "naive", "validation_cross_entropy"]
-    best = validation.idxmin()
+    best = str(validation.idxmin())
     for suffix, rival in (("", best), ("_to_mix", "ewma_mix")):
         for score in COMPARED_SCORES:
             column = f"{score}_ratio{suffix}"
@@ -80,9 +80,9 @@ def test_ratios_are_to_the_best_naive_forecast_and_to_the_mix(rows: pd.DataFrame
                 bounds = ["ratio_low", "ratio_high"]
             for name in board.index:
                 expected = score_ratio(of(rows, name), of(rows, rival)[0], score)
-                assert tuple(board.loc[name, [column, *bounds]]) == pytest.approx(expected)
-            assert tuple(board.loc[rival, [column, *bounds]]) == (1, 1, 1)
-    assert board.loc["net", "cross_entropy_ratio_to_mix"] > 1
+                assert tuple(board[[column, *bounds]].loc[name]) == pytest.approx(expected)
+            assert tuple(board[[column, *bounds]].loc[rival]) == (1, 1, 1)
+    assert board["cross_entropy_ratio_to_mix"]["net"] > 1
     assert board.index[-1] == "knows"
 
 
@@ -114,5 +114,5 @@ def test_scores_by_class_are_means_over_seeds(rows: pd.DataFrame) -> None:
         for score in ("cross_entropy", "rmse", "hit_ratio_5", "request_share"):
             expected = np.mean([seed.loc[name, score] for seed in seeds])
             assert table.loc[("net", name), score] == pytest.approx(expected)
-    assert table.loc[("net", "never"), "request_share"] > 0
-    assert table.loc["knows", "rmse"].dropna().tolist() == pytest.approx([0] * len(CLASSES))
+    assert table["request_share"][("net", "never")] > 0
+    assert table["rmse"]["knows"].dropna().tolist() == pytest.approx([0] * len(CLASSES))

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import compare_runs
+from popularity import program
 from popularity.forecasters.baselines import all_time_count, all_zero, ewma, forecast_slots
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import SCORES, score_forecasts, summarise
@@ -59,7 +60,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     monkeypatch.setattr("sys.argv", ["compare_runs", *map(str, arguments)])
-    compare_runs.run(compare_runs.main)
+    program.run(compare_runs.main)
 
 
 def test_what_changed_is_told(
@@ -91,11 +92,11 @@ def test_what_changed_is_told(
     assert scores["difference"].to_numpy() == pytest.approx(difference.to_numpy(), abs=1e-12)
     assert (scores["low"] <= scores["difference"] + 1e-12).all()
     assert (scores["difference"] <= scores["high"] + 1e-12).all()
-    assert (scores.loc["count", ["difference", "low", "high"]] == 0).all(axis=None)
+    assert (scores.loc["count", ["difference", "low", "high"]] == 0).to_numpy().all()
     printed = capsys.readouterr().out
     assert '"lstm"' in printed
     # The first rows are of the cross entropy, of which less is better.
-    low, high = scores.loc[("net", "cross_entropy"), ["low", "high"]]
+    low, high = (scores[end]["net", "cross_entropy"] for end in ("low", "high"))
     verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
     line = next(line for line in printed.splitlines() if line.split()[:2] == ["cross_entropy", "net"])
     assert line.endswith(verdict)
@@ -103,10 +104,10 @@ def test_what_changed_is_told(
 
 
 def test_intervals_are_of_the_same_slots_drawn_for_both(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    slots = SERIES.requested_slots(TEST)
+    slots = SERIES.requested_slots(TEST).astype(np.int64)
     sides = [pd.concat([rows_of(run, "net", seed) for seed in (1, 2)]) for run in runs]
-    found = compare_runs.compare_scores(*sides, slots).set_index("score")
-    differences = {score: [] for score in SCORES}
+    found = compare_runs.compare_scores(sides[0], sides[1], slots).set_index("score")
+    differences: dict[str, list[float]] = {score: [] for score in SCORES}
     drawn = bootstrap.drawn_slots(len(slots))[1:201]
     for counts in drawn.astype(int):
         taken = np.repeat(np.arange(len(slots)), counts)
@@ -124,7 +125,8 @@ def test_intervals_are_of_the_same_slots_drawn_for_both(runs: tuple[Path, Path],
             for side in sides
         ]
         assert values[1] - values[0] == pytest.approx(np.array(plain), rel=1e-9, abs=1e-12), score
-        assert found.loc[score, "low"] == pytest.approx(np.quantile(plain, 0.025), abs=0.5 * np.std(plain))
+        near = 0.5 * float(np.std(plain))
+        assert found["low"][score] == pytest.approx(np.quantile(plain, 0.025), abs=near)
 
 
 def test_runs_of_other_splits_are_compared_on_the_slots_that_both_have(

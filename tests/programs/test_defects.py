@@ -14,7 +14,7 @@ def run(folder: Path, body: str, log: Path | None = None) -> subprocess.Complete
     lines = ["import sys", f"sys.path.insert(0, {str(SCRIPTS)!r})", "from popularity.program import *"]
     script = folder / "do_it.py"
     script.write_text("\n".join([*lines, f"def main():\n    {body}", "run(main)"]))
-    command = [sys.executable, script]
+    command = [sys.executable, str(script)]
     environment = {"TMPDIR": str(folder)}
     if log is None:
         return subprocess.run(

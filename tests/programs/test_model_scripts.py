@@ -3,11 +3,8 @@
 import json
 import math
 import re
-import runpy
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -20,110 +17,19 @@ from popularity.forecasters.network import networks
 from popularity.scoring import intervals
 from popularity.scoring.scores import COMPARED_SCORES, SCORES
 from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of, write_sequences
+from small_models import BASELINES, COMMON, MODELS, SPLIT, call, command, training
 
-SCRIPTS = Path(compare_models.__file__).parent
 LOG = random_log(60, movies=25, seed=5)
 LAST = int(LOG["slot"].max())
-SPLIT = {"validation": 0.15, "test": 0.15}
 LENGTH = round(0.15 * (LAST - FIRST_SLOT + 1))
 TESTED = range(LAST - LENGTH + 1, LAST + 1)
 VALIDATED = range(TESTED.start - LENGTH, TESTED.start)
 COUNTS = LOG[LOG["slot"] < VALIDATED.start].groupby("movieId")["label"].sum()
 #: The most requested movies of the training slots.
 TOP = sorted(COUNTS.sort_values(ascending=False, kind="stable").index[:8].tolist())
-BASELINES = {
-    "all_zero": {"method": "all_zero"},
-    "average": {"method": "ewma", "half_lives": [1, 4, 16, 64]},
-    "count": {"method": "all_time_count"},
-    "knows_all": {"method": "oracle"},
-}
-COMMON = {
-    "slot": "day",
-    "split": SPLIT,
-    "gaps": "calendar",
-    "input": "movie",
-    "output": "last_step",
-    "bidirectional": False,
-    "layer_normalization": False,
-    "convolution": None,
-    "dropout": 0.1,
-    "optimizer": "adam",
-    "learning_rate": 0.01,
-    "weight_decay": None,
-    "schedule": "constant",
-    "clipnorm": 1.0,
-    "ema_momentum": 0.9,
-    "batch_size": 64,
-    "patience": None,
-    "score_at_epochs": [],
-    "offset_grid": None,
-    "sampled_movies": 5,
-    "epoch_slots": None,
-    "training_windows": 200,
-}
-MODELS: dict[str, dict[str, Any]] = {
-    "soft": {
-        "cell": "gru",
-        "layers": [4],
-        "dense_units": 4,
-        "features": ["log_count", "ewma_3", "mean_rating", "log_release_age", "calendar"],
-        "offset": "ewma",
-        "offset_grid": BASELINES["average"],
-        "loss": "softmax_cross_entropy",
-        "epochs": 3,
-        "window": 4,
-    },
-    "course": {
-        "cell": "none",
-        "layers": [4],
-        "dense_units": 0,
-        "features": ["label_n"],
-        "offset": "none",
-        "loss": "mae",
-        "epochs": 5,
-        "window": 3,
-    },
-    "joint": {
-        "input": "all_movies",
-        "top_movies": 8,
-        "output": "every_step",
-        "cell": "none",
-        "layers": [4],
-        "dense_units": 4,
-        "features": ["log_share", "log_age"],
-        "offset": "ewma",
-        "offset_grid": BASELINES["average"],
-        "loss": "categorical_cross_entropy",
-        "score_at_epochs": [1, 3],
-        "epochs": 3,
-        "window": 3,
-    },
-}
 #: The model that is read at two epochs, and its rows.
 JOINT = ["joint", "joint_1", "joint_3"]
 RUNS = [("course", 1), ("joint", 1), ("soft", 1), ("soft", 2)]
-
-
-def call(script: str, *arguments: object) -> None:
-    """Run a script in this process, as one that has imported Keras already."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [script, *map(str, arguments)])
-        runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
-
-
-def command(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, str(SCRIPTS / f"{script}.py"), *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
-
-
-def training(folder: Path, name: str, seed: int, out: Path) -> list[object]:
-    settings = {**COMMON, **MODELS[name]}
-    options: list[object] = ["--sequences", folder / f"{settings['window']}.parquet"]
-    options += ["--movies", folder / "movies.parquet"]
-    options += ["--name", name, "--settings", json.dumps(settings), "--seed", seed, "--threads", 1]
-    options += ["--model", out / "model.keras", "--history", out / "history.csv"]
-    options += ["--resolved", out / "settings.json", "--record", out / "run.json"]
-    return [*options, "--snapshots", out / "snapshots.npz"]
 
 
 def forecasting(folder: Path, out: Path, runs: list[tuple[str, int]] = RUNS) -> list[object]:
@@ -167,7 +73,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def metrics(folder: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
-    return json.loads((folder / name / str(seed) / "metrics.json").read_text())
+    found: dict[str, dict[str, float]] = json.loads(
+        (folder / name / str(seed) / "metrics.json").read_text()
+    )
+    return found
 
 
 def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
@@ -188,7 +97,7 @@ def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
             "validated_to": VALIDATED.stop - 1,
             "offset_weights": None if name == "course" else {"half_lives": [tuned], "weights": [1.0]},
             **covered,
-            "best_epoch": history["val_loss"].idxmin() + 1,
+            "best_epoch": int(history["val_loss"].argmin()) + 1,
             "parameters": sum(weight.size for weight in model.get_weights()),
         }
         assert networks.load_settings(folder / name / str(seed) / "model.keras") == settings
@@ -205,7 +114,8 @@ def read_at_end(folder: Path) -> list[np.ndarray]:
 
 
 def last_weights(folder: Path) -> list[np.ndarray]:
-    return networks.load_network(folder / "joint" / "1" / "model.keras").get_weights()
+    weights: list[np.ndarray] = networks.load_network(folder / "joint" / "1" / "model.keras").get_weights()
+    return weights
 
 
 def test_another_process_trains_the_same_weights(folder: Path, tmp_path: Path) -> None:
@@ -297,8 +207,9 @@ def test_scores_have_a_row_for_each_slot_and_part(folder: Path) -> None:
     parts = {"test": TESTED, "validation": VALIDATED}
     tables_of = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
     for path in [*tables_of, folder / "scores.parquet"]:
-        for (_, _, part), rows in pd.read_parquet(path).groupby(["name", "seed", "split"]):
-            assert rows["slot"].tolist() == [slot for slot in requests.index if slot in parts[part]]
+        for _, rows in pd.read_parquet(path).groupby(["name", "seed", "split"]):
+            part = parts[rows["split"].iloc[0]]
+            assert rows["slot"].tolist() == [slot for slot in requests.index if slot in part]
             assert rows["requests"].tolist() == requests[rows["slot"]].tolist()
 
 
@@ -341,7 +252,7 @@ def test_leaderboard_has_a_row_for_each_model_and_baseline_the_best_first(folder
     share = requests.reindex(TOP, fill_value=0).sum() / requests.sum()
     assert board.loc[JOINT, "covered_share"].tolist() == pytest.approx([share] * 3)
     assert board["covered_share"].drop(JOINT).nunique() == 1
-    assert 0 < share < board.loc["soft", "covered_share"]
+    assert 0 < share < board["covered_share"]["soft"]
     assert board["kind"].to_dict() == {
         **dict.fromkeys(("all_zero", "average", "count"), "naive"),
         **dict.fromkeys([*MODELS, *JOINT], "network"),
@@ -358,15 +269,15 @@ def test_leaderboard_gives_mean_and_spread_over_seeds(folder: Path) -> None:
         assert board.loc["soft", score] == pytest.approx(np.mean(values))
         assert board.loc["soft", f"{score}_std"] == pytest.approx(np.std(values, ddof=1))
         assert board.loc["course", score] == pytest.approx(metrics(folder, "course", 1)["test"][score])
-        assert math.isnan(board.loc["course", f"{score}_std"])
+        assert math.isnan(board[f"{score}_std"]["course"])
     validation = [run["validation"]["cross_entropy"] for run in (first, second)]
     assert board.loc["soft", "validation_cross_entropy"] == pytest.approx(np.mean(validation))
     naive = board[board["kind"] == "naive"]
     best = naive["validation_cross_entropy"].idxmin()
-    assert board.loc[best, ["cross_entropy_ratio", "ratio_low", "ratio_high"]].tolist() == [1, 1, 1]
-    ratio = board["cross_entropy"] / board.loc[best, "cross_entropy"]
+    assert [board[name][best] for name in ("cross_entropy_ratio", "ratio_low", "ratio_high")] == [1, 1, 1]
+    ratio = board["cross_entropy"] / board["cross_entropy"][best]
     # Models of fewer movies are compared over these alone.
-    common = board["common_cross_entropy"] / board.loc[best, "common_cross_entropy"]
+    common = board["common_cross_entropy"] / board["common_cross_entropy"][best]
     ratio[JOINT] = common[JOINT]
     assert board["cross_entropy_ratio"].tolist() == pytest.approx(ratio.tolist())
     assert (board["ratio_low"] <= board["cross_entropy_ratio"]).all()
@@ -454,7 +365,7 @@ def test_forecast_tells_the_requests_to_expect_and_how_sure_they_are(folder: Pat
     assert forecast["expected_requests"].tolist() == pytest.approx(
         (total * forecast["predicted_share"]).tolist()
     )
-    dispersion = np.mean([check["dispersion"] for check in checks])
+    dispersion = fmean(check["dispersion"] for check in checks)
     low, high = intervals.bounds(forecast["expected_requests"].to_numpy(), dispersion, 0.8)
     assert forecast["requests_low"].tolist() == low.tolist()
     assert forecast["requests_high"].tolist() == high.tolist()
@@ -493,7 +404,7 @@ def test_an_unknown_model_is_told_in_one_line(folder: Path, tmp_path: Path) -> N
 
 def test_a_log_too_short_to_split_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
     write_sequences(tmp_path / "sequences.parquet", log_of((1, 7, 1), (2, 7, 1), (3, 7, 1)), 1)
-    options = ["--baselines", json.dumps(BASELINES), "--split", json.dumps(SPLIT)]
+    options: list[object] = ["--baselines", json.dumps(BASELINES), "--split", json.dumps(SPLIT)]
     options += ["--scores", tmp_path / "scores.parquet", "--metrics", tmp_path / "metrics.json"]
     ended = command("evaluate_baselines", "--sequences", tmp_path / "sequences.parquet", *options)
     assert ended.returncode == 1

@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
@@ -60,7 +61,7 @@ def test_the_first_panel_has_the_best_of_each_way_and_those_that_know_the_future
         "oracle", "Belady", "filled: net", "net + LRU 50 %", "reacting: S3-FIFO", "LRU",
     ]  # fmt: skip
     oracle = BOARD[BOARD["policy"] == "oracle"]
-    assert panel.lines[0].get_ydata().tolist() == oracle["hit_ratio"].tolist()
+    assert np.asarray(panel.lines[0].get_ydata()).tolist() == oracle["hit_ratio"].tolist()
     assert figure.get_suptitle().replace("\n", " ") == (
         "A cache of 5 % of the movies serves 38 % of the requests if filled by net, "
         "28 % of the requests if it reacts by S3-FIFO"
@@ -75,7 +76,9 @@ def test_the_other_panels_have_the_differences_of_each_policy_named_at_its_end()
         ["net + LRU 50 %", "S3-FIFO", "LRU"],
     ]
     net = figure.axes[1].lines[1]
-    assert net.get_ydata().tolist() == (100 * BOARD.loc[BOARD["policy"] == "net", "gain"]).tolist()
+    assert (
+        np.asarray(net.get_ydata()).tolist() == (100 * BOARD.loc[BOARD["policy"] == "net", "gain"]).tolist()
+    )
     for panel in figure.axes:
         assert [text.get_text() for text in panel.texts] == names(panel)
         assert len({line.get_color() for line in panel.lines}) == len(panel.lines)

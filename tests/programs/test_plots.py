@@ -369,7 +369,7 @@ def test_slots_without_requests_are_drawn_as_zero() -> None:
     table = labelled_table([(10, 1, 2), (10, 2, 3), (13, 1, 4)])
     figure = plot_log.plot_requests_per_slot(table, "day", "here")
     line = figure.axes[0].lines[0]
-    assert line.get_ydata().tolist() == [5, 0, 0, 4]
+    assert np.asarray(line.get_ydata()).tolist() == [5, 0, 0, 4]
     days = np.array(line.get_xdata(), "datetime64[D]")
     assert days.tolist() == np.arange("1970-01-10", "1970-01-14", dtype="datetime64[D]").tolist()
     assert "2 of 4 days without any" in figure.get_suptitle().replace("\n", " ")
@@ -403,7 +403,7 @@ def test_best_epoch_and_bands_over_seeds() -> None:
     assert table["min"][4] == table["max"][4] == runs[1][1]["loss"][3]
     figure = plot_training.plot_loss({"lstm": runs}, "here")
     stars = figure.axes[0].lines[-1]
-    assert stars.get_xdata().tolist() == [2, 3]
+    assert np.asarray(stars.get_xdata()).tolist() == [2, 3]
     assert "lowest at epoch 2 to 3" in figure.get_suptitle()
 
 
@@ -741,8 +741,8 @@ def test_the_courses_epochs_are_marked_where_they_were_reached() -> None:
     figure = plot_training.plot_rmse_by_epoch(models, "here")
     assert [text.get_text() for text in figure.axes[0].texts] == ["30", "50"]
     marked = figure.axes[0].lines[1]
-    assert marked.get_xdata().tolist() == [30, 50]
-    assert marked.get_ydata().tolist() == history(60, 1)["val_rmse"].iloc[[29, 49]].tolist()
+    assert np.asarray(marked.get_xdata()).tolist() == [30, 50]
+    assert np.asarray(marked.get_ydata()).tolist() == history(60, 1)["val_rmse"].iloc[[29, 49]].tolist()
     short = {"course_lstm": [(settings("course_lstm", 1), history(9, 1))]}
     assert not plot_training.plot_rmse_by_epoch(short, "here").axes[0].texts
 

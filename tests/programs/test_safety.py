@@ -5,16 +5,17 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from test_model_scripts import COMMON, MODELS, call
 
 from popularity import tables
 from popularity.forecasters.network import networks
 from popularity.program import Fault
 from small_logs import catalogue_of, random_log, write_sequences
+from small_models import COMMON, MODELS, call
 from workdir import ROOT, SMALL, copy_workflow, snakemake
 
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
@@ -92,7 +93,8 @@ def test_weights_with_objects_are_refused(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "ran",)
 
     objects = np.array([Touch()], dtype=object)
-    np.savez(tmp_path / "snapshots.npz", **{"1/0": objects})
+    parts: dict[str, Any] = {"1/0": objects}
+    np.savez(tmp_path / "snapshots.npz", **parts)
     with pytest.raises(Fault, match=r"snapshots\.npz: refused, or not readable"):
         list(networks.snapshots(tmp_path / "snapshots.npz"))
     assert not (tmp_path / "ran").exists()

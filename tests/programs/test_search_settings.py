@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import search_settings
+import train_model
 from popularity import tables
 from popularity.forecasters.network import networks
 from popularity.program import Fault
@@ -58,9 +59,9 @@ def test_a_search_that_was_stopped_ends_as_one_that_was_not(
     options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(search(monkeypatch, options, 2)) == 2
-    fit, calls = search_settings.fit, []
+    fit, calls = train_model.fit, []
 
-    def counted(*arguments):
+    def counted(*arguments: Any) -> Any:
         calls.append(arguments[0])
         return fit(*arguments)
 
@@ -75,7 +76,7 @@ def test_a_search_that_was_stopped_ends_as_one_that_was_not(
     assert set(resumed["layers"]) <= {"[2]", "[3, 2]"}
     assert resumed["sampled_movies"].between(2, 9).all()
 
-    best = resumed.loc[resumed["val_cross_entropy"].idxmin()]
+    best = resumed.iloc[resumed["val_cross_entropy"].argmin()]
     fragment = yaml.safe_load((tmp_path / "best.yaml").read_text())
     found = fragment["models"]["found"]
     assert found["epochs"] == 2
@@ -144,7 +145,7 @@ def test_a_lock_that_a_killed_search_left_is_not_waited_for_for_ever(
 def test_a_trial_that_diverges_is_left_out(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([np.nan, 3.0, np.nan])
 
-    def fit(*arguments):
+    def fit(*arguments: Any) -> tuple[None, list[dict[str, float]], dict[str, Any]]:
         loss = next(losses)
         if np.isnan(loss):
             raise Fault("models.found: diverged")
@@ -158,7 +159,7 @@ def test_a_trial_that_diverges_is_left_out(options: list[str], monkeypatch: pyte
 def test_a_search_without_a_trial_that_can_be_trained_is_told(
     options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(*arguments):
+    def fit(*arguments: Any) -> NoReturn:
         raise Fault("models.found: diverged")
 
     monkeypatch.setattr(search_settings, "fit", fit)

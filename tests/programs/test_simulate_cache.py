@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from popularity import caches, tables
 from popularity.forecasters.baselines import all_time_count, ewma, forecast_slots, oracle
 from popularity.program import Fault
 from popularity.scoring import bootstrap
-from popularity.scoring.scores import score_forecasts, summarise
+from popularity.scoring.scores import Forecast, score_forecasts, summarise
 from popularity.scoring.seeds import mean_over_seeds
 from popularity.slots import slot_of, slot_start
 from small_logs import FIRST_SLOT, random_log, series_of, write_sequences
@@ -59,7 +60,7 @@ def trace(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-def walk(name: str) -> simulate_cache.Callable[[], simulate_cache.Iterator[simulate_cache.Forecast]]:
+def walk(name: str) -> Callable[[], Iterator[Forecast]]:
     forecasters = {"count": all_time_count(SERIES), "average": ewma(SERIES, 5), "oracle": oracle(SERIES)}
     slots = SERIES.requested_slots(TEST)
     return lambda: forecast_slots(forecasters[name], SERIES, slots)
@@ -147,9 +148,9 @@ def test_beladys_hits_are_the_most_that_any_evictions_give(tmp_path: Path) -> No
                 after[state] = max(after.get(state, 0), hits + (movie in held))
         best = after
     cache = caches.reactive_cache("Belady", 2)
-    hits = caches.run_trace(cache, tmp_path / "trace.bin", np.array([0, 4, 4, 14]))
-    assert hits.sum() == max(best.values()) > 0
-    assert hits[1] == 0
+    found = caches.run_trace(cache, tmp_path / "trace.bin", np.array([0, 4, 4, 14]))
+    assert found.sum() == max(best.values()) > 0
+    assert found[1] == 0
 
 
 def test_ties_count_by_the_mean_over_their_orders() -> None:
@@ -191,7 +192,7 @@ def test_a_mixture_serves_the_rest_by_its_reactive_part(board: pd.DataFrame, rep
     mixed = board[board["kind"] == "mixture"].set_index("size")
     assert set(mixed["policy"]) == {"average + LRU 50 %"}
     share = 0.3
-    movies = int(mixed.loc[share, "movies"])
+    movies = int(mixed["movies"][share])
     part = round(0.5 * movies)
     hits, rest = 0, list(replay.movie[: replay.bounds[0]])
     waiting: list[bool] = [False] * len(rest)
@@ -206,7 +207,7 @@ def test_a_mixture_serves_the_rest_by_its_reactive_part(board: pd.DataFrame, rep
                 rest.append(movie)
                 waiting.append(True)
     hits += sum(hit and tested for hit, tested in zip(lru_hits(np.array(rest), part), waiting, strict=True))
-    assert mixed.loc[share, "hit_ratio"] == pytest.approx(hits / replay.requests.sum(), rel=1e-12)
+    assert mixed["hit_ratio"][share] == pytest.approx(hits / replay.requests.sum(), rel=1e-12)
 
 
 def test_gains_are_differences_in_pairs(board: pd.DataFrame) -> None:
@@ -297,7 +298,7 @@ def test_the_program_writes_the_table(
 ) -> None:
     write_sequences(tmp_path / "sequences.parquet", LOG, 3)
     columns = {name: np.zeros(len(REQUESTS)) for name in tables.JOINED.names}
-    columns |= {name: REQUESTS[name] for name in ("movieId", "timestamp")}
+    columns |= {name: REQUESTS[name].to_numpy() for name in ("movieId", "timestamp")}
     joined = pa.table(
         [pa.array(columns[field.name]).cast(field.type) for field in tables.JOINED], tables.JOINED
     )
@@ -307,8 +308,11 @@ def test_the_program_writes_the_table(
     names, kinds = ["net", "count", "average"], ["network", "naive", "naive"]
     scored = pd.DataFrame({"name": names, "kind": kinds, "log_loss": [1.0, 2.0, 3.0]})
     scored.assign(split="validation", covered=1.0, requests=1.0).to_parquet(tmp_path / "scores.parquet")
-    specs = {"count": {"method": "all_time_count"}, "oracle": {"method": "oracle"}}
-    specs["average"] = {"method": "ewma", "half_lives": [1, 100]}
+    specs = {
+        "count": {"method": "all_time_count"},
+        "oracle": {"method": "oracle"},
+        "average": {"method": "ewma", "half_lives": [1, 100]},
+    }
     # What was chosen before is not chosen again.
     (tmp_path / "metrics.json").write_text(json.dumps({"average": {"half_life": 5}, "count": {}}))
     arguments = {

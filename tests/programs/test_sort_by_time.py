@@ -25,7 +25,10 @@ ROWS = [
 ]
 
 
-def labelled(rows: list[tuple]) -> pa.Table:
+Row = tuple[int, int, int, float, float | None, int | None, int | None]
+
+
+def labelled(rows: list[Row]) -> pa.Table:
     columns = [
         pa.array(column, field.type)
         for column, field in zip(zip(*rows, strict=True), tables.LABELLED, strict=True)

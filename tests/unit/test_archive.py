@@ -4,7 +4,7 @@ import gzip
 import re
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ ROWS = [
 OWN = {"user": "visitor", "item": "page", "time": "at"}
 
 
+Row = tuple[Any, ...]
+
+
 def make_zip(path: Path, members: dict[str, str | bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name, text in members.items():
@@ -37,7 +40,7 @@ def movielens(path: Path, ratings: str | bytes = RATINGS, movies: str | bytes = 
 
 def read(
     path: Path, form: str = "csv", block_bytes: int = 1 << 20, **options: Any
-) -> tuple[list[tuple], list[tuple]]:
+) -> tuple[list[Row], list[Row]]:
     """Requests and movies of an archive, as rows."""
     with Archive(path, form, **options) as log:
         movies = log.catalogue().to_pylist()
@@ -360,7 +363,9 @@ def test_is_compressed_in_an_unknown_way(archive: Path) -> None:
         ),
     ],
 )
-def test_members_are_missing(archive: Path, members: dict[str, str], form: str, reason: str) -> None:
+def test_members_are_missing(
+    archive: Path, members: dict[str, str | bytes], form: str, reason: str
+) -> None:
     make_zip(archive, members)
     with pytest.raises(Fault, match=reason):
         read(archive, form)
@@ -515,6 +520,7 @@ def test_ahead_keeps_order_raises_and_stops() -> None:
     made.clear()
     some = prefetch(items(), depth=3)
     assert next(some) == 0
+    assert isinstance(some, Generator)
     some.close()
     assert len(made) <= 5
 

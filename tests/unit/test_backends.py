@@ -62,7 +62,7 @@ def train(folder: Path, backend: str) -> None:
     outputs = dict(zip(("model", "history", "resolved", "snapshots", "record"), names, strict=True))
     options = [text for key, name in outputs.items() for text in (f"--{key}", folder / backend / name)]
     options += ["--sequences", folder / "sequences.parquet", "--movies", folder / "movies.parquet"]
-    options += ["--name", "cnn_lstm", "--settings", json.dumps({**model, **changes}), "--seed", 1]
+    options += ["--name", "cnn_lstm", "--settings", json.dumps({**model, **changes}), "--seed", "1"]
     call(backend, "train_model", *options)
 
 

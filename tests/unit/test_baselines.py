@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,10 @@ from popularity.forecasters import baselines
 from popularity.scoring.scores import score_slot
 from popularity.series import Series
 from popularity.settings import resolve as settings
-from small_logs import FIRST_SLOT, log_of, random_log, series_of
+from small_logs import FIRST_SLOT, counts_of, log_of, random_log, series_of
 
 LOG = random_log()
-COUNTS = {(row.slot, row.movieId): row.label for row in LOG.itertuples()}
+COUNTS = counts_of(LOG)
 FIRST, LAST = FIRST_SLOT, int(LOG["slot"].max())
 SLOTS = range(FIRST + 1, LAST + 1)
 
@@ -57,7 +58,7 @@ def ewma(slot: int, movie: int) -> float:
     share = sum(weight * count(at, movie) for at, weight in weights.items()) / sum(
         weight * requests(at) for at, weight in weights.items()
     )
-    return 0.98 * share + 0.02 / len(candidates(slot))
+    return float(0.98 * share + 0.02 / len(candidates(slot)))
 
 
 def plain_ewma(slot: int, movie: int) -> float:
@@ -67,7 +68,7 @@ def plain_ewma(slot: int, movie: int) -> float:
 def mean_of(half_life: float, slot: int, movie: int) -> float:
     weights = {at: 0.5 ** ((slot - 1 - at) / half_life) for at in range(FIRST, slot)}
     share = sum(weight * count(at, movie) for at, weight in weights.items())
-    return share / sum(weight * requests(at) for at, weight in weights.items())
+    return float(share / sum(weight * requests(at) for at, weight in weights.items()))
 
 
 def ewma_mix(slot: int, movie: int) -> float:
@@ -113,7 +114,7 @@ def two_sided_ewma(slot: int, movie: int) -> float:
     def rate(other: int) -> float:
         past = sum(0.5 ** ((slot - 1 - at) / 5) * count(at, other) for at in range(FIRST, slot))
         later = range(slot + 1, LAST + 1)
-        return past + sum(0.5 ** ((at - slot - 1) / 5) * count(at, other) for at in later)
+        return float(past + sum(0.5 ** ((at - slot - 1) / 5) * count(at, other) for at in later))
 
     known = candidates(slot)
     return 0.98 * rate(movie) / sum(map(rate, known)) + 0.02 / len(known)
@@ -123,7 +124,7 @@ def oracle(slot: int, movie: int) -> float:
     return count(slot, movie) / requests(slot)
 
 
-DEFINITIONS = {
+DEFINITIONS: dict[str, tuple[dict[str, Any], Callable[[int, int], float]]] = {
     "all_zero": ({}, lambda slot, movie: 0.0),
     "last_value": ({}, last_value),
     "moving_average": ({"slots": 3}, moving_average),
@@ -237,11 +238,12 @@ def test_mix_is_the_best_of_the_slots_it_is_tuned_on(seed: int) -> None:
     slots = range(FIRST + 30, FIRST + 45)
     spec = {"method": "ewma_mix", "short": [0.5, 2, 6], "long": [2, 6, 500], "weights": [0.2, 0.7]}
     losses = {}
-    for short, long, weight in itertools.product(spec["short"], spec["long"], spec["weights"]):
+    for short, long, weight in itertools.product([0.5, 2, 6], [2, 6, 500], [0.2, 0.7]):
         if short < long:
             average = {"half_lives": [short, long], "weights": [weight, 1 - weight]}
             losses[short, long, weight] = loss_of(baselines.ewma_mix(series, average), series, slots)
     chosen = baselines.tuned_average(series, spec, slots)
+    assert chosen is not None
     assert (*chosen["half_lives"], chosen["weights"][0]) == min(losses, key=losses.__getitem__)
     assert sum(chosen["weights"]) == 1
 
@@ -251,11 +253,12 @@ def test_mix_is_the_best_of_the_slots_it_is_tuned_on(seed: int) -> None:
 def test_smoothing_is_the_best_of_the_slots_it_is_tuned_on(method: str, seed: int) -> None:
     series = series_of(random_log(60, seed=seed))
     slots = range(FIRST + 30, FIRST + 45)
-    spec = {"method": method, "smoothing": [0.02, 0.1, 0.5]}
-    pairs = [(constant, constant) for constant in spec["smoothing"]]
+    smoothing, rates = [0.02, 0.1, 0.5], [0.05, 0.3]
+    spec = {"method": method, "smoothing": smoothing}
+    pairs = [(constant, constant) for constant in smoothing]
     if method == "tsb":
-        spec["rate_smoothing"] = [0.05, 0.3]
-        pairs = list(itertools.product(spec["smoothing"], spec["rate_smoothing"]))
+        spec["rate_smoothing"] = rates
+        pairs = list(itertools.product(smoothing, rates))
     losses = {pair: loss_of(baselines.intermittent(series, method, *pair), series, slots) for pair in pairs}
     assert baselines.tuned_smoothing(series, spec, slots) == min(losses, key=losses.__getitem__)
 

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-from bench_billion import write_log, write_part  # noqa: E402
+from bench_billion import write_log, write_part
+from workdir import ROOT
 
 TABLES = ("joined", "movies", "labelled", "sorted", "series")
 
 
-def run(script: str, *options: str | Path) -> None:
-    ended = subprocess.run([sys.executable, ROOT / "scripts" / f"{script}.py", *options], check=False)
-    assert ended.returncode == 0
+def run(script: str, *options: object) -> None:
+    command = [sys.executable, ROOT / "scripts" / f"{script}.py", *options]
+    assert subprocess.run(list(map(str, command)), check=False).returncode == 0
 
 
 def data_stage(archive: Path, folder: Path, *memory: str) -> dict[str, bytes]:

@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ EVERY = [
     *(f"{name[:-1]}{h}" for name in features.STATIC_FEATURES if name.endswith("_H") for h in (2, 30)),
 ]
 MIX_SPEC = {"method": "ewma_mix", "short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
-MIX = {"half_lives": [3, 40], "weights": [0.3, 0.7]}
+MIX = {"half_lives": [3.0, 40.0], "weights": [0.3, 0.7]}
 
 # Slots 10 to 12 with requests, 13 without; movie 8 is first requested in slot 11.
 HAND = pd.DataFrame(
@@ -58,14 +60,15 @@ def catalogue_with_genres(log: pd.DataFrame) -> pa.Table:
     return movies.set_column(movies.schema.get_field_index("genre_names"), "genre_names", pa.array(genres))
 
 
-def hand(name: str, before: int, **options) -> list:
+def hand(name: str, before: int, **options: Any) -> list[list[float]]:
     """One feature of movies 7 and 8 before a slot of the log above."""
     names = [name] if name in features.STEP_FEATURES else ["label_n", name]
     made = make(series_of(HAND), names, **options)(np.array([0, 1]), np.array([before, before]))
-    return (made["steps"][:, :, 0] if len(names) == 1 else made["static"]).tolist()
+    rows: list[list[float]] = (made["steps"][:, :, 0] if len(names) == 1 else made["static"]).tolist()
+    return rows
 
 
-def near(rows: list) -> list:
+def near(rows: Sequence[Sequence[float]]) -> list[Any]:
     return [pytest.approx(row, rel=1e-6, abs=1e-6) for row in rows]
 
 
@@ -254,7 +257,7 @@ def test_nothing_depends_on_the_slot_itself_or_later_ones(
         rows += [values.reshape(len(pairs), -1).T for values in compute(movies, slots).values()]
         made.append(np.vstack(rows))
     # Candidates, their order and every number are the same.
-    assert np.array_equal(*made)
+    assert np.array_equal(made[0], made[1])
 
 
 @pytest.mark.parametrize("future", ["none", "more", "less", "multiplied"])
@@ -267,6 +270,7 @@ def test_no_forecast_or_tuned_value_depends_on_later_slots(future: str) -> None:
         assert average is not None
         half_life = average["half_lives"][0]
         mix = baselines.tuned_average(series, MIX_SPEC, range(NOW - 8, NOW))
+        assert mix is not None
         forecasters = [method(series) for name, method in baselines.METHODS.items() if name != "oracle"]
         forecasters += [baselines.ewma(series, half_life), baselines.moving_average(series, 4)]
         forecasters += [baselines.ewma_mix(series, mix), baselines.seasonal_naive(series, 7)]

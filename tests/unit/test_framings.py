@@ -9,7 +9,8 @@ import pytest
 
 from popularity.forecasters.network import framings
 from popularity.forecasters.network.framings import REST, Arrays, Framing, to_shares, with_rest
-from popularity.samples import concatenate
+from popularity.samples import concatenate, unroll
+from popularity.scoring.scores import Forecast
 from popularity.series import Series
 from small_logs import FIRST_SLOT, NOW, catalogue_of, log_of, other_futures, random_log, series_of
 
@@ -42,7 +43,7 @@ def settings_of(one: str, out: str, **changes: Any) -> dict[str, Any]:
 
 def most_requested(series: Series, slots: range, count: int) -> list[int]:
     """Ids of the movies with the most requests."""
-    return series.movie_ids[series.most_requested(slots, count)].tolist()
+    return [int(movie) for movie in series.movie_ids[series.most_requested(slots, count)]]
 
 
 def framing_of(one: str, out: str, log: pd.DataFrame = LOG, **changes: Any) -> Framing:
@@ -57,12 +58,13 @@ def mixing(inputs: Arrays) -> np.ndarray:
     """Make outputs that depend on all that a row says up to each step."""
     steps, targets = inputs["steps"].sum(axis=2), inputs["offset"].shape[1]
     seen = np.cumsum(steps, axis=1)[:, -targets:, None]
-    return np.tanh(
-        inputs["offset"] + 0.1 * seen + 0.1 * inputs["static"].sum(axis=2, keepdims=True)
-    ).astype(np.float64)
+    sums = inputs["offset"] + 0.1 * seen + 0.1 * inputs["static"].sum(axis=2, keepdims=True)
+    return np.asarray(np.tanh(sums), np.float64)
 
 
-def forecasts_of(framing: Framing, slots: list[int], run: Callable = mixing) -> list:
+def forecasts_of(
+    framing: Framing, slots: list[int], run: Callable[[Arrays], np.ndarray] = mixing
+) -> list[Forecast]:
     return list(framing.forecasts(run, np.array(slots, dtype=int)))
 
 
@@ -80,8 +82,9 @@ def test_the_rest_is_the_sum_of_all_other_movies_by_brute_force() -> None:
         for at in range(len(joined.slot))
     }
     groups = as_rest.groupby(["movieId", "slot"])
-    assert list(found) == sorted(groups.groups)
-    for key, rows in groups:
+    keyed = {(int(rows["movieId"].iloc[0]), int(rows["slot"].iloc[0])): rows for _, rows in groups}
+    assert list(found) == sorted(keyed)
+    for key, rows in keyed.items():
         at = found[key]
         assert joined.label[at] == rows["label"].sum()
         rated = rows[rows["avg_rating"].notna()]
@@ -263,7 +266,7 @@ def test_a_slots_row_of_all_movies_shows_nothing_of_it_or_later_ones() -> None:
             )
             movie, at = np.arange(5)[None], np.array([slot])
             rows = [
-                framing.inputs(framings.unroll(framing.series, SLOTS, movie, at, framing.steps))
+                framing.inputs(unroll(framing.series, SLOTS, movie, at, framing.steps))
                 for framing in (one, other)
             ]
             for name, values in rows[0].items():
@@ -276,7 +279,7 @@ def test_a_slots_row_of_all_movies_shows_nothing_of_it_or_later_ones() -> None:
 def candidates_of(framing: Framing, one: str, slot: int) -> list[int]:
     known = SERIES.candidates(slot)
     covered = np.isin(SERIES.movie_ids[known], framing.series.movie_ids)
-    return known[covered].tolist() if one == "all_movies" else known.tolist()
+    return [int(movie) for movie in (known[covered] if one == "all_movies" else known)]
 
 
 @ALL_FRAMES
@@ -303,7 +306,7 @@ def test_forecasts_are_those_of_each_pairs_own_row(one: str, out: str) -> None:
         at = np.searchsorted(ids, SERIES.movie_ids[movies])
         rows = np.arange(len(ids))[None] if one == "all_movies" else at[:, None]
         last = np.full(len(rows), slot)
-        windows = framings.unroll(framing.series, SLOTS, rows, last, framing.steps)
+        windows = unroll(framing.series, SLOTS, rows, last, framing.steps)
         outputs = mixing(framing.inputs(windows))[:, -1]
         expected = np.exp(outputs[0, at] if one == "all_movies" else outputs[:, 0])
         assert shares == pytest.approx(expected, rel=1e-6)

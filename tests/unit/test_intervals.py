@@ -9,6 +9,7 @@ import pytest
 import forecast_next_slot
 from popularity.forecasters.baselines import ewma, forecast_slots
 from popularity.scoring import intervals
+from popularity.series import Series
 from small_logs import FIRST_SLOT, random_log, series_of
 
 LOG = random_log(60, movies=25, seed=5)
@@ -25,7 +26,8 @@ def probability(requests: int, mean: float, dispersion: float) -> float:
 
 
 def plain_bounds(mean: float, dispersion: float, level: float) -> tuple[int, int]:
-    below, ends = 0.0, []
+    below = 0.0
+    ends: list[int] = []
     for requests in range(1000):
         below += probability(requests, mean, dispersion)
         ends += [requests] * sum(below >= edge for edge in ((1 - level) / 2, (1 + level) / 2)[len(ends) :])
@@ -126,7 +128,7 @@ def test_a_log_goes_on_by_a_slot() -> None:
 def test_futures_differ_more_the_further_they_are() -> None:
     slots, futures, seen = 4, 60, []
 
-    def predict(series: intervals.Series, slot: int) -> np.ndarray:
+    def predict(series: Series, slot: int) -> np.ndarray:
         seen.append((slot, series.last_slot))
         return ewma(series, 7)(slot, series.candidates(slot))
 

@@ -54,7 +54,9 @@ def few_rows_suffice() -> Any:
         yield
 
 
-def build(log: pd.DataFrame, name: str, seed: int = 1) -> tuple[Series, baselines.Forecaster, dict]:
+def build(
+    log: pd.DataFrame, name: str, seed: int = 1
+) -> tuple[Series, baselines.Forecaster, dict[str, Any]]:
     series = series_of(log)
     spec = {**SPECS[name], "training_rows": 800, "slot": "day"}
     offset = None
@@ -135,6 +137,7 @@ def test_without_a_tree_the_forecast_is_the_offset() -> None:
         series, forecaster, chosen = build(LOG, "trees_offset")
     assert chosen == {"rounds": 1}
     average = baselines.tuned_average(series, MIX, SLOTS["validation"])
+    assert average is not None
     movies = series.candidates(LAST)
     expected = baselines.ewma_mix(series, average)(LAST, movies)
     assert forecaster(LAST, movies) == pytest.approx(expected, rel=1e-5)

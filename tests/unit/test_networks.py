@@ -129,17 +129,17 @@ def loss_of(name: str, padding: int = 0) -> float:
 def softmax_by_hand(amount: np.ndarray) -> float:
     # Drawn movies stand for as many as they weigh, which their exponentials tell.
     sums = np.array([(WEIGHT * np.exp(Z))[group == GROUP].sum() for group in range(3)])
-    return -(amount * np.log(np.exp(Z) / sums[GROUP])).sum() / amount.sum()
+    return float(-(amount * np.log(np.exp(Z) / sums[GROUP])).sum() / amount.sum())
 
 
 def binary_by_hand() -> float:
     chance = 1 / (1 + np.exp(-Z))
-    return np.average(-SHARE * np.log(chance) - (1 - SHARE) * np.log(1 - chance), weights=WEIGHT)
+    return float(np.average(-SHARE * np.log(chance) - (1 - SHARE) * np.log(1 - chance), weights=WEIGHT))
 
 
 def huber_by_hand() -> float:
     size = np.abs(ERROR)
-    return np.average(np.where(size <= 1, ERROR**2 / 2, size - 0.5), weights=WEIGHT)
+    return float(np.average(np.where(size <= 1, ERROR**2 / 2, size - 0.5), weights=WEIGHT))
 
 
 LOSSES = {
@@ -223,7 +223,7 @@ def test_targets_tell_labels_requests_weights_and_slots(one: str, out: str, seri
 
 # ----------------------------------------------------------------------------------------- shape
 
-SHAPES = {
+SHAPES: dict[str, dict[str, Any]] = {
     "lstm": {"cell": "lstm"},
     "simple_rnn": {"cell": "simple_rnn"},
     "none": {"cell": "none"},
@@ -240,7 +240,7 @@ def average_of(framing: Framing, slot: int, series: Series) -> np.ndarray:
     """The average that the untrained network is, of the movies that it covers."""
     known = framing.series.candidates(slot)
     average = baselines.ewma(framing.series, 5.0)(slot, known)
-    return average[framing.series.movie_ids[known] != REST]
+    return average.compress(framing.series.movie_ids[known] != REST)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -279,7 +279,7 @@ def test_layers_have_the_units_asked_for(series: Series) -> None:
     assert [layer.forward_layer.units for layer in both] == [6, 5]
 
 
-CAUSAL = {
+CAUSAL: dict[str, dict[str, Any]] = {
     "gru": {"layers": [4, 3], "layer_normalization": True},
     "convolution": {"convolution": {"filters": 3, "kernel_size": 2, "dilation": 2}},
     "convolution alone": {"cell": "none", "convolution": {"filters": 3, "kernel_size": 3, "dilation": 1}},
@@ -427,7 +427,7 @@ def val_loss(model: keras.Model, framing: Framing, windows: Windows) -> float:
     outputs = networks.run_network(model, framing.inputs(windows)).reshape(-1)
     slots, weight = windows.slot.reshape(-1), windows.weight.reshape(-1)
     shares = to_shares(outputs, "softmax_cross_entropy", slots, weight)
-    return -(windows.label.reshape(-1) * np.log(shares)).sum() / windows.label.sum()
+    return float(-(windows.label.reshape(-1) * np.log(shares)).sum() / windows.label.sum())
 
 
 def test_early_stopping_keeps_the_best_epoch(series: Series) -> None:
@@ -457,7 +457,7 @@ def test_the_model_is_the_moving_average_of_its_weights(
     step = keras.Model.train_on_batch
 
     def watched(model: keras.Model, *batch: Any) -> float:
-        loss = step(model, *batch)
+        loss: float = step(model, *batch)
         by_step.append(model.get_weights())
         return loss
 
@@ -594,7 +594,12 @@ def test_the_schedule_goes_by_the_share_of_all_epochs(
     series: Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[float] = []
-    monkeypatch.setattr(networks, "_schedule", lambda settings: lambda done: asked.append(done) or 0.01)
+
+    def rate(done: float) -> float:
+        asked.append(done)
+        return 0.01
+
+    monkeypatch.setattr(networks, "_schedule", lambda settings: rate)
     changes = {"cell": "none", "loss": "mse", "epochs": 2, "training_windows": 100, "batch_size": 50}
     train(series, changes)
     assert asked == pytest.approx([0, 0.25, 0.5, 0.75])

@@ -1,5 +1,6 @@
 """What networks learn from: pairs drawn by slot, windows drawn at random, and their batches."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ from popularity.samples import (
     sample_block,
     unroll,
 )
-from small_logs import FIRST_SLOT, log_of, random_log, series_of, write_sequences
+from small_logs import FIRST_SLOT, counts_of, log_of, random_log, series_of, write_sequences
 
 LOG = random_log(movies=30)
 SERIES = series_of(LOG)
-COUNTS = {(row.slot, row.movieId): row.label for row in LOG.itertuples()}
-FIRST = LOG.groupby("movieId")["slot"].min().to_dict()
+COUNTS = counts_of(LOG)
+FIRST = {movie: min(slot for slot, other in COUNTS if other == movie) for _, movie in COUNTS}
 SLOTS = range(FIRST_SLOT + 10, FIRST_SLOT + 30)
 REQUESTED = SERIES.requested_slots(SLOTS).tolist()
 
@@ -104,7 +105,8 @@ def test_weighted_sums_over_drawn_movies_are_right_on_average(steps: int) -> Non
 
     def sums(others: int, draw: np.random.Generator) -> np.ndarray:
         taken = sample_block(SERIES, block, others, draw)
-        return (taken.weight[:, :, 0] * taken.movie**2).sum(axis=0)
+        found: np.ndarray = (taken.weight[:, :, 0] * taken.movie**2).sum(axis=0)
+        return found
 
     draw = generator()
     drawn = [sums(4, draw) for _ in range(1500)]
@@ -123,7 +125,7 @@ def test_a_slot_whose_requests_are_all_for_new_movies_is_left_out() -> None:
     assert taken.weight[:, :, 0].tolist() == [[0, 1, 1], [0, 0, 1]]
 
 
-def rows_of(taken: Windows) -> list[tuple]:
+def rows_of(taken: Windows) -> list[tuple[bytes, ...]]:
     """What a row is, whatever the order."""
     arrays = (taken.movie, taken.slot, taken.label, taken.weight)
     return [tuple(array[row].tobytes() for array in arrays) for row in range(len(taken))]
@@ -138,9 +140,9 @@ def row_batches(rows: int = 40, seed: int = 1) -> RowBatches:
 
 
 @pytest.mark.parametrize("make", [blocks, row_batches])
-def test_seed_and_epoch_decide_the_batches(make: type[BlockBatches] | type[RowBatches]) -> None:
-    def batches(seed: int, epoch: int) -> list[list[tuple]]:
-        made: Training = make(seed=seed)
+def test_seed_and_epoch_decide_the_batches(make: Callable[..., Training]) -> None:
+    def batches(seed: int, epoch: int) -> list[list[tuple[bytes, ...]]]:
+        made = make(seed=seed)
         # Other epochs before change nothing.
         list(made.batches(5))
         return [rows_of(windows) for _, windows in made.batches(epoch)]
@@ -153,7 +155,9 @@ def test_seed_and_epoch_decide_the_batches(make: type[BlockBatches] | type[RowBa
 
 @pytest.mark.parametrize("make", [blocks, row_batches])
 @pytest.mark.parametrize("rows", [7, 40, 10_000])
-def test_batches_come_with_the_share_of_the_epoch_before_them(make: type, rows: int) -> None:
+def test_batches_come_with_the_share_of_the_epoch_before_them(
+    make: Callable[..., Training], rows: int
+) -> None:
     shares, made = zip(*make(rows=rows).batches(0), strict=True)
     assert shares[0] == 0
     assert np.all(np.diff(shares) > 0)

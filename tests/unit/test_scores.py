@@ -1,6 +1,7 @@
 """Scores: of one slot, over slots, and how sure a difference is."""
 
 import math
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -195,7 +196,7 @@ def test_a_ratio_is_that_of_the_summarised_scores_and_so_is_each_draw(score: str
     seeds, reference = [random_slots(1), random_slots(2)], random_slots(3)
 
     def ratio(chosen: np.ndarray) -> float:
-        ours = np.mean([summarise(table.iloc[chosen])[score] for table in seeds])
+        ours = fmean(summarise(table.iloc[chosen])[score] for table in seeds)
         return ours / summarise(reference.iloc[chosen])[score]
 
     found, low, high = score_ratio(seeds, reference, score, draws=400, seed=5)
@@ -223,9 +224,9 @@ def test_class_sums_by_hand() -> None:
     tied = score_slot(array(0.2, 0.4, 0.2), array(4, 1, 2), 7, np.array([0, 1, 2]))
     assert tied["hits_middle"] == 1
     # A cache of 2 of 40: the first and one of two alike.
-    many, counts = np.zeros(40), np.zeros(40)
-    many[:3], counts[:3] = [0.6, 0.2, 0.2], [5, 4, 2]
-    many = score_slot(many, counts, 11, np.array([0, 1, 2] + [3] * 37))
+    shares, counts = np.zeros(40), np.zeros(40)
+    shares[:3], counts[:3] = [0.6, 0.2, 0.2], [5, 4, 2]
+    many = score_slot(shares, counts, 11, np.array([0, 1, 2] + [3] * 37))
     assert [many[f"hits_{name}"] for name in CLASSES] == [5, 2, 1, 0]
 
 

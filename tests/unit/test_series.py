@@ -39,7 +39,7 @@ def slots_of(log: Log, movie: int) -> list[int]:
 
 def targets(series: Series, log: Log) -> tuple[np.ndarray, np.ndarray]:
     """Every movie with every slot of interest, some outside the log."""
-    around = range(series.first_slot - 3, series.last_slot + 4)
+    around = list(range(series.first_slot - 3, series.last_slot + 4))
     if len(around) > 60:
         around = [*around[:5], *around[-5:], *sorted({slot + d for _, slot in log for d in (0, 1)})]
     pairs = [(movie, slot) for movie in range(len(series.movie_ids)) for slot in around]

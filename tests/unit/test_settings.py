@@ -22,7 +22,7 @@ MODEL_KEYS = SCHEMA["$defs"]["model"]["properties"]
 
 def changed(changes: dict[str, Any]) -> dict[str, Any]:
     """config.yaml with other values at some dotted paths."""
-    config = copy.deepcopy(CONFIG)
+    config: dict[str, Any] = copy.deepcopy(CONFIG)
     for path, value in changes.items():
         *parents, key = path.split(".")
         place = config

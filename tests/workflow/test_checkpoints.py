@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_interruptions import KILLING, Job, content, limited, one_job_of_each_script
 
+from jobs import KILLING, Job, content, limited, one_job_of_each_script
 from popularity.forecasters.network.checkpoints import Checkpoint, fingerprint
 from workdir import snakemake
 

@@ -160,10 +160,10 @@ def test_windows_of_three_observed_slots_and_their_targets(made: Path, expected:
 
 def test_windows_of_the_calendar_and_their_targets(made: Path, expected: pd.DataFrame) -> None:
     series = read_series(made / "calendar.parquet")
-    grid = expected.pivot_table(index="slot", columns="movieId", values="label", fill_value=0)
+    table = expected.pivot_table(index="slot", columns="movieId", values="label", fill_value=0)
     # Weeks before the log and weeks without a request are 0 as well.
-    weeks = range(int(grid.index.min()) - CALENDAR, int(grid.index.max()) + 1)
-    grid = grid.reindex(weeks, fill_value=0).to_numpy()
+    weeks = range(int(table.index.min()) - CALENDAR, int(table.index.max()) + 1)
+    grid = table.reindex(weeks, fill_value=0).to_numpy()
     for movie in (0, 100, int(series.movie[np.argmax(series.label)]), len(series.movie_ids) - 1):
         begin = int(series.slot[series.starts[movie]])
         at = np.arange(begin + 1, series.last_slot + 1)

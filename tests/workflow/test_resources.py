@@ -1,18 +1,14 @@
 """What rules ask a cluster for, and the program that compares it with what they took."""
 
-import importlib
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+import resources
 from workdir import ROOT, SMALL, copy_workflow, snakemake
-
-sys.path.append(str(ROOT / "benchmarks"))
-resources = importlib.import_module("resources")
 
 
 def asked(folder: Path, *options: str) -> Iterator[tuple[str, bool, dict[str, int]]]:

@@ -207,7 +207,7 @@ def test_ml_latest_small_by_the_week(tmp_path: Path) -> None:
     ended = snakemake(folder)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     board = pd.read_csv(folder / "results/own/leaderboard.csv").set_index("name")
-    assert board.loc["lstm", "cross_entropy"] < board.loc["all_time_share", "cross_entropy"]
-    assert board.loc["ewma", "cross_entropy"] < board.loc["last_value", "cross_entropy"]
+    assert board["cross_entropy"]["lstm"] < board["cross_entropy"]["all_time_share"]
+    assert board["cross_entropy"]["ewma"] < board["cross_entropy"]["last_value"]
     assert board.loc["oracle", "rmse"] == 0
     shutil.rmtree(folder)

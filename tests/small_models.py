@@ -1,0 +1,106 @@
+"""Small models of every kind, and the programs called as the workflow's rules do."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workdir import ROOT
+
+SCRIPTS = ROOT / "scripts"
+SPLIT = {"validation": 0.15, "test": 0.15}
+BASELINES: dict[str, dict[str, Any]] = {
+    "all_zero": {"method": "all_zero"},
+    "average": {"method": "ewma", "half_lives": [1, 4, 16, 64]},
+    "count": {"method": "all_time_count"},
+    "knows_all": {"method": "oracle"},
+}
+#: What the settings of all of these models have alike.
+COMMON: dict[str, Any] = {
+    "slot": "day",
+    "split": SPLIT,
+    "gaps": "calendar",
+    "input": "movie",
+    "output": "last_step",
+    "bidirectional": False,
+    "layer_normalization": False,
+    "convolution": None,
+    "dropout": 0.1,
+    "optimizer": "adam",
+    "learning_rate": 0.01,
+    "weight_decay": None,
+    "schedule": "constant",
+    "clipnorm": 1.0,
+    "ema_momentum": 0.9,
+    "batch_size": 64,
+    "patience": None,
+    "score_at_epochs": [],
+    "offset_grid": None,
+    "sampled_movies": 5,
+    "epoch_slots": None,
+    "training_windows": 200,
+}
+MODELS: dict[str, dict[str, Any]] = {
+    "soft": {
+        "cell": "gru",
+        "layers": [4],
+        "dense_units": 4,
+        "features": ["log_count", "ewma_3", "mean_rating", "log_release_age", "calendar"],
+        "offset": "ewma",
+        "offset_grid": BASELINES["average"],
+        "loss": "softmax_cross_entropy",
+        "epochs": 3,
+        "window": 4,
+    },
+    "course": {
+        "cell": "none",
+        "layers": [4],
+        "dense_units": 0,
+        "features": ["label_n"],
+        "offset": "none",
+        "loss": "mae",
+        "epochs": 5,
+        "window": 3,
+    },
+    "joint": {
+        "input": "all_movies",
+        "top_movies": 8,
+        "output": "every_step",
+        "cell": "none",
+        "layers": [4],
+        "dense_units": 4,
+        "features": ["log_share", "log_age"],
+        "offset": "ewma",
+        "offset_grid": BASELINES["average"],
+        "loss": "categorical_cross_entropy",
+        "score_at_epochs": [1, 3],
+        "epochs": 3,
+        "window": 3,
+    },
+}
+
+
+def call(script: str, *arguments: object) -> None:
+    """Run a script in this process, as one that has imported Keras already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+
+
+def command(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, str(SCRIPTS / f"{script}.py"), *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+
+
+def training(folder: Path, name: str, seed: int, out: Path) -> list[object]:
+    settings = {**COMMON, **MODELS[name]}
+    options: list[object] = ["--sequences", folder / f"{settings['window']}.parquet"]
+    options += ["--movies", folder / "movies.parquet"]
+    options += ["--name", name, "--settings", json.dumps(settings), "--seed", seed, "--threads", 1]
+    options += ["--model", out / "model.keras", "--history", out / "history.csv"]
+    options += ["--resolved", out / "settings.json", "--record", out / "run.json"]
+    return [*options, "--snapshots", out / "snapshots.npz"]
