@@ -273,7 +273,7 @@ def test_leaderboard_gives_mean_and_spread_over_seeds(folder: Path) -> None:
     validation = [run["validation"]["cross_entropy"] for run in (first, second)]
     assert board.loc["soft", "validation_cross_entropy"] == pytest.approx(np.mean(validation))
     naive = board[board["kind"] == "naive"]
-    best = naive["validation_cross_entropy"].idxmin()
+    best = str(naive["validation_cross_entropy"].idxmin())
     assert [board[name][best] for name in ("cross_entropy_ratio", "ratio_low", "ratio_high")] == [1, 1, 1]
     ratio = board["cross_entropy"] / board["cross_entropy"][best]
     # Models of fewer movies are compared over these alone.
