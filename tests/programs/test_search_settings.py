@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from optuna.storages.journal import JournalFileSymlinkLock
 
 import search_settings
 import train_model
@@ -130,12 +131,11 @@ def test_a_lock_that_a_killed_search_left_is_not_waited_for_for_ever(
     monkeypatch.chdir(tmp_path)
     options[options.index("--studies") + 1] = "studies"
     search(monkeypatch, options, 1)
-    lock = search_settings.JournalFileSymlinkLock
     taken = []
 
     def left(path: str, grace_period: int) -> object:
-        taken.append(lock(path, grace_period).acquire())
-        return lock(path, grace_period)
+        taken.append(JournalFileSymlinkLock(path, grace_period).acquire())
+        return JournalFileSymlinkLock(path, grace_period)
 
     monkeypatch.setattr(search_settings, "JournalFileSymlinkLock", left)
     assert len(search(monkeypatch, options, 2)) == 2
