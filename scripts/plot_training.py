@@ -16,8 +16,17 @@ from popularity import style
 from popularity.program import Fault, run
 
 SEEDS_NOTE = "line: mean over the seeds that train so long, band: least to greatest"
-#: Models whose best value is within this share of the best model's are shown in a close-up.
-CLOSE = 0.05
+#: Why the lines of a model's losses are apart.
+LOSS_NOTE = (
+    "the two losses are of different slots: in later ones the requests spread over more movies, which "
+    "raises the cross entropy and lowers the absolute error of any forecast; so a gap between the lines "
+    "is no sign of overfitting, a validation loss that rises is"
+)
+#: Models within this share of the lowest RMSE are named together.
+LEVEL = 0.01
+#: How much the lines of a score differ before the lowest get a close-up, and which those are: the ones
+#: that come as near to the best as this share of the distance between the best and the worst.
+APART, LOWEST = 0.1, 0.1
 
 #: The model of the course project of 2017, and the epochs after which that looked at its RMSE.
 COURSE_MODEL, COURSE_EPOCHS = "course_lstm", (30, 50, 70, 100, 150)
@@ -52,9 +61,9 @@ def by_epoch(runs: Runs, column: str) -> pd.DataFrame:
     ).sort_index()
 
 
-def draw_band(panel: Axes, runs: Runs, column: str, label: str, **look: Any) -> None:
-    """Draw the mean over seeds as a line, from the least to the greatest as a band."""
-    table = by_epoch(runs, column)
+def draw_band(panel: Axes, runs: Runs, column: str, label: str, factor: float = 1.0, **look: Any) -> None:
+    """Draw the mean over seeds as a line, from the least to the greatest as a band, times a factor."""
+    table = by_epoch(runs, column) * factor
     epochs = table.index.to_numpy()
     # One epoch, or one with no number before and after it, would be a line without length.
     marker = "o" if table["mean"].count() < 2 else None
@@ -66,18 +75,14 @@ def draw_band(panel: Axes, runs: Runs, column: str, label: str, **look: Any) -> 
 
 def plot_loss(models: dict[str, Runs], source: str) -> Figure:
     """Draw loss and validation loss by epoch, a panel for each model: their losses differ."""
-    epochs = [s["best_epoch"] for runs in models.values() for s, _ in runs if s.get("best_epoch")]
-    columns = min(3, len(models))
-    title = "Training and validation loss by epoch"
-    if epochs:
-        span = f"{min(epochs)}" if min(epochs) == max(epochs) else f"{min(epochs)} to {max(epochs)}"
-        title = f"The validation loss is lowest at epoch {span}"
+    columns = grid_columns(len(models))
+    rows = -(-len(models) // columns)
     figure, panels = style.new_figure(
-        title,
-        f"{source}; {SEEDS_NOTE}",
+        loss_title(models),
+        f"{source}; {SEEDS_NOTE}; {LOSS_NOTE}",
         len(models),
         columns=columns,
-        height=1.2 + 2.6 * -(-len(models) // columns) + (0.6 if len(models) <= columns else 0),
+        height=1.5 + min(2.6, 8.8 / columns) * rows,
     )
     for at, (panel, (name, runs)) in enumerate(zip(panels, models.items(), strict=True)):
         draw_band(panel, runs, "loss", "training", color=style.BLUE)
@@ -99,6 +104,7 @@ def plot_loss(models: dict[str, Runs], source: str) -> Figure:
             panel.set_yticks([])
         elif values.min() > 0 and values.max() > 10 * values.min():
             panel.set_yscale("log")
+            style.label_values(panel.yaxis, "number")
         loss = runs[0][0].get("loss", "unknown")
         panel.set_title(f"{name}\n{loss}", parse_math=False, fontsize=9)
         if at % columns == 0:
@@ -111,32 +117,70 @@ def plot_loss(models: dict[str, Runs], source: str) -> Figure:
     return figure
 
 
+def grid_columns(panels: int) -> int:
+    """Choose 1 to 4 columns of panels: those that leave the fewest cells empty, then the squarest."""
+    if panels <= 3:
+        return panels
+    return min((4, 3, 2), key=lambda columns: (-panels % columns, abs(columns + -panels // columns)))
+
+
+def loss_title(models: dict[str, Runs]) -> str:
+    """Say when the validation loss was lowest: a run that ended there might go on falling."""
+    runs = [
+        (settings["best_epoch"], len(history))
+        for taken in models.values()
+        for settings, history in taken
+        if settings.get("best_epoch")
+    ]
+    if not runs:
+        return "Training and validation loss by epoch"
+    last = sum(best == epochs for best, epochs in runs)
+    if last:
+        of = f"in {last} of {len(runs)} runs" if len(runs) > 1 else ""
+        return (
+            f"The validation loss is lowest after the last epoch {of}".strip()
+            + ": more epochs might lower it"
+        )
+    bests = sorted(best for best, _ in runs)
+    span = f"{bests[0]}" if bests[0] == bests[-1] else f"{bests[0]} to {bests[-1]}"
+    return f"The validation loss is lowest before the last epoch, at epoch {span}"
+
+
 def plot_rmse_by_epoch(models: dict[str, Runs], source: str) -> Figure:
     """Draw RMSE and cross entropy of the validation samples by epoch, all models together."""
     means = {
         column: pd.DataFrame({name: by_epoch(runs, column)["mean"] for name, runs in models.items()})
         for column in SCORES
     }
-    lowest = means["val_rmse"].min().dropna()
-    title = "RMSE and cross entropy in validation, by epoch"
-    if len(lowest):
-        title = f"{lowest.idxmin()} comes to the lowest RMSE in validation: {lowest.min():.3g}"
-    spread = [table.max().max() > (1 + 2 * CLOSE) * table.min().min() for table in means.values()]
+    title = rmse_title(means["val_rmse"].min().dropna())
+    spread = [table.max().max() > (1 + APART) * table.min().min() for table in means.values()]
     rows = 2 if any(spread) else 1
     source = f"{source}; {SEEDS_NOTE}"
-    if COURSE_MODEL in models and means["val_rmse"][COURSE_MODEL].count() >= COURSE_EPOCHS[0]:
-        source += f"; numbers: {COURSE_MODEL} after as many epochs as the course project told of"
+    reached = [
+        epoch for epoch in COURSE_EPOCHS if epoch in means["val_rmse"].get(COURSE_MODEL, pd.Series())
+    ]
+    if reached:
+        epochs = ", ".join(map(str, reached))
+        source += f"; dots: {COURSE_MODEL} after the epochs of the course project ({epochs})"
+    # A power of ten spares the ticks their zeros.
+    finest = style.finite(means["val_rmse"])
+    finest = finest[finest > 0]
+    power = max(0, -int(np.floor(np.log10(finest.min())))) if len(finest) else 0
+    means["val_rmse"] *= 10.0**power
     figure, panels = style.new_figure(title, source, 2 * rows, columns=2, height=1.6 + 2.7 * rows)
     looks = style.looks(models)
     for at, panel in enumerate(panels):
         column = list(SCORES)[at % 2]
         table = means[column]
         if at >= 2:
-            table = table.loc[:, table.min() <= (1 + CLOSE) * table.min().min()]
+            best, worst = table.min().min(), table.min().max()
+            table = table.loc[:, table.min() <= best + LOWEST * (worst - best)]
         for name in map(str, table):
-            draw_band(panel, models[name], column, name, **looks[name])
-            if name == COURSE_MODEL and at < 2:
-                _mark_course(panel, table[name].dropna(), looks[name]["color"])
+            factor = 10.0**power if column == "val_rmse" else 1.0
+            draw_band(panel, models[name], column, name, factor, **looks[name])
+            if name == COURSE_MODEL and reached and at < 2:
+                marked = table[name].dropna()[lambda means: means.index.isin(reached)]
+                panel.plot(marked.index, marked, "o", color=looks[name]["color"], markersize=4)
         values = style.finite(table)
         if at >= 2 and len(values):
             # A first epoch far above is no part of the close-up.
@@ -145,28 +189,32 @@ def plot_rmse_by_epoch(models: dict[str, Runs], source: str) -> Figure:
             panel.set_ylim(low - margin, high + margin)
         elif len(values) and values.min() > 0 and values.max() > 10 * values.min():
             panel.set_yscale("log")
-        close_up = f"close-up: within {style.percent(CLOSE)} of the best"
-        panel.set_title(SCORES[column] if at < 2 else close_up)
+        score = SCORES[column]
+        if column == "val_rmse" and power:
+            score += f" × {10**power:,}"
+        panel.set_title(score if at < 2 else "close-up of the lowest lines")
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if panel.get_yscale() == "linear":
+            panel.yaxis.set_major_locator(MaxNLocator(6))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center")
     return figure
 
 
-def _mark_course(panel: Axes, means: pd.Series, colour: str) -> None:
-    """Mark those of the course's epochs that there are."""
-    marked = means[means.index.isin(COURSE_EPOCHS)]
-    panel.plot(marked.index, marked, "o", color=colour, markersize=4)
-    for epoch, value in marked.items():
-        panel.annotate(
-            f"{epoch}",
-            (float(str(epoch)), value),
-            (0, 5),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
+def rmse_title(lowest: pd.Series) -> str:
+    """Say which models come to the lowest RMSE; ``lowest`` by model."""
+    if lowest.empty:
+        return "RMSE and cross entropy in validation, by epoch"
+    best = lowest.min()
+    near = int((lowest <= (1 + LEVEL) * best).sum())
+    if near > 1:
+        which = f"All {near}" if near == len(lowest) else f"{near} of {len(lowest)}"
+        return (
+            f"{which} models come within {style.percent(LEVEL)} of the lowest RMSE in validation, "
+            f"{best:.3g} ({lowest.idxmin()})"
         )
+    return f"{lowest.idxmin()} comes to the lowest RMSE in validation: {best:.3g}"
 
 
 def plot_epoch_seconds(models: dict[str, Runs], source: str) -> Figure:

@@ -404,7 +404,7 @@ def test_best_epoch_and_bands_over_seeds() -> None:
     figure = plot_training.plot_loss({"lstm": runs}, "here")
     stars = figure.axes[0].lines[-1]
     assert np.asarray(stars.get_xdata()).tolist() == [2, 3]
-    assert "lowest at epoch 2 to 3" in figure.get_suptitle()
+    assert figure.get_suptitle() == "The validation loss is lowest before the last epoch, at epoch 2 to 3"
 
 
 @pytest.mark.parametrize("value", [None, np.nan, np.inf, 0.0])
@@ -738,13 +738,43 @@ def test_pairs_are_of_both_kinds_in_every_slot() -> None:
 
 def test_the_courses_epochs_are_marked_where_they_were_reached() -> None:
     models = {"course_lstm": [(settings("course_lstm", 1), history(60, 1))]}
+    rows = history(60, 1)["val_rmse"] / 1000
+    models["course_lstm"][0][1]["val_rmse"] = rows
     figure = plot_training.plot_rmse_by_epoch(models, "here")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["30", "50"]
+    assert not figure.axes[0].texts
     marked = figure.axes[0].lines[1]
     assert np.asarray(marked.get_xdata()).tolist() == [30, 50]
-    assert np.asarray(marked.get_ydata()).tolist() == history(60, 1)["val_rmse"].iloc[[29, 49]].tolist()
+    # Of some 0.006, in thousandths.
+    assert np.asarray(marked.get_ydata()).tolist() == pytest.approx((1000 * rows.iloc[[29, 49]]).tolist())
+    assert figure.axes[0].get_title("left") == "RMSE of the share × 1,000"
+    assert "(30, 50)" in figure.get_supxlabel()
     short = {"course_lstm": [(settings("course_lstm", 1), history(9, 1))]}
-    assert not plot_training.plot_rmse_by_epoch(short, "here").axes[0].texts
+    figure = plot_training.plot_rmse_by_epoch(short, "here")
+    assert len(figure.axes[0].lines) == 1
+    assert figure.axes[0].get_title("left") == "RMSE of the share"
+
+
+def test_panels_leave_few_cells_empty() -> None:
+    assert [plot_training.grid_columns(n) for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 12)] == [
+        1, 2, 3, 2, 3, 3, 4, 4, 3, 4,
+    ]  # fmt: skip
+
+
+def test_titles_of_training_say_what_the_lines_show() -> None:
+    late = {"a": [(settings("a", 1, 3), history(3, 1)), (settings("a", 2, 2), history(3, 1))]}
+    assert plot_training.loss_title(late) == (
+        "The validation loss is lowest after the last epoch in 1 of 2 runs: more epochs might lower it"
+    )
+    early = {"a": [(settings("a", 1, 2), history(3, 1)), (settings("a", 2, 1), history(3, 1))]}
+    assert plot_training.loss_title(early) == (
+        "The validation loss is lowest before the last epoch, at epoch 1 to 2"
+    )
+    lowest = pd.Series({"a": 0.2, "b": 0.2001, "c": 0.5})
+    assert plot_training.rmse_title(lowest) == (
+        "2 of 3 models come within 1 % of the lowest RMSE in validation, 0.2 (a)"
+    )
+    assert plot_training.rmse_title(lowest[["a", "b"]]).startswith("All 2 models come within 1 %")
+    assert plot_training.rmse_title(lowest[["a", "c"]]) == "a comes to the lowest RMSE in validation: 0.2"
 
 
 def test_seconds_of_epochs_are_drawn_from_the_fastest() -> None:
