@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import popularity.start
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa

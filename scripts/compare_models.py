@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import popularity.start
+
 import numpy as np
 import pandas as pd
 

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import popularity.start
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import popularity.start
+
 import requests
 import urllib3
 

@@ -5,6 +5,8 @@ import functools
 import json
 from pathlib import Path
 
+import popularity.start
+
 import pandas as pd
 
 from popularity.forecasters.baselines import REFERENCES, build_baseline, forecast_slots, tune_baseline

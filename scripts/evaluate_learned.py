@@ -5,6 +5,8 @@ import functools
 import json
 from pathlib import Path
 
+import popularity.start
+
 from popularity import tables
 from popularity.features import Features
 from popularity.forecasters.baselines import forecast_slots, tuned_average

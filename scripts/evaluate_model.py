@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import popularity.start
+
 import pandas as pd
 
 from popularity import tables

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import popularity.start
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import popularity.start
+
 from popularity import tables
 from popularity.program import Fault, run
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import popularity.start
+
 import numpy as np
 import pyarrow as pa
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import popularity.start
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa

@@ -7,6 +7,8 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+import popularity.start
+
 from popularity.program import atomic_write, run
 
 #: Packages with another name on conda-forge than among Python's distributions.

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import popularity.start
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import popularity.start
+
 import pandas as pd
 from matplotlib.figure import Figure
 

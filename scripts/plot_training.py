@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import popularity.start
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

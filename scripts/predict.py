@@ -10,6 +10,8 @@ import functools
 import json
 from pathlib import Path
 
+import popularity.start
+
 import numpy as np
 
 from popularity import tables

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import popularity.start
+
 import numpy as np
 import optuna
 import pandas as pd

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import popularity.start
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv

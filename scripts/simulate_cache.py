@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import popularity.start
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import popularity.start
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa

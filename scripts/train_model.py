@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import popularity.start
+
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa

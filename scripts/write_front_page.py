@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import popularity.start
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa

@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import popularity.start
+
 from popularity.program import Fault, atomic_write, run
 
 

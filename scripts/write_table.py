@@ -4,6 +4,8 @@ import argparse
 import html
 from pathlib import Path
 
+import popularity.start
+
 import pandas as pd
 
 from popularity.program import atomic_write, run

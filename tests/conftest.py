@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import popularity.start
+
 import pytest
 
 from workdir import copy_workflow, snakemake

@@ -48,24 +48,34 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
         return
-    except Fault as fault:
-        message = str(fault)
-    except MemoryError as error:
-        message = (
-            f"out of memory ({str(error) or 'no more can be had'}); run fewer jobs at a time (--cores), or "
-            "give this one more (--set-resources RULE:mem_mb=MB), and run again"
-        )
     except KeyboardInterrupt:
         _die_of(signal.SIGINT)
     except _Terminated:
         _die_of(signal.SIGTERM)
     except Exception as error:
-        told = f"{type(error).__name__} {error}"
-        message = f"{told} (a defect of {Path(sys.argv[0]).name}, or of what it uses; {_traceback()})"
+        line = error_line(error)
     finally:
         signal.signal(signal.SIGTERM, usual)
     # Only now files are closed that the exception held open: the line may need their space.
-    sys.exit("error: " + one_line(message))
+    sys.exit(line)
+
+
+def error_line(error: Exception) -> str:
+    """Tell in one line what ended a program; of a defect the traceback is kept in a file."""
+    if isinstance(error, Fault):
+        message = str(error)
+    elif isinstance(error, MemoryError):
+        message = (
+            f"out of memory ({str(error) or 'no more can be had'}); run fewer jobs at a time (--cores), or "
+            "give this one more (--set-resources RULE:mem_mb=MB), and run again"
+        )
+    elif isinstance(error, ModuleNotFoundError) and not f"{error.name}.".startswith("popularity."):
+        message = f"{error}; install the packages of requirements.txt, or run Snakemake with conda"
+    else:
+        told = f"{type(error).__name__} {error}"
+        script = Path(sys.argv[0]).name
+        message = f"{told} (a defect of {script}, or of what it uses; {_traceback(error)})"
+    return "error: " + one_line(message)
 
 
 def one_line(text: str) -> str:
@@ -97,8 +107,8 @@ def _die_of(number: signal.Signals) -> NoReturn:
     sys.exit(128 + number)  # Where that signal is blocked.
 
 
-def _traceback() -> str:
-    """Keep the traceback of the exception at hand beside the log, or else with temporary files.
+def _traceback(error: Exception) -> str:
+    """Keep an exception's traceback beside the log, or else with temporary files.
 
     The log itself is what Snakemake shows of a job that failed.
     """
@@ -114,9 +124,10 @@ def _traceback() -> str:
             handle, name = tempfile.mkstemp(".traceback", f"{Path(sys.argv[0]).stem}.")
             os.close(handle)
             path = Path(name)
-        path.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        return f"its traceback could not be written: {error}"
+        told = "".join(traceback.format_exception(error))
+        path.write_text(told, encoding="utf-8", errors="backslashreplace")
+    except OSError as fault:
+        return f"its traceback could not be written: {fault}"
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
     return f"its traceback is in {path}"

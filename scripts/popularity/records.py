@@ -16,6 +16,22 @@ from typing import Any
 PACKAGES = ("keras", "numpy", "pandas", "pyarrow", "tensorflow", "tensorflow-cpu", "torch", "jax")
 
 
+#: Beginnings of the names of variables by which libraries compute otherwise.
+VARIABLES = (
+    "CUDA_",
+    "JAX_",
+    "KERAS_",
+    "MKL_",
+    "NPY_",
+    "NVIDIA_TF32",
+    "OMP_",
+    "OPENBLAS_",
+    "TF_",
+    "TORCH_",
+    "XLA_",
+)
+
+
 def describe_run(settings: dict[str, Any], inputs: list[Path], started: float) -> dict[str, Any]:
     """Describe this process's run.
 
@@ -31,8 +47,9 @@ def describe_run(settings: dict[str, Any], inputs: list[Path], started: float) -
     Returns
     -------
     Values for JSON: ``settings``, ``command``, ``inputs`` (SHA-256 of each), ``git`` (the commit, and
-    whether the tree was clean; null outside a checkout), ``python``, ``packages``, ``machine``,
-    ``started`` (UTC), ``seconds`` and ``peak_memory_mb``.
+    whether the tree was clean; null outside a checkout), ``python``, ``packages``, ``backend``,
+    ``environment`` (variables by which libraries compute otherwise), ``machine``, ``started`` (UTC),
+    ``seconds`` and ``peak_memory_mb``.
     """
     return {
         "settings": settings,
@@ -42,6 +59,9 @@ def describe_run(settings: dict[str, Any], inputs: list[Path], started: float) -
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "environment": {
+            name: os.environ[name] for name in sorted(os.environ) if name.startswith(VARIABLES)
+        },
         "machine": {
             "system": platform.platform(),
             "processor": platform.machine(),

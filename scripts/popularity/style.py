@@ -18,6 +18,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from popularity.program import atomic_write
 
+# Pictures are the same whatever the user's matplotlibrc says, one in the working folder too.
+matplotlib.rcdefaults()
+matplotlib.rcParams["timezone"] = "UTC"
 matplotlib.use("Agg")
 matplotlib.style.use(Path(__file__).with_name("plots.mplstyle"))
 

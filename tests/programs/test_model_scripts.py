@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 from statistics import fmean
@@ -103,6 +104,7 @@ def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
         assert networks.load_settings(folder / name / str(seed) / "model.keras") == settings
         record = json.loads((folder / name / str(seed) / "run.json").read_text())
         assert record["settings"] == settings
+        assert record["environment"]["KERAS_HOME"] == os.devnull
         read = dict(networks.snapshots(folder / name / str(seed) / "snapshots.npz"))
         assert list(read) == MODELS[name].get("score_at_epochs", [])
     # Of the last epoch, where training does not stop early.

@@ -1,6 +1,6 @@
 """Recurrent networks: built, trained and run. The only module that imports Keras.
 
-The backend is Keras' own choice: the environment variable ``KERAS_BACKEND``.
+The backend is the one that the environment variable ``KERAS_BACKEND`` names.
 """
 
 import json
