@@ -21,6 +21,7 @@ from bench_data import HOME, RATINGS, SCRIPTS, Usage, measure, our_commands, say
 
 sys.path.insert(0, str(SCRIPTS))
 
+from popularity.results import write_scores
 from popularity.settings.resolve import LEARNED, canonical, resolve_settings
 
 
@@ -58,10 +59,11 @@ def stand_in(sequences: Path, settings: dict[str, Any], folder: Path, models: in
     chosen = {name: tune_baseline(series, spec, parts["validation"]) for name, spec in specs}
     (folder / "metrics.json").write_text(json.dumps(chosen))
     names = [*(f"model-{number}" for number in range(models)), *settings["baselines"]]
-    scores = pd.DataFrame({"name": names, "split": "validation", "covered": 1.0})
+    scores = pd.DataFrame({"name": names, "split": "validation", "slot": 1, "seed": 0})
     scores["kind"] = ["network"] * models + ["naive"] * (len(names) - models)
-    scores["log_loss"] = range(len(names))
-    scores.to_parquet(folder / "scores.parquet")
+    scores["covered"] = scores["requests"] = 1.0
+    scores["log_loss"] = np.arange(len(names), dtype=np.float64)
+    write_scores(folder / "scores.parquet", [scores])
 
 
 def settings_of_config() -> dict[str, Any]:

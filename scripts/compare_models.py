@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from popularity.program import atomic_write, run
+from popularity.results import read_scores
 from popularity.scoring.classes import CLASSES
 from popularity.scoring.scores import (
     COMPARED_SCORES,
     SCORES,
+    SUMS,
     score_ratio,
     summarise,
     summarise_classes,
@@ -121,7 +123,7 @@ def main() -> None:
     parser.add_argument("--by-class", type=Path, required=True, help="leaderboard_by_class.csv, to write")
     args = parser.parse_args()
 
-    scored = pd.concat([pd.read_parquet(path) for path in args.scores])
+    scored = read_scores(args.scores, SUMS)
     with atomic_write(args.leaderboard) as path, atomic_write(args.by_class) as by_class:
         compare_models(scored).to_csv(path, index=False)
         compare_by_class(scored).to_csv(by_class, index=False)

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from popularity.program import Fault, atomic_write, run
+from popularity.results import read_json, read_scores
 from popularity.scoring import bootstrap
-from popularity.scoring.scores import SCORES, SUMMED_SCORES
+from popularity.scoring.scores import SCORES, SUMMED_SCORES, SUMS
 from popularity.scoring.verdict import outcome
 
 Floats = npt.NDArray[np.float64]
@@ -25,19 +26,17 @@ Floats = npt.NDArray[np.float64]
 OUTCOMES = {"better": "better", "worse": "worse", "level": "no clear difference"}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a run's ``settings.json``."""
-    try:
-        settings: dict[str, Any] = json.loads(path.read_text())
-        return settings
-    except (OSError, ValueError):
+def read_settings(results: Path) -> dict[str, Any]:
+    """Read the settings of a run."""
+    path = results / "settings.json"
+    if not path.exists():
         raise Fault(
-            f"{path}: no readable settings; is {path.parent} a results folder (results/DATASET) of a "
-            "finished run?"
-        ) from None
+            f"{path}: is missing; is {results} a results folder (results/DATASET) of a finished run?"
+        )
+    return read_json(path, "models", "seeds")
 
 
-def read_scores(results: Path, settings: dict[str, Any]) -> pd.DataFrame:
+def tested_scores(results: Path, settings: dict[str, Any]) -> pd.DataFrame:
     """Read the scores of every test slot of a run's baselines, and of its models and seeds."""
     paths = [results / "baselines" / "scores.parquet"]
     for model in sorted(settings["models"]):
@@ -47,7 +46,7 @@ def read_scores(results: Path, settings: dict[str, Any]) -> pd.DataFrame:
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise Fault(f"{missing[0]}: is missing; finish the run of {results} first")
-    scored = pd.concat([pd.read_parquet(path) for path in paths])
+    scored = read_scores(paths, SUMS)
     return scored[scored["split"] == "test"]
 
 
@@ -205,8 +204,8 @@ def main() -> None:
     args = parser.parse_args()
 
     folders = (args.before, args.after)
-    settings = [read_json(folder / "settings.json") for folder in folders]
-    before, after = (read_scores(*pair) for pair in zip(folders, settings, strict=True))
+    settings = [read_settings(folder) for folder in folders]
+    before, after = (tested_scores(*pair) for pair in zip(folders, settings, strict=True))
     slots = common_slots(before, after)
     changed = changed_settings(*settings)
     scores = compare_scores(before, after, slots)

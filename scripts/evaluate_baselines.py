@@ -7,10 +7,9 @@ from pathlib import Path
 
 import popularity.start
 
-import pandas as pd
-
 from popularity.forecasters.baselines import REFERENCES, build_baseline, forecast_slots, tune_baseline
 from popularity.program import atomic_write, run
+from popularity.results import write_scores
 from popularity.scoring.evaluation import evaluate
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
@@ -41,7 +40,7 @@ def main() -> None:
         rows.append(found.scores)
         metrics[name] = {"kind": kind, **chosen, **found.metrics}
     with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
-        pd.concat(rows).to_parquet(scores_path, index=False)
+        write_scores(scores_path, rows)
         metrics_path.write_text(json.dumps(metrics, indent=2) + "\n")
 
 

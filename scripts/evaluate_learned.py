@@ -12,6 +12,7 @@ from popularity.features import Features
 from popularity.forecasters.baselines import forecast_slots, tuned_average
 from popularity.forecasters.learned import build_learned, feature_settings
 from popularity.program import atomic_write, run
+from popularity.results import write_scores
 from popularity.scoring.evaluation import evaluate
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
@@ -45,7 +46,7 @@ def main() -> None:
     found = evaluate(forecast, series, parts, args.common, **identity)
     metrics = {**identity, "offset_weights": offset, **chosen, **found.metrics}
     with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
-        found.scores.to_parquet(scores_path, index=False)
+        write_scores(scores_path, [found.scores])
         metrics_path.write_text(json.dumps(metrics, indent=2) + "\n")
 
 

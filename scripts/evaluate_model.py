@@ -8,13 +8,12 @@ from pathlib import Path
 
 import popularity.start
 
-import pandas as pd
-
 from popularity import tables
 from popularity.forecasters.network import networks
 from popularity.forecasters.network.framings import Framing
 from popularity.predictions import recorded
 from popularity.program import atomic_write, run
+from popularity.results import read_json, write_scores
 from popularity.scoring.evaluation import evaluate
 from popularity.scoring.intervals import IntervalCheck
 from popularity.scoring.scores import COMMON_HELP, Forecast
@@ -40,7 +39,7 @@ def main() -> None:
     args = parser.parse_args()
 
     networks.prepare(0, args.threads)
-    settings = json.loads(args.resolved.read_text())
+    settings = read_json(args.resolved, "name", "seed", "split")
     series = read_series(args.sequences)
     framing = Framing(series, tables.read(args.movies, tables.MOVIES), settings)
     model = networks.load_network(args.model)
@@ -65,7 +64,7 @@ def main() -> None:
         for epoch, weights in networks.snapshots(args.snapshots):
             model.set_weights(weights)
             rows.append(score(f"{settings['name']}_{epoch}", **identity).scores)
-        pd.concat(rows).to_parquet(scores, index=False)
+        write_scores(scores, rows)
         summary = {**final.metrics, "intervals": check.summary()}
         metrics.write_text(json.dumps(summary, indent=2) + "\n")
 

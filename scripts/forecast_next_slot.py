@@ -7,7 +7,6 @@ over these futures, and its intervals are as much wider as the futures differ.
 
 import argparse
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from popularity import tables
 from popularity.forecasters.network import networks
 from popularity.forecasters.network.framings import Framing
 from popularity.program import Fault, atomic_write, run
+from popularity.results import read_json, read_scores
 from popularity.scoring import intervals
 from popularity.scoring.seeds import mean_over_seeds
 from popularity.scoring.verdict import best_on_validation
@@ -136,8 +136,8 @@ def main() -> None:
     parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv, to write")
     args = parser.parse_args()
 
-    scored = pd.concat([pd.read_parquet(path) for path in args.scores])
-    trained = [json.loads(path.read_text()) for path in args.resolved]
+    scored = read_scores(args.scores, ["log_loss", "covered", "requests"])
+    trained = [read_json(path, "name", "input", "slot") for path in args.resolved]
     names = {settings["name"] for settings in trained}
     name = best_on_validation(scored, names) if args.model == "best" else args.model
     networks.prepare(0, args.threads)
@@ -149,7 +149,7 @@ def main() -> None:
         if settings["name"] == name:
             log = sequences
             runs.append((settings, networks.load_network(model)))
-            checks.append(json.loads(metrics.read_text())["intervals"])
+            checks.append(read_json(metrics, "intervals")["intervals"])
     if not runs:
         raise Fault(f"forecast.model in config.yaml: no model is named {name}")
     series = read_series(log)

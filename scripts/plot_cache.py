@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from popularity import style
-from popularity.program import Fault, run
+from popularity.program import run
+from popularity.results import read_csv
 
 #: Panels of differences in their order: the kinds they show, and their heading.
 PANELS = {
@@ -42,9 +43,6 @@ def plot_cache(board: pd.DataFrame, source: str) -> Figure:
     board
         ``cache.csv``: see ``simulate_cache``.
     """
-    missing = [name for name in COLUMNS if name not in board]
-    if missing:
-        raise Fault(f"cache.csv has no column {missing[0]}; delete it and run again")
     ranked = ranking(board)
     panels: dict[str, list[tuple[str, str]]] = {}
     for heading, kinds in PANELS.items():
@@ -168,7 +166,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    board = pd.read_csv(args.hit_ratios)
+    board = read_csv(args.hit_ratios, *COLUMNS)
     source = (
         f"cache.csv of {args.dataset}, {board['requests'].max():,} requests of the test slots, filled anew "
         f"each {args.slot}; points: percentage points of the hit ratio; bands: 95 % intervals (paired "

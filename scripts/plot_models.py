@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from popularity import style
 from popularity.program import Fault, run
+from popularity.results import read_csv, read_json
 from popularity.scoring.verdict import RATIO, covers_most, judge
 
 #: Kinds in the order of their groups: heading, colour and marker.
@@ -276,7 +277,7 @@ def read_settings(resolved: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Read the settings of each model, by its name; those of its seeds are the same."""
     models: dict[str, dict[str, Any]] = {}
     for path in resolved:
-        text = json.loads(path.read_text())
+        text = read_json(path, "name")
         models[text["name"]] = {key: text[key] for key in text if key not in NO_SETTINGS}
     layers = [model.pop("layers", []) for model in models.values()]
     even = all(len(set(units)) <= 1 for units in layers)
@@ -449,7 +450,7 @@ def main() -> None:
     args = parser.parse_args()
 
     models = read_settings(args.resolved)
-    whole = pd.read_csv(args.leaderboard)
+    whole = read_csv(args.leaderboard, "name", "kind", *RATIO, *NUMBERS)
     board, folded = fold_snapshots(whole, models)
     source = f"{args.leaderboard.name} of {args.dataset}"
     style.save(plot_leaderboard(board, source, folded), args.folder, "leaderboard")

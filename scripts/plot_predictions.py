@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from popularity import style, tables
 from popularity.program import Fault, run
+from popularity.results import read_csv, read_json
 from popularity.scoring.classes import CLASSES, NEW_SLOTS, MovieClasses, classify_movies
 from popularity.scoring.cross_entropy import distribution
 from popularity.scoring.verdict import best_naive
@@ -61,7 +62,7 @@ def first_seeds(
         raise Fault(f"{len(predictions)} --predictions but {len(resolved)} --resolved: give as many")
     first: dict[str, tuple[int, Path]] = {}
     for path, settings in zip(predictions, resolved, strict=True):
-        text = json.loads(settings.read_text())
+        text = read_json(settings, "name", "seed")
         one = (int(text["seed"]), path)
         first[text["name"]] = min(one, first.get(text["name"], one))
     rank = {name: at for at, name in enumerate(best)}
@@ -71,10 +72,11 @@ def first_seeds(
 
 def read_movies(path: Path, movies: Sequence[int]) -> pd.DataFrame:
     """Read the predictions for some movies."""
-    filters = [("movieId", "in", list(movies))]
-    found = pq.read_table(path, columns=tables.PREDICTIONS.names, filters=filters)
-    rows: pd.DataFrame = found.to_pandas()
-    return rows
+    wanted = pa.array(movies, pa.int32())
+    parts = tables.batches(path, tables.PREDICTIONS, tables.PREDICTIONS.names)
+    rows = [part.filter(pc.is_in(part["movieId"], wanted)) for part in parts]
+    found: pd.DataFrame = pa.concat_tables([tables.PREDICTIONS.empty_table(), *rows]).to_pandas()
+    return found
 
 
 class SlotPredictions(NamedTuple):
@@ -88,23 +90,21 @@ class SlotPredictions(NamedTuple):
 
 def by_slot(path: Path, groups: Sequence[int] | None = None) -> Iterator[SlotPredictions]:
     """Read predictions slot by slot, of all row groups or of these; a slot is in one of them."""
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups) if groups is None else groups:
-            table = file.read_row_group(group, columns=tables.PREDICTIONS.names)
-            slots, movies, predicted, label_n = (tables.numbers(column) for column in table.columns)
-            bounds = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1, append=slots[-1] + 1))
-            for begin, end in itertools.pairwise(bounds):
-                part = slice(begin, end)
-                yield SlotPredictions(int(slots[begin]), movies[part], predicted[part], label_n[part])
+    for table in tables.batches(path, tables.PREDICTIONS, tables.PREDICTIONS.names, groups):
+        slots, movies, predicted, label_n = (tables.numbers(column) for column in table.columns)
+        bounds = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1, append=slots[-1] + 1))
+        for begin, end in itertools.pairwise(bounds):
+            part = slice(begin, end)
+            yield SlotPredictions(int(slots[begin]), movies[part], predicted[part], label_n[part])
 
 
 def sample_groups(path: Path, rows: int, seed: int) -> list[int] | None:
     """Draw row groups of about ``rows`` rows in all; None if there are no more."""
-    with pq.ParquetFile(path) as file:
-        groups, found = file.num_row_groups, file.metadata.num_rows
-    if found <= rows:
+    groups = tables.row_groups(path, tables.PREDICTIONS)
+    if sum(groups) <= rows:
         return None
-    drawn = np.random.default_rng(seed).choice(groups, max(1, groups * rows // found), replace=False)
+    count = max(1, len(groups) * rows // sum(groups))
+    drawn = np.random.default_rng(seed).choice(len(groups), count, replace=False)
     return sorted(map(int, drawn))
 
 
@@ -432,7 +432,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    board = pd.read_csv(args.leaderboard)
+    board = read_csv(args.leaderboard, "name", "kind", "cross_entropy_ratio")
     models = first_seeds(args.predictions, args.resolved, board["name"].tolist())
     source = f"predictions.parquet of models trained on {args.dataset}, first seed of each"
 
@@ -467,7 +467,7 @@ def main() -> None:
     classes = classify(labelled, parts["training"])
     naive = best_naive(board)
     baseline = None if naive is None else str(naive["name"])
-    by_class = pd.read_csv(args.by_class)
+    by_class = read_csv(args.by_class, "class", "name", "kind", "cross_entropy")
     near = near_models(by_class, list(models), baseline)
     expected = {name: expected_by_class(by_slot(models[name]), classes, requests) for name in near}
     source = f"{args.by_class.name} and {source}"

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popularity import style
-from popularity.program import Fault, atomic_write, run
+from popularity.program import Fault, atomic_write, reading, run
 
 #: Memory that a shell may take, or Python before it has begun.
 SHELL_MB = 15
@@ -47,7 +47,8 @@ def read_benchmarks(folder: Path, trained: Sequence[str], seeds: Sequence[int], 
             continue
         if training and (training[1] not in trained or int(training[2]) not in seeds):
             continue
-        taken = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
+        with reading(path):
+            taken = pd.read_csv(path, sep="\t", na_values=["-", "NA"])[["s", "cpu_time", "max_rss"]]
         # What was measured in less memory is not the script yet.
         measured = taken["max_rss"] > SHELL_MB
         jobs.append(

@@ -1,7 +1,6 @@
 """Draw how the models trained: losses, RMSE and cross entropy in validation, and time by epoch."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from popularity import style
 from popularity.program import Fault, run
+from popularity.results import read_csv, read_json
 
 SEEDS_NOTE = "line: mean over the seeds that train so long, band: least to greatest"
 #: Why the lines of a model's losses are apart.
@@ -49,8 +49,10 @@ def read_runs(histories: Sequence[Path], resolved: Sequence[Path]) -> dict[str, 
         raise Fault(f"{len(histories)} --histories but {len(resolved)} --resolved: give as many")
     runs: dict[str, Runs] = {}
     for history, settings in zip(histories, resolved, strict=True):
-        text = json.loads(settings.read_text())
-        runs.setdefault(text["name"], []).append((text, pd.read_csv(history)))
+        text = read_json(settings, "name", "seed")
+        runs.setdefault(text["name"], []).append(
+            (text, read_csv(history, "epoch", "loss", "val_loss", "seconds"))
+        )
     return {name: sorted(taken, key=lambda one: one[0]["seed"]) for name, taken in runs.items()}
 
 

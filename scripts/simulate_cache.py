@@ -27,6 +27,7 @@ import pandas as pd
 from popularity import caches, tables
 from popularity.forecasters.baselines import build_baseline, forecast_slots, oracle
 from popularity.program import Fault, atomic_write, run
+from popularity.results import read_json, read_scores
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import Forecast
 from popularity.scoring.seeds import mean_over_seeds
@@ -351,11 +352,11 @@ def main() -> None:
 
     series = read_series(args.sequences)
     parts = split_slots(series, args.split)
-    scored = pd.concat([pd.read_parquet(path) for path in args.scores])
+    scored = read_scores(args.scores, ["log_loss", "covered", "requests"])
     kinds = dict(zip(scored["name"], scored["kind"], strict=True))
     models: dict[str, list[Path]] = {}
     for path, resolved in zip(args.predictions, args.resolved, strict=True):
-        models.setdefault(json.loads(resolved.read_text())["name"], []).append(path)
+        models.setdefault(read_json(resolved, "name")["name"], []).append(path)
 
     table = tables.read(args.joined, tables.JOINED, ["movieId", "timestamp"])
     timestamps = tables.numbers(table["timestamp"])
@@ -367,7 +368,7 @@ def main() -> None:
     def of_model(paths: list[Path]) -> Callable[[], Iterator[Forecast]]:
         return lambda: read_predictions(paths, series, replay.slots.tolist())
 
-    chosen = json.loads(args.metrics.read_text())
+    chosen = read_json(args.metrics)
 
     def of_baseline(name: str) -> Callable[[], Iterator[Forecast]]:
         return lambda: forecast_slots(

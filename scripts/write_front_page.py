@@ -14,12 +14,19 @@ import pyarrow as pa
 
 from popularity import style, tables
 from popularity.program import Fault, atomic_write, run
+from popularity.results import read_csv
 from popularity.scoring.verdict import judge
 from popularity.series import split_range
 from popularity.slots import SLOTS, slot_start
 
 #: Movies of the forecast that are named.
 NAMED = 3
+#: What is read of leaderboard.csv and forecast.csv.
+BOARD = (
+    *("name", "kind", "seeds", "cross_entropy", "hit_ratio_5"),
+    *("cross_entropy_ratio", "ratio_low", "ratio_high"),
+)
+FORECAST = ("rank", "title", "predicted_share", "slot_start", "model")
 
 
 def plain(text: str) -> str:
@@ -169,9 +176,9 @@ def main() -> None:
     facts = {
         "dataset": plain(args.dataset),
         **log_facts(labelled, count_users(args.joined), args.slot, args.split),
-        **board_facts(pd.read_csv(args.leaderboard)),
-        **forecast_facts(pd.read_csv(args.forecast)),
-        "rejected": rejected_rows(len(pd.read_csv(args.rejected))),
+        **board_facts(read_csv(args.leaderboard, *BOARD)),
+        **forecast_facts(read_csv(args.forecast, *FORECAST)),
+        "rejected": rejected_rows(len(read_csv(args.rejected))),
     }
     with atomic_write(args.page) as path:
         path.write_text(fill(args.template.read_text(encoding="utf-8"), facts), encoding="utf-8")

@@ -9,6 +9,7 @@ import popularity.start
 import pandas as pd
 
 from popularity.program import atomic_write, run
+from popularity.results import read_csv
 
 #: Significant digits of numbers that are not whole.
 DIGITS = 5
@@ -105,7 +106,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, required=True, help="HTML file, to write")
     args = parser.parse_args()
 
-    table = pd.concat([pd.read_csv(path) for path in args.table], ignore_index=True)
+    table = pd.concat([read_csv(path) for path in args.table], ignore_index=True)
     source = ", ".join(path.name for path in args.table)
     with atomic_write(args.page) as path:
         path.write_text(table_page(table, args.title, source, args.rows), encoding="utf-8")

@@ -18,6 +18,9 @@ class Fault(Exception):
     """A fault of the input or the settings: its message says what is wrong, where, and what to do."""
 
 
+#: What to do with a damaged file that the workflow has written.
+ANEW = "delete it, and the next run writes it anew"
+
 #: A part of the work: its number from 0, and how many parts there are.
 Shard = tuple[int, int]
 SHARD_HELP = "I/N: do the I-th of N parts (from 0) of the work (default: all)"
@@ -140,8 +143,15 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (Fault, MemoryError):
         raise
+    except FileNotFoundError as error:
+        raise Fault(f"{path}: there is no such file") from error
     except Exception as error:
-        raise Fault(f"{path}: refused, or not readable ({error}); delete it and run again") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, reason: object) -> Fault:
+    """The fault of a file of the workflow's own that is damaged or not what its name says."""
+    return Fault(f"{path}: refused, or not readable ({reason}); {ANEW}")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from popularity.program import Fault, atomic_write
+from popularity.program import ANEW, Fault, atomic_write, reading, unreadable
 
 T = TypeVar("T")
 
@@ -96,19 +96,21 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
 
 
 def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:
-    """Open a table, its columns' names and types checked."""
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise Fault(f"{path}: no readable Parquet file ({error}); delete it and run again") from None
+    """Open a table, its columns' names and types checked; its pages' checksums are as they are read."""
+    with reading(path):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    groups = range(file.num_row_groups)
+    # No checksum covers the footer, and pyarrow takes a row group's rows from it unseen.
+    if sum(file.metadata.row_group(group).num_rows for group in groups) != file.metadata.num_rows:
+        raise unreadable(path, "its row groups have more or fewer rows than it says")
     for field in schema:
         at = file.schema_arrow.get_field_index(field.name)
         if at < 0:
             found = ", ".join(file.schema_arrow.names)
-            raise Fault(f"{path}: column {field.name} is missing (found: {found})")
+            raise Fault(f"{path}: column {field.name} is missing (found: {found}); {ANEW}")
         if file.schema_arrow.field(at).type != field.type:
             found = file.schema_arrow.field(at).type
-            raise Fault(f"{path}: column {field.name} is {found}, {field.type} is needed")
+            raise Fault(f"{path}: column {field.name} is {found}, {field.type} is needed; {ANEW}")
     return file
 
 
@@ -118,34 +120,57 @@ def count(path: Path, schema: pa.Schema) -> int:
         return int(file.metadata.num_rows)
 
 
-def read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table (or some of its columns), its columns' names and types checked.
+def read(
+    path: Path, schema: pa.Schema, columns: Sequence[str] | None = None, others: bool = False
+) -> pa.Table:
+    """Read a table (or some of its columns, or with ``others`` also those that the schema lacks).
 
-    Raises :class:`Fault` where the file is no Parquet file, a column is missing or of another type,
-    or there is no row.
+    Raises :class:`Fault` where the file is no Parquet file or is damaged, a column is missing or of
+    another type, or there is no row.
     """
     with _open(path, schema) as file:
         if not file.metadata.num_rows:
             raise no_rows(path)
-        return file.read(columns=columns or schema.names)
+        with reading(path):
+            return file.read(None if others else columns or schema.names)
 
 
 def no_rows(path: Path) -> Fault:
     """The fault of a table without a row."""
-    return Fault(f"{path}: has no rows; delete it and run again")
+    return Fault(f"{path}: has no rows; {ANEW}")
 
 
-def batches(path: Path, schema: pa.Schema, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Read some columns part by part, each while the one before is worked on; checked like `read`."""
+def row_groups(path: Path, schema: pa.Schema) -> list[int]:
+    """Rows of each row group of a table, checked like :func:`read`."""
     with _open(path, schema) as file:
-        groups = range(file.num_row_groups)
-        yield from prefetch(file.read_row_group(group, columns) for group in groups)
+        return [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+
+
+def batches(
+    path: Path, schema: pa.Schema, columns: Sequence[str], groups: Sequence[int] | None = None
+) -> Iterator[pa.Table]:
+    """Read some columns part by part, each while the one before is worked on; checked like `read`.
+
+    A part is a row group: all of them, or those of ``groups``.
+    """
+    with _open(path, schema) as file:
+
+        def part(group: int) -> pa.Table:
+            with reading(path):
+                return file.read_row_group(group, columns)
+
+        yield from prefetch(map(part, range(file.num_row_groups) if groups is None else groups))
 
 
 def write(path: Path, table: pa.Table) -> None:
     """Write a table, whole or not at all; the same table gives the same bytes."""
     with atomic_write(path) as partial:
-        pq.write_table(table, partial, compression="lz4", use_dictionary=False)
+        write_partial(partial, table)
+
+
+def write_partial(path: Path, table: pa.Table) -> None:
+    """Write a table to a path of `atomic_write`, as :func:`write` does."""
+    pq.write_table(table, path, compression="lz4", use_dictionary=False, write_page_checksum=True)
 
 
 def write_batches(
@@ -193,6 +218,7 @@ def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         use_dictionary=False,
         use_byte_stream_split=split,
         write_statistics=False,
+        write_page_checksum=True,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 import compare_runs
 from popularity import program
 from popularity.forecasters.baselines import all_time_count, all_zero, ewma, forecast_slots
+from popularity.results import write_scores
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import SCORES, score_forecasts, summarise
 from small_logs import FIRST_SLOT, random_log, series_of
@@ -37,9 +38,9 @@ def write_run(folder: Path, half_lives: list[float], test: range = TEST, **chang
         scored = score_forecasts(SERIES, forecast_slots(forecaster, SERIES, slots))
         rows = scored.assign(name=name, kind="network" if seed else "naive", seed=seed, split="test")
         unused = rows.assign(split="validation", log_loss=1e9)
-        pd.concat([unused, rows]).to_parquet(path / "scores.parquet")
+        write_scores(path / "scores.parquet", [unused, rows])
     parts = [pd.read_parquet(folder / "baselines" / name / "scores.parquet") for name in ("count", "zero")]
-    pd.concat(parts).to_parquet(folder / "baselines" / "scores.parquet")
+    write_scores(folder / "baselines" / "scores.parquet", parts)
     (folder / "settings.json").write_text(json.dumps(settings))
 
 
@@ -155,9 +156,9 @@ def test_runs_that_share_nothing_are_told_in_one_line(
     path = old / "baselines/scores.parquet"
     rows = pd.read_parquet(runs[0] / "baselines/scores.parquet")
     rows["requests"] += 1
-    rows.to_parquet(path)
+    write_scores(path, [rows])
     for seed in (1, 2):
-        rows_of(runs[0], "net", seed).to_parquet(old / f"models/net/seed-{seed}/scores.parquet")
+        write_scores(old / f"models/net/seed-{seed}/scores.parquet", [rows_of(runs[0], "net", seed)])
     with pytest.raises(
         SystemExit, match=r"^error: slot \d+ has \d+ requests in one run and \d+ in the other"
     ):
@@ -165,5 +166,5 @@ def test_runs_that_share_nothing_are_told_in_one_line(
     path.unlink()
     with pytest.raises(SystemExit, match=r"^error: .*scores\.parquet: is missing; finish the run of "):
         command(monkeypatch, runs[1], old)
-    with pytest.raises(SystemExit, match=r"^error: .*settings\.json: no readable settings; is "):
+    with pytest.raises(SystemExit, match=r"^error: .*settings\.json: is missing; is "):
         command(monkeypatch, runs[1], tmp_path)

@@ -137,5 +137,6 @@ def test_the_program_writes_both_files_and_refuses_another_table(
     made = (tmp_path / "cache.png").read_bytes(), (tmp_path / "cache.svg").read_bytes()
     plot_cache.main()
     assert ((tmp_path / "cache.png").read_bytes(), (tmp_path / "cache.svg").read_bytes()) == made
-    with pytest.raises(Fault, match=r"cache\.csv has no column kind"):
-        plot_cache.plot_cache(BOARD.drop(columns="kind"), "here")
+    BOARD.drop(columns="kind").to_csv(tmp_path / "cache.csv", index=False)
+    with pytest.raises(Fault, match=r"cache\.csv: .*column kind is missing \(found: .*; delete it"):
+        plot_cache.main()

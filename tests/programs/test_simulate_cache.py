@@ -15,6 +15,7 @@ import simulate_cache
 from popularity import caches, tables
 from popularity.forecasters.baselines import all_time_count, ewma, forecast_slots, oracle
 from popularity.program import Fault
+from popularity.results import write_scores
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import Forecast, score_forecasts, summarise
 from popularity.scoring.seeds import mean_over_seeds
@@ -307,7 +308,8 @@ def test_the_program_writes_the_table(
     (tmp_path / "settings.json").write_text(json.dumps({"name": "net", "seed": 1}))
     names, kinds = ["net", "count", "average"], ["network", "naive", "naive"]
     scored = pd.DataFrame({"name": names, "kind": kinds, "log_loss": [1.0, 2.0, 3.0]})
-    scored.assign(split="validation", covered=1.0, requests=1.0).to_parquet(tmp_path / "scores.parquet")
+    scored = scored.assign(split="validation", covered=1.0, requests=1.0, slot=1, seed=0)
+    write_scores(tmp_path / "scores.parquet", [scored])
     specs = {
         "count": {"method": "all_time_count"},
         "oracle": {"method": "oracle"},

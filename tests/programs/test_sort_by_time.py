@@ -88,3 +88,20 @@ def test_a_wrong_table_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert done.stderr.startswith(f"error: {path}: column label_n is missing")
     assert done.stderr.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["labelled.parquet"]
+
+
+def test_a_damaged_table_is_not_copied(tmp_path: Path) -> None:
+    path = tmp_path / "labelled.parquet"
+    tables.write(path, labelled(sorted(ROWS)))
+    assert program(tmp_path).returncode == 0
+    (tmp_path / "sorted.parquet").unlink()
+    with pq.ParquetFile(path) as file:
+        # In the last column's page, after which the footer comes.
+        column = file.metadata.row_group(0).column(file.metadata.num_columns - 1)
+    sound = bytearray(path.read_bytes())
+    sound[column.data_page_offset + column.total_compressed_size - 1] ^= 1
+    path.write_bytes(sound)
+    done = program(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {path}: refused, or not readable (")
+    assert [file.name for file in tmp_path.iterdir()] == ["labelled.parquet"]

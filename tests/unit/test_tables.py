@@ -45,11 +45,69 @@ def test_write_and_read_again(tmp_path: Path) -> None:
 def test_a_wrong_table_is_told_by_column(tmp_path: Path) -> None:
     path = tmp_path / "movies.parquet"
     pq.write_table(movies([1]).drop_columns("title"), path)
-    with pytest.raises(Fault, match=r"movies\.parquet: column title is missing \(found: movieId, "):
+    with pytest.raises(
+        Fault, match=r"movies\.parquet: .*column title is missing \(found: movieId, .*; delete"
+    ):
         tables.read(path, tables.MOVIES)
     pq.write_table(movies([1]).set_column(0, "movieId", pa.array([1], pa.int64())), path)
     with pytest.raises(Fault, match="column movieId is int64, int32 is needed"):
         tables.read(path, tables.MOVIES)
     path.write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(Fault, match="no readable Parquet file"):
+    with pytest.raises(Fault, match=r"movies\.parquet: refused, or not readable \(.*; delete it"):
         tables.read(path, tables.MOVIES)
+    path.unlink()
+    with pytest.raises(Fault, match=r"movies\.parquet: there is no such file"):
+        tables.read(path, tables.MOVIES)
+
+
+def labelled(rows: int) -> pa.Table:
+    draw = np.random.default_rng(1)
+    columns = [np.arange(rows) // 30, np.arange(rows) % 30, draw.integers(1, 9, rows), draw.random(rows)]
+    columns += [draw.random(rows), draw.integers(1, 20, rows), draw.integers(1990, 2000, rows)]
+    arrays = [
+        pa.array(column).cast(field.type) for column, field in zip(columns, tables.LABELLED, strict=True)
+    ]
+    return pa.table(arrays, tables.LABELLED)
+
+
+def small_sequences(rows: int) -> pa.Table:
+    lists = {
+        name: [[at, at + 1] for at in range(rows)] for name in ("slot", "label", "label_n", "avg_rating")
+    }
+    columns = {"movieId": range(rows), **lists, "first_target": range(rows), "windows": range(rows)}
+    return pa.table({name: list(values) for name, values in columns.items()}, tables.SEQUENCES)
+
+
+@pytest.mark.parametrize("table", [movies(list(range(40))), labelled(90), small_sequences(40)], ids=len)
+def test_any_bit_that_is_not_as_written_is_noticed(tmp_path: Path, table: pa.Table) -> None:
+    path = tmp_path / "table.parquet"
+    if table.schema == tables.MOVIES:
+        tables.write(path, table)
+    else:
+        tables.write_batches(path, table.schema, table.to_batches(), group=30)
+    sound = path.read_bytes()
+    outcomes = set()
+    # All bytes, with one bit of each, take three times as long, and come to the same.
+    for place in range(0, len(sound), 3):
+        bit = 1 << place // 3 % 8
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ bit]) + sound[place + 1 :])
+        try:
+            whole = tables.read(path, table.schema)
+            parts = pa.concat_tables(tables.batches(path, table.schema, table.schema.names))
+            # What says who wrote the file may change, or a column's statistics, which nothing reads.
+            outcomes.add("read as it was" if whole == table == parts else f"read otherwise: {place}, {bit}")
+        except Fault as fault:
+            assert str(fault).startswith(f"{path}: ")
+            assert str(fault).endswith("; delete it, and the next run writes it anew")
+            outcomes.add("refused")
+    assert outcomes == {"read as it was", "refused"}
+
+
+@pytest.mark.parametrize("kept", [0, 1, 8, 500, -1])
+def test_a_table_that_was_cut_off_is_refused(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "table.parquet"
+    tables.write_batches(path, tables.LABELLED, labelled(300).to_batches())
+    path.write_bytes(path.read_bytes()[:kept])
+    for read in (tables.read, tables.count, tables.row_groups):
+        with pytest.raises(Fault, match=r"table\.parquet: .*; delete it, and the next run writes it anew"):
+            read(path, tables.LABELLED)

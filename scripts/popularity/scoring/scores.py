@@ -31,8 +31,6 @@ SCORES = {
     "top_20_accuracy": True,
     **{f"hit_ratio_{percent}": True for percent in CACHE_PERCENTS},
 }
-
-
 #: Scores of all slots together: score = (sum of numerators / sum of denominators) ** power. The others
 #: are means over slots.
 SUMMED_SCORES = {
@@ -41,6 +39,11 @@ SUMMED_SCORES = {
     "mae": ("absolute_error", "candidates", 1.0),
     **{f"hit_ratio_{percent}": (f"hits_{percent}", "requests", 1.0) for percent in CACHE_PERCENTS},
 }
+#: What :func:`score_slot` gives of each slot that the scores are made of.
+SUMS = (
+    *dict.fromkeys(part for over, under, _ in SUMMED_SCORES.values() for part in (over, under)),
+    *(score for score in SCORES if score not in SUMMED_SCORES),
+)
 #: The scores by which forecasts are compared: as ratios, and over the movies that all of them cover.
 COMPARED_SCORES = ("cross_entropy", "rmse", "hit_ratio_5")
 #: Size of the cache whose hits are counted by class of movies, in percent of the candidates.
