@@ -22,8 +22,12 @@ from popularity.slots import SLOTS, slot_start
 
 #: Slots that the running mean goes over: about a season where there are many slots.
 MEAN_SLOTS = {"hour": 7 * 24, "day": 28, "week": 13, "month": 12, "year": 3}
-#: Share of the requests that Zipf's law is fitted to: the ranks beyond are ties of few requests.
-FITTED_REQUESTS = 0.9
+#: Powers of the rank that differ by no more are one power.
+STRAIGHT = 0.3
+#: Parts of the log that have to agree on a rhythm, and above which F that is more than chance: the 1 %
+#: quantiles with 23 or 6 degrees of freedom and, of five parts, 92 or 24; with more parts they are lower.
+PARTS = 20
+HOURS_F, DAYS_F = 2.1, 3.7
 #: Requests that a movie needs to be drawn in the picture of its life: fewer have no course.
 LIFE_REQUESTS = 20
 #: Groups of movies, from the most to the least requested.
@@ -56,7 +60,7 @@ def plot_requests_per_slot(
     last = first + len(requests) - 1
     empty = int((requests == 0).sum())
     figure, (panel,) = style.new_figure(
-        f"{requests.mean():,.0f} requests per {slot} in the mean and {requests.max():,.0f} "
+        f"{requests.mean():,.0f} requests per {slot} on average and {requests.max():,.0f} "
         f"at most; {empty or 'none'} of {len(requests):,} {slot}s without any",
         source,
     )
@@ -92,83 +96,96 @@ def plot_requests_per_slot(
     return figure
 
 
-class Zipf(NamedTuple):
-    """Requests as a power of the rank: ``scale * rank ** slope`` for ranks 1 to ``ranks``."""
+class Slope(NamedTuple):
+    """Power of the rank as which the requests fall from one rank to another."""
 
-    slope: float
-    scale: float
-    ranks: int
+    begin: int
+    end: int
+    power: float
 
 
-def fit_zipf(requests: npt.NDArray[np.float64]) -> Zipf:
-    """Fit a power law to falling requests by rank, over the ranks that make up 90 % of them.
+def slopes(requests: Floats) -> list[Slope]:
+    """Measure how steeply falling requests fall, from rank 1 to 10, to 100, and so on.
 
-    Least squares of the logarithms at places that lie evenly on the log axis, as the eye would fit:
-    every factor of ten of ranks counts alike. The slope is NaN if there are fewer than two ranks.
+    Zipf's law says the same power everywhere. The last step goes to the last rank if that is at least
+    three times the step's first one.
     """
-    covered = np.searchsorted(np.cumsum(requests), FITTED_REQUESTS * requests.sum()) + 1
-    ranks = min(int(covered), len(requests))
-    if ranks < 2:
-        return Zipf(np.nan, np.nan, ranks)
-    at = np.linspace(0, np.log(ranks), 100)
-    by_rank = np.interp(at, np.log(np.arange(1, ranks + 1)), np.log(requests[:ranks]))
-    slope, intercept = np.polyfit(at, by_rank, 1)
-    return Zipf(float(slope), float(np.exp(intercept)), ranks)
+    found = []
+    begin = 1
+    while begin < len(requests):
+        end = min(10 * begin, len(requests))
+        if end < 3 * begin:
+            break
+        power = np.log(requests[end - 1] / requests[begin - 1]) / np.log(end / begin)
+        found.append(Slope(begin, end, float(power)))
+        begin *= 10
+    return found
 
 
 def plot_rank_frequency(labelled: pa.Table, source: str) -> Figure:
-    """Draw the requests of each movie in the whole log by its rank, with the fitted power law."""
+    """Draw the requests of each movie in the whole log by its rank, and how steeply they fall."""
     _, movie = np.unique(labelled["movieId"].to_numpy(), return_inverse=True)
     requests = -np.sort(-np.bincount(movie, weights=labelled["label"]).astype(np.float64))
-    zipf = fit_zipf(requests)
+    found = slopes(requests)
     head = requests[: -(-len(requests) // 100)]
     title = (
         f"{len(head):,} of {len(requests):,} movies get "
         f"{style.percent(head.sum() / requests.sum())} of the requests"
     )
-    if np.isfinite(zipf.slope):
-        title += f"; requests fall with the rank to the power of {zipf.slope:.2f}".replace("-", "−")
-    figure, (panel,) = style.new_figure(title, source)
+    powers = [slope.power for slope in found]
+    if powers and max(powers) - min(powers) <= STRAIGHT:
+        title += f"; requests fall as the rank to the power of {np.mean(powers):.1f}".replace("-", "−")
+    elif powers and sorted(powers, reverse=True) == powers:
+        title += "; requests fall more and more steeply with the rank"
+    figure, (panel,) = style.new_figure(
+        title,
+        f"{source}; numbers: the power of the rank as which the requests fall between the dotted lines "
+        f"(the same number everywhere would be Zipf's law)",
+    )
     ranks = np.arange(1, len(requests) + 1)
-    panel.loglog(ranks, requests, ".", color=style.BLUE, ms=4, label="movies", rasterized=True)
-    if np.isfinite(zipf.slope):
-        fitted = np.array([1, zipf.ranks])
-        panel.loglog(
-            fitted,
-            zipf.scale * fitted**zipf.slope,
+    panel.loglog(ranks, requests, ".", color=style.BLUE, ms=4, rasterized=True)
+    panel.set_ylim(top=4 * requests[0])
+    for slope in found:
+        panel.axvline(slope.end, color=style.GREY, linewidth=1, linestyle=":")
+        panel.text(
+            np.sqrt(slope.begin * slope.end),
+            0.95,
+            f"{slope.power:.2f}".replace("-", "−"),
+            ha="center",
+            va="top",
             color=style.VERMILION,
-            label=f"Zipf's law, slope {zipf.slope:.2f}, fitted to the ranks 1 to {zipf.ranks:,} "
-            f"({style.percent(FITTED_REQUESTS)} of requests)".replace("-", "−"),
+            transform=panel.get_xaxis_transform(),
         )
     panel.set_xlabel("rank of the movie")
     panel.set_ylabel("requests in the whole log")
     style.label_values(panel.xaxis, "count")
     style.label_values(panel.yaxis, "count")
-    panel.legend(loc="lower left")
     return figure
 
 
 def hours_of_week(batches: Iterable[pa.Table]) -> Floats:
-    """Count the requests of each day of the week (Monday first) and hour (UTC), [7, 24]."""
-    counts = np.zeros(7 * 24, dtype=np.int64)
+    """Count the requests of each day of the week (Monday first) and hour (UTC).
+
+    Returns
+    -------
+    float64 [PARTS, 7, 24]: every week of the log belongs to one part, weeks in turn to all of them.
+    """
+    counts = np.zeros(PARTS * 7 * 24, dtype=np.int64)
     for batch in batches:
-        hours = tables.numbers(batch["timestamp"]) // 3600
         # The first of January 1970 was a Thursday.
-        counts += np.bincount((hours + 3 * 24) % (7 * 24), minlength=7 * 24)
-    return counts.reshape(7, 24).astype(np.float64)
+        hours = tables.numbers(batch["timestamp"]) // 3600 + 3 * 24
+        counts += np.bincount(hours % len(counts), minlength=len(counts))
+    return counts.reshape(PARTS, 7, 24).astype(np.float64)
 
 
 def plot_hours_of_week(counts: Floats, source: str) -> Figure:
-    """Draw a heat map of the requests by day of the week and hour, as multiples of their mean."""
-    relative = counts / counts.mean()
-    day, hour = np.unravel_index(relative.argmax(), relative.shape)
-    figure, (panel,) = style.new_figure(
-        f"Busiest is {calendar.day_name[day]} from {hour} to {hour + 1} o'clock, with "
-        f"{relative.max():.2g} times the requests of a mean hour; the quietest hour has "
-        f"{relative.min():.2g} times",
-        source,
-        height=4.2,
-    )
+    """Draw a heat map of the requests by day of the week and hour, as multiples of their mean.
+
+    ``counts`` is what :func:`hours_of_week` gives.
+    """
+    whole = counts.sum(axis=0)
+    relative = whole / whole.mean()
+    figure, (panel,) = style.new_figure(rhythm_title(counts), source, height=4.2)
     image = panel.imshow(relative, aspect="auto", vmin=0, extent=(0, 24, 6.5, -0.5))
     panel.set_yticks(range(7), list(calendar.day_name))
     panel.set_xticks(np.arange(0, 25, 3))
@@ -180,6 +197,56 @@ def plot_hours_of_week(counts: Floats, source: str) -> Figure:
     bar = figure.colorbar(image, label="requests, as a multiple of the mean hour's")
     bar.outline.set_visible(False)
     return figure
+
+
+def rhythm_title(counts: Floats) -> str:
+    """Say which rhythm the requests have that is more than chance.
+
+    A few busy users make single cells and whole days stand out, so that the parts of the log
+    (:func:`hours_of_week`) have to agree on it: see :func:`differ`.
+    """
+    whole = counts.sum(axis=0)
+    relative = whole / whole.mean()
+    hours, days = relative.mean(axis=0), relative.mean(axis=1)
+    found = []
+    if differ(counts.sum(axis=1), HOURS_F):
+        # The busiest six hours on end, over midnight too.
+        around = np.convolve(np.concatenate([hours, hours[:5]]), np.full(6, 1 / 6), mode="valid")
+        begin = int(around.argmax())
+        found.append(
+            f"from {begin} to {(begin + 6) % 24 or 24} o'clock (UTC) an hour has {around.max():.2g} times "
+            "the requests of an average hour"
+        )
+    if differ(counts.sum(axis=2), DAYS_F):
+        busiest, quietest = (calendar.day_name[int(at)] for at in (days.argmax(), days.argmin()))
+        found.append(f"{busiest} has {days.max() / days.min():.2g} times as many as {quietest}")
+    if not found:
+        return "Requests have no clear rhythm by hour of the day or day of the week"
+    title = ", and ".join(found)
+    return title[0].upper() + title[1:]
+
+
+def differ(counts: Floats, least: float) -> bool:
+    """Test whether columns differ by more than chance, in the same way in the rows (F test).
+
+    A two-way analysis of variance without replication. Rows without a count are left out; with fewer
+    than five others nothing is clear.
+
+    Parameters
+    ----------
+    counts
+        [rows, columns]
+    least
+        F that is more than chance.
+    """
+    filled = counts[counts.sum(axis=1) > 0]
+    rows, columns = filled.shape
+    if rows < 5:
+        return False
+    means, effects = filled.mean(axis=1, keepdims=True), filled.mean(axis=0) - filled.mean()
+    between = rows * (effects**2).sum() / (columns - 1)
+    within = ((filled - means - effects) ** 2).sum() / ((rows - 1) * (columns - 1))
+    return bool(between > least * within)
 
 
 class Movies(NamedTuple):
@@ -253,21 +320,22 @@ def plot_life(movies: Movies, slot: str, source: str) -> Figure:
     table = pd.DataFrame(shares)
     low, median, high = table.quantile([0.25, 0.5, 0.75]).to_numpy()
     mean = table.mean().to_numpy()
-    later = f"{style.percent(median[-1])}" if median[-1] > 0 else "none"
-    title = (
-        f"In the {slot} of its first request a movie has a median share of "
-        f"{style.percent(median[0])}; from {edges[-2]:,} to {edges[-1]:,} {slot}s later, {later}"
-    )
+    title = f"In the {slot} of its first request a movie's median share is {style.percent(median[0])}"
+    if len(median) > 1:
+        title += f"; {edges[-2]:,} to {edges[-1]:,} {slot}s later it is {style.percent(median[-1])}"
+    # The first slot, which has a request by definition, would press all later ones to the bottom.
+    drawn = slice(1, None) if len(median) > 1 else slice(None)
     figure, (panel,) = style.new_figure(
         title,
         f"{source}; the {enough.sum():,} movies with {least} requests or more, each from its "
         f"first request in this log as long as the log goes on; a {slot} without a request of the "
-        "movie counts 0; the ages that the log lets half of them reach",
+        f"movie counts 0; the ages that at least half of them reach; not drawn: the {slot} of the "
+        "first request",
     )
-    places = np.append(edges[:-1], edges[-1]) + 1
+    places = edges[drawn.start or 0 :]
 
     def steps(values: Floats) -> Floats:
-        return np.append(values, values[-1])
+        return np.append(values[drawn], values[-1])
 
     panel.fill_between(
         places, steps(low), steps(high), step="post", color=style.SKY, alpha=0.35, linewidth=0,
@@ -275,16 +343,16 @@ def plot_life(movies: Movies, slot: str, source: str) -> Figure:
     )  # fmt: skip
     panel.step(places, steps(median), where="post", color=style.BLUE, label="median")
     panel.step(places, steps(mean), where="post", color=style.VERMILION, linestyle="--", label="mean")
-    panel.set_xscale("log")
-    positive = np.concatenate([median, mean, low, high])
-    positive = positive[positive > 0]
-    panel.set_yscale("log")
-    panel.set_ylim(positive.min() / 1.5, positive.max() * 1.5)
+    if places[0] > 0 and places[-1] > 10 * places[0]:
+        panel.set_xscale("log")
+    top = 1.25 * style.finite([steps(high), steps(mean)]).max() or 1.0
+    # A median of 0 is a line above the axis.
+    panel.set_ylim(-0.02 * top, top)
     style.label_values(panel.yaxis, "share")
     style.label_values(panel.xaxis, "count")
-    panel.set_xlabel(f"{slot}s since the first request, which is in {slot} 1")
-    panel.set_ylabel(f"share of the {slot}'s requests")
-    panel.legend(loc="upper right")
+    panel.set_xlabel(f"{slot}s since the first request")
+    panel.set_ylabel(f"mean share of a {slot}'s requests")
+    panel.legend(loc="upper right", ncols=3)
     return figure
 
 
@@ -323,7 +391,9 @@ def plot_idle_slots(movies: Movies, slot: str, source: str) -> Figure:
         "whiskers: 5 % to 95 %",
     )
     style.draw_boxes(panel, statistics)
-    panel.set_ylim(-0.02, 1.02)
+    # Where nearly all slots are without a request, the boxes would be lines at the top.
+    bottom = np.floor(10 * min(float(str(one["whislo"])) for one in statistics)) / 10
+    panel.set_ylim(bottom - 0.02 * (1 - bottom), 1 + 0.02 * (1 - bottom))
     style.label_values(panel.yaxis, "share")
     panel.set_ylabel(f"{slot}s without a request of the movie")
     panel.set_xlabel("movies by their requests in the whole log, a tenth of all movies in each group")
