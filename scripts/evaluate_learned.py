@@ -47,7 +47,7 @@ def main() -> None:
     metrics = {**identity, "offset_weights": offset, **chosen, **found.metrics}
     with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
         write_scores(scores_path, [found.scores])
-        metrics_path.write_text(json.dumps(metrics, indent=2) + "\n")
+        metrics_path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def main() -> None:
             rows.append(score(f"{settings['name']}_{epoch}", **identity).scores)
         write_scores(scores, rows)
         summary = {**final.metrics, "intervals": check.summary()}
-        metrics.write_text(json.dumps(summary, indent=2) + "\n")
+        metrics.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

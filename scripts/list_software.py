@@ -43,8 +43,8 @@ def main() -> None:
     parser.add_argument("--software", type=Path, required=True, help="CSV file, to write")
     args = parser.parse_args()
 
-    found = versions(args.environment.read_text())
-    with atomic_write(args.software) as path, path.open("w", newline="") as file:
+    found = versions(args.environment.read_text(encoding="utf-8"))
+    with atomic_write(args.software) as path, path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["environment", "software", "version"])
         rows.writerows([args.environment.stem, name, version] for name, version in found.items())

@@ -56,7 +56,7 @@ def main() -> None:
         scored = score_forecasts(series, known)
         if args.metrics is not None and len(scored):
             with atomic_write(args.metrics) as metrics:
-                metrics.write_text(json.dumps(summarise(scored), indent=2) + "\n")
+                metrics.write_text(json.dumps(summarise(scored), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def main() -> None:
     )
     with atomic_write(args.trials_table) as table_path, atomic_write(args.fragment) as fragment_path:
         trials.to_csv(table_path, index=False)
-        fragment_path.write_text(yaml.safe_dump(fragment, sort_keys=False))
+        fragment_path.write_text(yaml.safe_dump(fragment, sort_keys=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -96,10 +96,10 @@ def main() -> None:
     ):
         networks.save_network(model, settings, model_path)
         pd.DataFrame(history).to_csv(history_path, index=False)
-        settings_path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+        settings_path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         networks.save_snapshots(read, snapshots_path)
         record = describe_run(settings, [args.sequences, args.movies], started)
-        record_path.write_text(json.dumps(record, indent=2) + "\n")
+        record_path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if checkpoint is not None:
         checkpoint.drop()
 

@@ -154,6 +154,44 @@ def test_odd_names_of_folders_files_and_columns_are_harmless(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.rglob("ran")] == []
 
 
+@pytest.mark.parametrize(
+    "url", ["https://me:xyzzy@127.0.0.1/a.zip", "https://127.0.0.1/a.zip?token=xyzzy", "http://xyzzy@h/a"]
+)
+def test_a_secret_in_the_settings_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
+    # Beside it another fault, which would show what it finds.
+    own = {"url": url, "format": "none"}
+    folder = copy_workflow(tmp_path / "work", {**SMALL, "dataset": "own", "datasets": {"own": own}})
+    ended = snakemake(folder, "--dry-run")
+    assert ended.returncode == 1
+    assert "datasets.own.url: " in ended.stdout + ended.stderr
+    kept = [path.read_bytes() for path in (folder / ".snakemake").rglob("*") if path.is_file()]
+    assert "xyzzy" not in ended.stdout + ended.stderr
+    assert not [data for data in kept if b"xyzzy" in data]
+
+
+def opens_text(call: ast.Call) -> bool:
+    """Whether a call reads or writes a file of text."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name in ("read_text", "write_text"):
+        return True
+    modes = [value.value for value in call.args if isinstance(value, ast.Constant)]
+    return name == "open" and len(modes) == len(call.args) and "b" not in "".join(map(str, modes))
+
+
+def test_files_of_text_are_read_and_written_in_an_encoding_that_is_named() -> None:
+    for path in SCRIPTS:
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        locale = [call.lineno for call in calls if opens_text(call) and "encoding" not in keywords(call)]
+        assert locale == [], path
+    for path in RULES:
+        found = re.findall(r"(?:read_text|open)\([^()]*\)", path.read_text(encoding="utf-8"))
+        assert [call for call in found if "encoding=" not in call] == [], path
+
+
+def keywords(call: ast.Call) -> set[str | None]:
+    return {keyword.arg for keyword in call.keywords}
+
+
 def test_a_python_tag_in_a_config_file_runs_nothing(tmp_path: Path) -> None:
     folder = copy_workflow(tmp_path / "work")
     (folder / "small.json").write_text(

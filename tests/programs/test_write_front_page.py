@@ -1,5 +1,6 @@
 """The report's front page: texts of a log are shown as they are, and are never markup."""
 
+import html
 import re
 from xml.etree import ElementTree
 
@@ -9,6 +10,7 @@ import pytest
 from docutils.core import publish_parts  # type: ignore[import-untyped]
 
 import write_front_page
+import write_table
 
 #: Titles that a log may hold, each with what would be seen of it if it were markup.
 TITLES = [
@@ -58,6 +60,14 @@ def test_a_title_is_shown_as_it_is_and_is_no_markup(title: str) -> None:
     assert {child.tag for child in page.iter()} <= {"main", "div", "h1", "p", "em"}
     (paragraph,) = page.iter("p")
     assert "".join(paragraph.itertext()) == f"m expects {shown} (50 % of the requests)."
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_a_table_shows_its_texts_as_they_are(title: str) -> None:
+    page = write_table.table_page(pd.DataFrame({"title": [title], title: [1]}), title, title, 10)
+    body = page.partition("<script>\nconst body")[0]
+    assert "<script>" not in body
+    assert html.escape(title) in body
 
 
 @pytest.mark.parametrize("name", TITLES)

@@ -93,6 +93,11 @@ def test_nothing_when_keys_are_reordered_and_comments_written(folder: Path) -> N
     assert planned(folder) == set()
 
 
+def test_nothing_when_another_run_to_compare_with_is_given(folder: Path) -> None:
+    set_small(folder, lambda settings: settings.update(compare="results/other"))
+    assert planned(folder) == set()
+
+
 def test_a_models_setting_reruns_that_model_and_what_compares(folder: Path) -> None:
     set_small(folder, lambda settings: settings["models"]["course_lstm"].update(layers=[5]))
     assert planned(folder) == OF_COURSE | COMPARING
