@@ -40,6 +40,10 @@ WEEKDAYS = pd.Index(list(calendar.day_abbr))
 MONTHS = pd.Index(list(calendar.month_abbr)[1:])
 #: Genres shown.
 TOP_GENRES = 8
+#: Columns of counts and half stars: kernels would make waves between their values, steps don't.
+STEPPED = ("label", "avg_rating")
+#: Rank correlations nearer to 0 are as good as none.
+NO_CORRELATION = 0.05
 
 Floats = npt.NDArray[np.floating]
 
@@ -152,10 +156,11 @@ def bin_edges(values: Floats, key: str) -> npt.NDArray[Any]:
 
 def _draw_genres(panel: Axes, table: Table) -> None:
     counts = _top_genres(table)[::-1]
-    panel.barh(range(len(counts)), counts, color=style.SKY)
+    panel.barh(range(len(counts)), counts, height=0.35, color=style.SKY)
     for at, code in enumerate(counts.index):
-        # In the bars, as beside them names would take a third of the panel.
-        panel.text(0, at, f" {_genre(table, code)}", va="center", fontsize=9, parse_math=False)
+        # Above the bars, as beside them names would take a third of the panel.
+        panel.text(0, at + 0.2, _genre(table, code), va="bottom", fontsize=8, parse_math=False)
+    panel.set_ylim(top=len(counts) - 0.1)
     panel.set_title("most frequent (genres)", fontsize=9)
     panel.set_xlabel("rows")
     panel.set_yticks([])
@@ -183,7 +188,7 @@ def plot_densities(table: Table) -> Figure:
     figure, panels = style.new_figure(
         f"A row's median share is {style.percent(medians.iloc[0])} in the first third of the time"
         f" and {style.percent(medians.iloc[-1])} in the last",
-        f"{table.source}; Gaussian kernels, width by Silverman's rule",
+        f"{table.source}; smooth lines: Gaussian kernels, width by Silverman's rule",
         len(columns),
         columns=2,
         height=5.6,
@@ -199,16 +204,29 @@ def plot_densities(table: Table) -> Figure:
             values = style.finite(table.rows[key].to_numpy()[inside])
             if not len(values):
                 continue
+            label = f"{first} to {last}"
+            if key in STEPPED:
+                edges = bin_edges(style.finite(table.rows[key].to_numpy()), key)
+                counts = np.histogram(values, edges)[0].astype(np.float64)
+                panel.stairs(counts / counts.sum(), edges, color=colour, linewidth=1.5, label=label)
+                continue
             x, y = density(np.log10(values) if column.log else values)
-            panel.plot(10**x if column.log else x, y, color=colour, label=f"{first} to {last}")
+            panel.plot(10**x if column.log else x, y, color=colour, label=label)
     for panel, (key, column) in zip(panels, columns.items(), strict=True):
         panel.set_title(f"{column.name} ({key})")
-        panel.set_ylabel("density per factor of 10" if column.log else "density")
-        panel.set_ylim(bottom=0)
         _scale(panel, "x", key)
         if key == "label":
-            # Most movies of a slot are requested once, so the right of this panel is free.
-            panel.legend(loc="upper right")
+            # Most movies of a slot are requested once: beside them no other count would be seen.
+            panel.set_yscale("log")
+        if key in STEPPED:
+            panel.set_ylabel("share of the rows")
+            style.label_values(panel.yaxis, "share")
+            continue
+        panel.set_ylabel("density per factor of 10" if column.log else "density")
+        panel.set_ylim(bottom=0)
+    # Few movies of a log are old, so the left of that panel is free.
+    old = "releaseDate" in columns
+    panels[list(columns).index("releaseDate") if old else 0].legend(loc="upper left" if old else "best")
     return figure
 
 
@@ -237,7 +255,11 @@ def density(values: Floats, points: int = 512) -> tuple[Floats, Floats]:
 
 
 def plot_correlations(table: Table, seed: int) -> Figure:
-    """Draw Spearman's rank correlation of every two columns, which asks for no shape of theirs."""
+    """Draw Spearman's rank correlation of every two columns, which asks for no shape of theirs.
+
+    Of the matrix, which is the same on both sides of its diagonal, one side is drawn, and of the
+    columns those that correlate with another.
+    """
     columns = table.columns()
     rows, source = table.sample(RANKED_ROWS, seed)
     matrix = rows[list(columns)].astype(np.float64).corr(method="spearman")
@@ -245,26 +267,47 @@ def plot_correlations(table: Table, seed: int) -> Figure:
     title = "Spearman's rank correlation of every two columns"
     if len(features):
         best = str(features.abs().idxmax())
+        words = "goes most" if abs(features[best]) >= NO_CORRELATION else "hardly goes"
         title = (
-            f"Of the features, {columns[best].name} goes most with a row's share: "
+            f"Of rating, release and date, the {columns[best].name} {words} with a row's share: "
             f"Spearman's ρ = {_signed(features[best])}"
         )
+    shown, alone = correlated(matrix)
+    if alone:
+        names = ", ".join(columns[key].name for key in alone)
+        source += f"; not drawn, as they correlate with no other by {NO_CORRELATION} or more: {names}"
+    below, left = shown[:-1], shown[1:]
     figure, (panel,) = style.new_figure(
-        title, f"{source}; genres are codes without an order and left out", height=5.2
+        title, f"{source}; genres are codes without an order and left out", height=1.8 + 0.7 * len(left)
     )
-    image = panel.imshow(matrix, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
-    for (i, j), value in np.ndenumerate(matrix.to_numpy()):
-        colour = "white" if abs(value) > 0.6 else "black"
-        panel.text(j, i, _signed(value), ha="center", va="center", color=colour)
-    names = [f"{column.name}\n({key})" for key, column in columns.items()]
-    panel.set_xticks(range(len(names)), names)
-    panel.set_yticks(range(len(names)), names)
+    values = matrix.loc[left, below].to_numpy().copy()
+    values[np.triu_indices_from(values, k=1)] = np.nan
+    image = panel.imshow(np.ma.masked_invalid(values), cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+    for i, j in zip(*np.tril_indices_from(values), strict=True):
+        colour = "white" if abs(values[i, j]) > 0.6 else "black"
+        panel.text(int(j), int(i), _signed(values[i, j]), ha="center", va="center", color=colour)
+    for axis, keys in ((panel.xaxis, below), (panel.yaxis, left)):
+        axis.set_ticks(range(len(keys)), [f"{columns[key].name}\n({key})" for key in keys])
     panel.tick_params(length=0)
     panel.grid(visible=False)
     panel.spines[:].set_visible(False)
     bar = figure.colorbar(image, label="Spearman's rank correlation ρ", ticks=[-1, -0.5, 0, 0.5, 1])
     bar.outline.set_visible(False)
     return figure
+
+
+def correlated(matrix: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Divide the columns of a correlation matrix into those that correlate with another, and others.
+
+    If no two correlate, all are in the first list.
+    """
+    values = matrix.abs().to_numpy().copy()
+    np.fill_diagonal(values, 0)
+    strong = [bool(row.any()) for row in values >= NO_CORRELATION]
+    if not any(strong):
+        return list(map(str, matrix.columns)), []
+    named = list(zip(map(str, matrix.columns), strong, strict=True))
+    return [name for name, found in named if found], [name for name, found in named if not found]
 
 
 def _signed(value: float) -> str:
@@ -282,8 +325,7 @@ def plot_box_plots(table: Table) -> Figure:
     between = {name: box[0.5].max() / box[0.5].min() for name, box in boxes.items()}
     most = max(between, key=lambda name: between[name])
     figure, panels = style.new_figure(
-        f"Of these classes, {most} sets the shares apart most: "
-        f"their medians differ by a factor of {between[most]:.2g}",
+        f"Of these classes, shares differ most by {most}: their medians by a factor of {between[most]:.2g}",
         f"{table.source}; line: median, box: middle half, whiskers: 5 % to 95 %; classes of less "
         "than 0.1 % of the rows are left out",
         len(boxes),
@@ -302,7 +344,7 @@ def plot_box_plots(table: Table) -> Figure:
         style.label_values(panel.yaxis, "share")
         if at % 2 == 0:
             panel.set_ylabel("share of the slot's requests")
-        if sum(len(str(label)) for label in quantiles.index) > 40:
+        if sum(len(str(label)) for label in quantiles.index) >= 40:
             style.tilt_labels(panel)
     return figure
 
@@ -344,15 +386,19 @@ def plot_scatter_matrix(table: Table, seed: int) -> Figure:
     columns = table.columns()
     rows, source = table.sample(SCATTERED_ROWS, seed)
     figure, panels = style.new_figure(
-        "Every column against every other, and each one's histogram on the diagonal",
+        "Every two columns against each other, and each one's histogram on the diagonal",
         source,
         len(columns) ** 2,
         columns=len(columns),
-        height=7.6,
+        height=6.6,
         sharex="col",
     )
     values = {key: rows[key].to_numpy() for key in columns}
     for panel, (i, j) in zip(panels, np.ndindex(len(columns), len(columns)), strict=True):
+        if j > i:
+            # The same two columns are below the diagonal.
+            panel.remove()
+            continue
         below, left = list(columns)[j], list(columns)[i]
         x = table.dates(values[below]) if below == "slot" else values[below]
         if i == j:
@@ -364,12 +410,9 @@ def plot_scatter_matrix(table: Table, seed: int) -> Figure:
             panel.plot(x, y, ".", ms=3, alpha=0.3, color=style.BLUE, mew=0, rasterized=True)
             _scale(panel, "y", left)
         _scale(panel, "x", below)
-        panel.tick_params(labelsize=8)
-        if j > 0:
-            # The first row has its histogram where the other rows have their ticks' labels.
-            panel.tick_params(labelleft=False, labelright=i == 0 and j == len(columns) - 1)
-        else:
-            panel.set_ylabel(columns[left].name)
+        panel.tick_params(labelsize=8, labelleft=j == 0)
+        if j == 0:
+            panel.set_ylabel(columns[left].name if i else "rows")
         if i == len(columns) - 1:
             panel.set_xlabel(columns[below].name)
     figure.align_ylabels()

@@ -282,12 +282,45 @@ def eda(table: pa.Table, slot: str = "day") -> plot_eda.Table:
 def test_correlations_are_those_of_ranks() -> None:
     table = some_table()
     figure = plot_eda.plot_correlations(eda(table), seed=1)
-    drawn = figure.axes[0].images[0].get_array()
-    rows = table.select(list(plot_eda.COLUMNS)).to_pandas()
-    for (i, j), value in np.ndenumerate(drawn):
-        pair = rows.iloc[:, [i, j]].dropna().rank().to_numpy()
-        assert value == pytest.approx(np.corrcoef(pair.T)[0, 1])
-    assert f"{drawn[0, 1]:+.2f}".replace("-", "−") in texts(figure)
+    panel = figure.axes[0]
+    drawn = np.ma.asarray(panel.images[0].get_array())
+    keys = [label.get_text().split("(")[1][:-1] for label in panel.get_xticklabels()]
+    left = [label.get_text().split("(")[1][:-1] for label in panel.get_yticklabels()]
+    rows = table.to_pandas()
+    for i, j in zip(*np.tril_indices(len(keys)), strict=True):
+        pair = rows[[keys[j], left[i]]].dropna().rank().to_numpy()
+        assert drawn[i, j] == pytest.approx(np.corrcoef(pair.T)[0, 1])
+        assert f"{round(drawn[i, j], 2) + 0:+.2f}".replace("-", "−") in texts(figure)
+    # One side of the diagonal says it all.
+    assert np.ma.getmaskarray(drawn)[np.triu_indices(len(keys), k=1)].all()
+
+
+def test_columns_that_correlate_with_none_are_named_and_not_drawn() -> None:
+    matrix = pd.DataFrame(np.eye(4), list("abcd"), list("abcd"))
+    assert plot_eda.correlated(matrix) == (["a", "b", "c", "d"], [])
+    matrix.loc["a", "c"] = matrix.loc["c", "a"] = -0.2
+    assert plot_eda.correlated(matrix) == (["a", "c"], ["b", "d"])
+    numbers = pd.DataFrame(np.nan, list("ab"), list("ab"))
+    assert plot_eda.correlated(numbers) == (["a", "b"], [])
+
+
+def test_counts_and_half_stars_have_steps_that_add_up() -> None:
+    figure = plot_eda.plot_densities(eda(some_table()))
+    for panel in figure.axes:
+        steps = [patch for patch in panel.patches if hasattr(patch, "get_data")]
+        assert bool(steps) == (panel.get_ylabel() == "share of the rows") == (not panel.lines)
+        for step in steps:
+            assert step.get_data().values.sum() == pytest.approx(1)
+
+
+def test_scales_of_the_scatter_matrix_are_on_its_left_and_bottom() -> None:
+    figure = plot_eda.plot_scatter_matrix(eda(some_table()), 1)
+    count = len(eda(some_table()).columns())
+    # The other side of the diagonal would say the same again.
+    assert len(figure.axes) == count * (count + 1) // 2
+    for panel in figure.axes:
+        assert not panel.yaxis.get_tick_params()["labelright"]
+    assert next(panel.get_ylabel() for panel in figure.axes if panel.get_ylabel()) == "rows"
 
 
 def test_density_is_that_of_the_kernels() -> None:
