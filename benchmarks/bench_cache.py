@@ -26,8 +26,9 @@ from popularity.settings.resolve import LEARNED, canonical, resolve_settings
 
 
 def stand_in(sequences: Path, settings: dict[str, Any], folder: Path, models: int) -> None:
-    """Write the predictions and settings that so many models would have, what evaluate_baselines chose, and
-    the scores of all.
+    """Write what stands in for the results of so many models and of the baselines.
+
+    That is each model's predictions and settings, what evaluate_baselines chose, and the scores of all.
     """
     import numpy as np
     import pandas as pd

@@ -270,7 +270,7 @@ def classify(labelled: pa.Table, training: range) -> LabelledClasses:
 def expected_by_class(
     predictions: Iterator[SlotPredictions], classes: LabelledClasses, requests: Floats
 ) -> pd.Series:
-    """Requests that a forecast expects of each of :data:`CLASSES`, as a multiple of the true ones.
+    """Compute the requests a forecast expects of each of :data:`CLASSES`, as a multiple of the true.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class Network(nn.Module):  # type: ignore[misc]  # PyTorch is not read here
         self.head = nn.Sequential(*head, nn.Dropout(settings["dropout"]), self.last)
 
     def forward(self, steps: torch.Tensor, static: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
-        """Outputs [n, T] of steps [n, window, …], static [n, T, …] and offset [n, T, 1]."""
+        """Compute the outputs [n, T] of steps [n, window, …], static [n, T, …] and offset [n, T, 1]."""
         hidden = (steps - self.steps_mean) / self.steps_scale
         for layer in self.layers:
             hidden = layer(hidden)[0]

@@ -69,7 +69,7 @@ class Replay:
         return np.diff(self.bounds)
 
     def counts(self, at: int, movies: int) -> npt.NDArray[np.int64]:
-        """Requests of each of the log's movies in the ``at``-th test slot, [movies]."""
+        """Count the requests of each of the log's movies in the ``at``-th test slot, [movies]."""
         return np.bincount(self.movie[self.bounds[at] : self.bounds[at + 1]], minlength=movies)
 
 

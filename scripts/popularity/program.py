@@ -150,7 +150,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def unreadable(path: Path, reason: object) -> Fault:
-    """The fault of a file of the workflow's own that is damaged or not what its name says."""
+    """Make the fault of a file of the workflow's own that is damaged or not what its name says."""
     return Fault(f"{path}: refused, or not readable ({reason}); {ANEW}")
 
 

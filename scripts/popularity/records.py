@@ -86,7 +86,7 @@ def _version(name: str) -> str | None:
 
 
 def _git() -> dict[str, Any] | None:
-    """The commit of the checkout that this file is in."""
+    """Look up the commit of the checkout that this file is in."""
     folder = Path(__file__).parent
 
     def ask(*question: str) -> str:

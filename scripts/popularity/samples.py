@@ -37,7 +37,7 @@ class Windows:
         return len(self.slot)
 
     def take(self, rows: Ints | slice) -> "Windows":
-        """Some of the rows."""
+        """Take some of the rows."""
         return Windows(self.movie[rows], self.slot[rows], self.label[rows], self.weight[rows])
 
 

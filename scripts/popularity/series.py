@@ -129,7 +129,7 @@ class Series:
         return ends
 
     def labels(self, movies: Ints, slots: Ints | int) -> npt.NDArray[np.float64]:
-        """Requests of each movie in its slot (0 where there is none)."""
+        """Look up the requests of each movie in its slot (0 where there is none)."""
         slot = _only(slots)
         if slot is not None and len(movies) > _MANY:
             elements = self.elements_in(range(slot, slot + 1))
@@ -202,7 +202,7 @@ class Series:
 
 
 def _only(slots: Ints | int) -> int | None:
-    """The slot that all of these are, if there is one."""
+    """Give the slot that all of these are, if there is one."""
     if isinstance(slots, (int, np.integer)):
         return int(slots)
     return int(slots[0]) if len(slots) and (slots == slots[0]).all() else None

@@ -115,7 +115,7 @@ def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:
 
 
 def count(path: Path, schema: pa.Schema) -> int:
-    """Number of rows of a table, checked like :func:`read`."""
+    """Count the rows of a table, checked like :func:`read`."""
     with _open(path, schema) as file:
         return int(file.metadata.num_rows)
 
@@ -136,7 +136,7 @@ def read(
 
 
 def no_rows(path: Path) -> Fault:
-    """The fault of a table without a row."""
+    """Make the fault of a table without a row."""
     return Fault(f"{path}: has no rows; {ANEW}")
 
 

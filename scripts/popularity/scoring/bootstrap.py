@@ -28,6 +28,6 @@ def drawn_slots(slots: int, draws: int = DRAWS, seed: int = 0) -> npt.NDArray[np
 
 
 def interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The middle :data:`LEVEL` of the values that the draws gave."""
+    """Find the middle :data:`LEVEL` of the values that the draws gave."""
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

@@ -50,7 +50,7 @@ class MovieClasses:
 
 
 def classify_movies(requests: npt.NDArray[np.number]) -> Ints:
-    """Number every movie as ``head``, ``middle`` or ``tail`` of :data:`CLASSES`.
+    """Class every movie as ``head``, ``middle`` or ``tail`` of :data:`CLASSES`, by its number there.
 
     Parameters
     ----------
