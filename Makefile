@@ -36,8 +36,9 @@ format: .venv/installed-tests ## Bring the code into shape.
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-docs: .venv/installed ## Write docs/settings.md and docs/features.md anew.
+docs: .venv/installed ## Write docs/settings.md, docs/features.md and docs/stages.png anew.
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/stages.py
 
 screenshot: .venv/installed-chromium ## Take the README's pictures anew from the finished demo.
 	$(BIN)/python tests/browser.py results/demo/report.html docs/report.png

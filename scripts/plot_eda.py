@@ -226,7 +226,9 @@ def plot_densities(table: Table) -> Figure:
         panel.set_ylim(bottom=0)
     # Few movies of a log are old, so the left of that panel is free.
     old = "releaseDate" in columns
-    panels[list(columns).index("releaseDate") if old else 0].legend(loc="upper left" if old else "best")
+    panels[list(columns).index("releaseDate") if old else 0].legend(
+        loc="upper left" if old else "best", fontsize=8, handlelength=1.2
+    )
     return figure
 
 
