@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slurm lint format docs screenshot bench-data bench-billion bench-cache bench-training \
+.PHONY: help demo check test test-slurm lint format docs screenshot bench-data bench-billion bench-cache bench-training \
 	audit lock clean
 
 # The newest Python that the locked packages are for.
@@ -17,8 +17,12 @@ help: ## List these targets.
 demo: .venv/installed ## Run everything on the simulated archive; results in results/demo.
 	$(BIN)/snakemake --cores all --config dataset=demo
 
-test: .venv/installed-torch .venv/installed-chromium ## Run all checks and tests.
-	$(BIN)/python -m pytest
+check: .venv/installed-tests ## Check style and types and run the unit tests (2 minutes on 2 cores).
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal tests/unit
+
+# The other tests run programs side by side themselves.
+test: check .venv/installed-torch .venv/installed-chromium ## Run all checks and tests.
+	$(BIN)/python -m pytest tests/programs tests/workflow
 
 test-slurm: .venv-slurm/installed ## Test the workflow on a private Slurm cluster (some 10 minutes).
 	tests/slurm/install-packages

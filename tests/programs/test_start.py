@@ -45,7 +45,7 @@ def test_a_script_begins_before_it_imports_a_package(script: Path) -> None:
 
 
 def test_an_environment_is_settled() -> None:
-    kept = {"HOME": "/home/me", "KERAS_BACKEND": "jax"}
+    kept = {"HOME": "/a/home", "KERAS_BACKEND": "jax"}
     foreign = {"MPLBACKEND": "module://nowhere", "MATPLOTLIBRC": "mine", "KERAS_HOME": "mine"}
     environment = {**kept, **foreign, "KERAS_MAX_EPOCHS": "1"}
     popularity.start.settle(environment)
