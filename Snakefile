@@ -26,26 +26,26 @@ include: "rules/results.smk"
 include: "rules/report.smk"
 
 
-report: str(Path("results", settings["dataset"], "front_page.rst").resolve())
+report: str(Path("results", settings.dataset, "front_page.rst").resolve())
 
 
 rule all:
     """Everything for the dataset of the settings: tables, models, leaderboard, forecast, report."""
     default_target: True
     input:
-        report=f"results/{settings['dataset']}/report.html",
+        report=f"results/{settings.dataset}/report.html",
 
 
 rule forecast:
     """Just the forecast."""
     input:
-        forecast=f"results/{settings['dataset']}/forecast.csv",
+        forecast=f"results/{settings.dataset}/forecast.csv",
 
 
 rule search:
     """Just a search for better settings of a model."""
     input:
-        fragment=f"results/{settings['dataset']}/search/best.yaml",
+        fragment=f"results/{settings.dataset}/search/best.yaml",
 
 
 onstart:
@@ -53,4 +53,4 @@ onstart:
 
 
 onsuccess:
-    print(summary(f"results/{settings['dataset']}"))
+    print(summary(f"results/{settings.dataset}"))

@@ -11,7 +11,6 @@ import multiprocessing
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -22,10 +21,22 @@ from bench_data import HOME, RATINGS, SCRIPTS, Usage, measure, our_commands, say
 sys.path.insert(0, str(SCRIPTS))
 
 from popularity.results import write_scores
-from popularity.settings.resolve import LEARNED, canonical, resolve_settings
+from popularity.settings.baselines import Baseline
+from popularity.settings.config import Settings
+from popularity.settings.fields import as_json, canonical
+from popularity.settings.resolve import resolve_settings, training_settings
+from popularity.settings.slots import FoldSplit
+
+#: The modules of the methods that are tuned without the network.
+METHODS = [
+    SCRIPTS / "popularity" / "forecasters" / f"{name}.py"
+    for name in ("averages", "intermittent", "references", "seasonal", "simple")
+]
 
 
-def stand_in(sequences: Path, settings: dict[str, Any], folder: Path, models: int) -> None:
+def stand_in(
+    sequences: Path, settings: Settings, naive: dict[str, Baseline], folder: Path, models: int
+) -> None:
     """Write what stands in for the results of so many models and of the baselines.
 
     That is each model's predictions and settings, what evaluate_baselines chose, and the scores of all.
@@ -35,18 +46,22 @@ def stand_in(sequences: Path, settings: dict[str, Any], folder: Path, models: in
     import pyarrow as pa
 
     from popularity import tables
-    from popularity.forecasters.baselines import ewma, forecast_slots, tune_baseline
+    from popularity.forecasters.averages import average_forecaster
+    from popularity.forecasters.base import SimpleMethod, forecast_slots, load_methods, method_of
+    from popularity.forecasters.network.saved import Asked, Found, append_run
+    from popularity.offsets import Average
     from popularity.series import read_series, split_slots
 
     series = read_series(sequences)
-    parts = split_slots(series, settings["split"])
+    parts = split_slots(series, FoldSplit(settings.split.validation, settings.split.test))
     slots = series.requested_slots(parts["test"])
-    forecaster = ewma(series, 14)
+    forecaster = average_forecaster(series, Average((14.0,), (1.0,)))
+    asked = training_settings(settings, settings.models["lstm"])
     noise = np.random.default_rng(1)
     for number in range(models):
         path = folder / f"model-{number}"
         path.mkdir()
-        (path / "settings.json").write_text(json.dumps({"name": path.name}))
+        append_run(path / "model.keras", Asked(path.name, 1, asked), Found(int(slots[0])))
         with tables.open_writer(path / "predictions.parquet", tables.PREDICTIONS) as writer:
             for slot, movies, shares in forecast_slots(forecaster, series, slots):
                 columns = [
@@ -56,36 +71,45 @@ def stand_in(sequences: Path, settings: dict[str, Any], folder: Path, models: in
                     series.shares(movies, slot),
                 ]
                 writer.write_table(pa.table(columns, schema=tables.PREDICTIONS))
-    specs = settings["baselines"].items()
-    chosen = {name: tune_baseline(series, spec, parts["validation"]) for name, spec in specs}
+    load_methods(METHODS)
+    chosen = {}
+    for name, entry in naive.items():
+        method = method_of(entry, SimpleMethod)
+        chosen[name] = as_json(method.tune(series, parts["validation"]))
     (folder / "metrics.json").write_text(json.dumps(chosen))
-    names = [*(f"model-{number}" for number in range(models)), *settings["baselines"]]
+    names = [*(f"model-{number}" for number in range(models)), *naive]
     scores = pd.DataFrame({"name": names, "split": "validation", "slot": 1, "seed": 0})
     scores["kind"] = ["network"] * models + ["naive"] * (len(names) - models)
     scores["covered"] = scores["requests"] = 1.0
     scores["log_loss"] = np.arange(len(names), dtype=np.float64)
-    write_scores(folder / "scores.parquet", [scores])
+    for number in range(models):
+        write_scores(folder / f"model-{number}" / "scores.parquet", [scores[number : number + 1]])
+    write_scores(folder / "scores.parquet", [scores[models:]])
 
 
-def settings_of_config() -> dict[str, Any]:
-    """Give what simulate_cache takes of config.yaml, with the baselines that it is to forecast with."""
+def settings_of_config() -> tuple[Settings, dict[str, Baseline]]:
+    """Read the settings of config.yaml, and those of its baselines that fill caches."""
     config = yaml.safe_load((HOME / "config.yaml").read_text()) | {"slot": "day"}
     schema = yaml.safe_load((HOME / "schemas" / "config.schema.yaml").read_text())
     settings = resolve_settings(config, schema)
-    baselines = settings["baselines"].items()
-    naive = {name: entry for name, entry in baselines if entry["method"] not in LEARNED}
-    return {"baselines": naive, "cache": settings["cache"], "split": settings["split"]}
+    methods = schema["$defs"]["methods"]
+    naive = {
+        name: entry
+        for name, entry in settings.baselines.items()
+        if methods[entry.method]["kind"] != "learned"
+    }
+    return settings, naive
 
 
 def replay(archive: Path, models: int, threads: int, folder: Path) -> Usage:
     """Write ``cache.csv`` of an archive's test slots into a folder, and tell what that took."""
-    settings = settings_of_config()
+    settings, naive = settings_of_config()
     say("making the tables")
     measure(*our_commands(archive, "day", folder).values())
     sequences = folder / "sequences" / "observed-3.parquet"
     say("making predictions to stand in")
     context = multiprocessing.get_context("spawn")
-    maker = context.Process(target=stand_in, args=(sequences, settings, folder, models))
+    maker = context.Process(target=stand_in, args=(sequences, settings, naive, folder, models))
     maker.start()
     maker.join()
     if maker.exitcode:
@@ -96,12 +120,13 @@ def replay(archive: Path, models: int, threads: int, folder: Path) -> Usage:
         [
             *(sys.executable, SCRIPTS / "simulate_cache.py", "--joined", folder / "joined.parquet"),
             *("--sequences", sequences),
-            "--predictions",
-            *(path / "predictions.parquet" for path in paths),
-            "--resolved",
-            *(path / "settings.json" for path in paths),
+            "--runs",
+            *paths,
+            "--methods",
+            *METHODS,
             *("--scores", folder / "scores.parquet", "--metrics", folder / "metrics.json"),
-            *(word for name, value in settings.items() for word in (f"--{name}", canonical(value))),
+            *("--baselines", canonical(naive), "--cache", canonical(settings.cache)),
+            *("--split", canonical(settings.split)),
             *("--slot", "day", "--threads", str(threads), "--hit-ratios", folder / "cache.csv"),
         ]
     )

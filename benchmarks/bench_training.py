@@ -32,7 +32,9 @@ from bench_data import HOME, SCRIPTS, Usage, measure, our_commands, say, simulat
 
 sys.path.insert(0, str(SCRIPTS))
 
-from popularity.settings.resolve import canonical, offset_grid, resolve_settings
+from popularity.settings.fields import canonical
+from popularity.settings.model import TrainingSettings
+from popularity.settings.resolve import resolve_settings, training_settings
 
 PEERS = HOME / "benchmarks" / "peers"
 #: neuralforecast's own environment: it wants other packages than ours.
@@ -126,16 +128,14 @@ def apart(work: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(work, *arguments).result()
 
 
-def default_lstm(changes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def default_lstm(changes: dict[str, Any]) -> tuple[str, TrainingSettings]:
     """Give the Keras backend, and the settings of config.yaml's ``lstm`` as train_model wants them."""
     config = yaml.safe_load((HOME / "config.yaml").read_text())
     config |= {"slot": "week", "dataset": "demo"}
     config["models"]["lstm"] |= changes
     schema = yaml.safe_load((HOME / "schemas" / "config.schema.yaml").read_text())
     settings = resolve_settings(config, schema)
-    model = {**settings["models"]["lstm"], "slot": settings["slot"], "split": settings["split"]}
-    model["offset_grid"] = offset_grid(settings, model["offset"])
-    return settings["backend"], model
+    return settings.backend, training_settings(settings, settings.models["lstm"])
 
 
 def options(**values: Any) -> list[str]:
@@ -145,20 +145,16 @@ def options(**values: Any) -> list[str]:
 
 def train_ours(tables: Path, model: str, seed: int, threads: int, work: Path) -> tuple[History, Usage]:
     """Run train_model.py; seconds are those of all epochs so far."""
-    outputs = {
-        name: work / f"ours-{name}" for name in ("model", "history", "resolved", "record", "snapshots")
-    }
-    outputs["model"] = work / "ours.keras"
     used = measure(
         [
             *(sys.executable, SCRIPTS / "train_model.py"),
             *options(sequences=tables, movies=work / "movies.parquet", name="lstm", settings=model),
-            *options(seed=seed, threads=threads, **outputs),
+            *options(seed=seed, threads=threads, run=work / "ours"),
         ]
     )
     seconds = 0.0
     history = []
-    with outputs["history"].open() as file:
+    with (work / "ours" / "history.csv").open() as file:
         for row in csv.DictReader(file):
             seconds += float(row["seconds"])
             history.append({"seconds": seconds, "cross_entropy": float(row["val_cross_entropy"])})
@@ -182,7 +178,7 @@ def reached(history: History, target: float) -> tuple[float, bool]:
     return history[-1]["seconds"], False
 
 
-def compare_times(args: argparse.Namespace, sequences: Path, model: dict[str, Any], work: Path) -> None:
+def compare_times(args: argparse.Namespace, sequences: Path, model: TrainingSettings, work: Path) -> None:
     """Print the time to our network's best validation cross entropy (a)."""
     given = canonical(model)
     shared = {"settings": given, "threads": args.threads}
@@ -204,7 +200,7 @@ def compare_times(args: argparse.Namespace, sequences: Path, model: dict[str, An
             files = {
                 "sequences": sequences,
                 "movies": work / "movies.parquet",
-                "epochs": args.epochs or model["epochs"],
+                "epochs": args.epochs or model.model.epochs,
             }
             made = run_peer(sys.executable, PEERS / "torch_training.py", "reach", *words, **known, **files)
             runs[name].append(made["history"])
@@ -338,8 +334,8 @@ def main() -> None:
         command = [args.neuralforecast, "-c", said]
         packages.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
     print(
-        f"{release.name}, weekly slots, windows of {model['window']}, output {model['output']}, offset "
-        f"{model['offset']}, {args.runs} runs each, {args.threads} thread(s), {os.cpu_count()} cores, "
+        f"{release.name}, weekly slots, windows of {model.window}, output {model.model.output}, offset "
+        f"{model.model.offset}, {args.runs} runs each, {args.threads} thread(s), {os.cpu_count()} cores, "
         f"{platform.system()} {platform.machine()}, {', '.join(packages)}\n"
     )
     with tempfile.TemporaryDirectory(prefix="bench-training-") as name:

@@ -1,6 +1,7 @@
-"""Time the training loop of `networks.py` alone, over windows that are in memory."""
+"""Time the training loop alone, over windows that are in memory."""
 
 import argparse
+import dataclasses
 import itertools
 import json
 import sys
@@ -13,10 +14,13 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from popularity.forecasters.network import networks
+from popularity.forecasters.network import inference, training
 from popularity.forecasters.network.checkpoints import Checkpoint, Lists
 from popularity.forecasters.network.framings import Arrays, Framing
+from popularity.forecasters.network.saved import Asked
 from popularity.samples import RowBatches, Windows
+from popularity.settings.fields import json_argument
+from popularity.settings.model import TrainingSettings
 
 
 class Clock(Checkpoint):
@@ -58,25 +62,26 @@ class Held:
 def main() -> None:
     """Read the command line, and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--settings", type=json_argument(TrainingSettings), required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--arrays", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    networks.prepare(args.seed, args.threads)
+    inference.prepare(args.seed, args.threads)
     with np.load(args.arrays) as file:
         arrays = dict(file)
     shares = arrays.pop("share")[..., None].astype(np.float64)
     slots = np.zeros(shares.shape[:2], dtype=np.int64)
     windows = Windows(np.arange(len(shares))[:, None], slots, shares, np.ones(shares.shape))
-    settings: dict[str, Any] = {**args.settings, "name": "bench", "seed": args.seed, "epochs": args.epochs}
-    training = RowBatches(windows, settings["batch_size"], args.seed)
+    model = dataclasses.replace(args.settings.model, epochs=args.epochs)
+    asked = Asked("bench", args.seed, dataclasses.replace(args.settings, model=model))
+    batches = RowBatches(windows, model.batch_size, args.seed)
     held = cast(Framing, Held(arrays))
     clock = Clock()
-    _, history, _ = networks.train_network(settings, held, training, windows.take(slice(1000)), clock)
-    taken = [row["seconds"] for row in history]
+    trained = training.train_network(asked, held, batches, windows.take(slice(1000)), clock)
+    taken = [row["seconds"] for row in trained.history]
     # The first epoch's, in which code is compiled, are never read.
     cpu = [taken[0], *(after - before for before, after in itertools.pairwise(clock.seconds))]
     args.output.write_text(json.dumps({"seconds": taken, "cpu": cpu}))

@@ -4,11 +4,10 @@ Run as a program, it writes what neuralforecast needs, as that has an environmen
 """
 
 import argparse
-import json
+import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +18,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from popularity import tables
 from popularity.features import Features
-from popularity.forecasters.baselines import tuned_average
+from popularity.forecasters.averages import tuned_offset
 from popularity.forecasters.network.framings import Framing
+from popularity.forecasters.network.saved import Found
+from popularity.offsets import Average
 from popularity.samples import Training, Windows
 from popularity.scoring.cross_entropy import sampled_cross_entropy
 from popularity.series import Series, read_series, split_slots
+from popularity.settings.fields import json_argument
+from popularity.settings.model import TrainingSettings
 
 
 @dataclass
 class Problem:
     """A model's settings, completed, and what it is trained and judged on."""
 
-    settings: dict[str, Any]
+    settings: TrainingSettings
+    offset: Average | None
     series: Series
     movies: pa.Table
     slots: dict[str, range]
@@ -39,16 +43,18 @@ class Problem:
     validation: Windows
 
 
-def read_problem(sequences: Path, movies: Path, settings: dict[str, Any], seed: int) -> Problem:
+def read_problem(sequences: Path, movies: Path, settings: TrainingSettings, seed: int) -> Problem:
     """Read the tables and frame them as `train_model.py` does, with targets at the last step alone."""
     series, catalogue = read_series(sequences), tables.read(movies, tables.MOVIES)
-    slots = split_slots(series, settings["split"])
-    offset = tuned_average(series, settings["offset_grid"], slots["validation"])
-    settings = {**settings, "output": "last_step", "offset_weights": offset}
-    framing = Framing(series, catalogue, settings)
+    slots = split_slots(series, settings.split)
+    offset = tuned_offset(settings.offset, series, slots["validation"])
+    last_step = dataclasses.replace(settings.model, output="last_step")
+    settings = dataclasses.replace(settings, model=last_step)
+    found = Found(slots["validation"].stop - 1, offset)
+    framing = Framing(series, catalogue, settings, found)
     training = framing.training(slots["training"], seed)
     validation = framing.validation(slots["validation"], seed)
-    return Problem(settings, series, catalogue, slots, framing, training, validation)
+    return Problem(settings, offset, series, catalogue, slots, framing, training, validation)
 
 
 class Judge:
@@ -75,7 +81,11 @@ def write_long(problem: Problem, table: Path, rows: Path) -> None:
     end = problem.slots["validation"].stop
     movies = np.flatnonzero(problem.series.first_request < end - 1)
     first = problem.series.first_request[movies] + 1
-    features = Features.of_settings(problem.series, problem.movies, {**problem.settings, "window": 1})
+    settings = problem.settings
+    names, gaps = settings.model.features, settings.gaps
+    features = Features.of_catalogue(
+        problem.series, problem.movies, names, settings.slot, 1, gaps, problem.offset
+    )
     schema = pa.schema(
         [("unique_id", pa.int32()), ("ds", pa.int32()), ("y", pa.float32()), ("log_average", pa.float32())]
     )
@@ -107,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sequences", type=Path, required=True)
     parser.add_argument("--movies", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--settings", type=json_argument(TrainingSettings), required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--rows", type=Path, required=True)

@@ -1,8 +1,8 @@
-"""Write docs/settings.md and docs/features.md from the schema and the code they describe."""
+"""Write the schema of config.yaml, docs/settings.md and docs/features.md from the code they describe."""
 
-import json
+import importlib
+import pkgutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,57 +11,80 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from popularity.features import STATIC_FEATURES, STEP_FEATURES  # noqa: E402
+from popularity import caches, forecasters, slots  # noqa: E402
+from popularity.features import HALF_LIFE_FEATURES, STATIC_FEATURES, STEP_FEATURES  # noqa: E402
+from popularity.forecasters.averages import OffsetMethod  # noqa: E402
+from popularity.forecasters.base import METHODS  # noqa: E402
+from popularity.forecasters.network import architecture, losses, training  # noqa: E402
+from popularity.log import archive  # noqa: E402
+from popularity.settings.schema import (  # noqa: E402
+    Method,
+    Schema,
+    SchemaWriter,
+    settings_page,
+    words_like,
+    words_of,
+)
 
-NOTE = "<!-- Written by docs/generate.py (make docs); change the schema or the code instead. -->"
-
-
-def settings_page(schema: dict[str, Any]) -> str:
-    """Tell every key of the schema: its path, type, bounds, default and meaning."""
-    lines = [
-        "# Settings",
-        "",
-        NOTE,
-        "",
-        "Every key that config.yaml may hold. `NAME` stands for a name of your own.",
-        "",
-        "| key | allowed | default | meaning |",
-        "| --- | --- | --- | --- |",
-    ]
-    for path, entry in keys(schema, schema, ""):
-        default = f"`{json.dumps(entry['default'])}`" if "default" in entry else ""
-        lines.append(f"| `{path}` | {allowed(entry)} | {default} | {entry['description']} |")
-    return "\n".join([*lines, ""])
+SCHEMA = ROOT / "schemas" / "config.schema.yaml"
+NOTE = "<!-- Written by docs/generate.py (make docs); change the code instead. -->"
 
 
-def keys(entry: dict[str, Any], schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Walk the schema's keys, each with its path from the top."""
-    members = dict(entry.get("properties", {}))
-    if isinstance(entry.get("additionalProperties"), dict):
-        members["NAME"] = entry["additionalProperties"]
-    for name, member in members.items():
-        if "$ref" in member:
-            member = {**schema["$defs"][member["$ref"].rsplit("/", 1)[1]], **member}
-        below = f"{path}.{name}" if path else name
-        yield below, member
-        # Entries of models have the keys of defaults, told once.
-        if below != "models.NAME":
-            yield from keys(member, schema, below)
+def methods() -> dict[str, Method]:
+    """Load every module of forecasters without a network, and list the methods that they register."""
+    for module in pkgutil.iter_modules(forecasters.__path__):
+        if not module.ispkg:
+            importlib.import_module(f"{forecasters.__name__}.{module.name}")
+    return {
+        name: Method(kind, kind.kind, kind.__module__.rsplit(".", 1)[1]) for name, kind in METHODS.items()
+    }
 
 
-def allowed(entry: dict[str, Any]) -> str:
-    """Tell the type and bounds of a key in a few words."""
-    if "enum" in entry:
-        return ", ".join(f"`{json.dumps(value)}`".replace('"', "") for value in entry["enum"])
-    kind = entry["type"]
-    words = [" or ".join(kind) if isinstance(kind, list) else kind]
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    words += [f"{sign} {entry[bound]}" for bound, sign in signs.items() if bound in entry]
-    return " ".join(words)
+def vocabularies() -> dict[str, Schema]:
+    """List the words that settings may hold, from what implements them."""
+    offsets = [name for name, kind in METHODS.items() if issubclass(kind, OffsetMethod)]
+    online = [name for name, policy in caches.REACTIVE.items() if not policy.knows_future]
+    with_number = [f"{name}_[0-9]+" for name in HALF_LIFE_FEATURES]
+    return {
+        "slot": words_of(slots.SLOTS),
+        "format": words_of(archive.FORMS),
+        "feature": words_like([*STEP_FEATURES, *with_number, *STATIC_FEATURES]),
+        "cell": words_of([*architecture.CELLS, "none"]),
+        "loss": words_of(losses.LOSSES),
+        "optimizer": words_of(training.OPTIMIZERS),
+        "schedule": words_of(training.SCHEDULES),
+        "offset": words_of([*sorted(offsets), "none"]),
+        "policy": words_of(caches.REACTIVE),
+        "online_policy": words_of(online),
+    }
+
+
+def schema() -> Schema:
+    """Make the schema of config.yaml."""
+    known = methods()
+    made = SchemaWriter(vocabularies(), known).write()
+    made["$defs"]["step_features"] = {"enum": list(STEP_FEATURES)}
+    return made
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what stands twice in full, without anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write no anchors."""
+        return True
+
+
+def schema_file(made: Schema) -> str:
+    """Write the schema as YAML."""
+    text = yaml.dump(made, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+    return f"# Written by docs/generate.py (make docs) from the classes of settings.\n{text}"
 
 
 def features_page() -> str:
-    """Tell every feature."""
+    """Describe every feature."""
+    static = {name: feature.meaning for name, feature in STATIC_FEATURES.items()}
+    averages = {f"{name}_H": meaning for name, meaning in HALF_LIFE_FEATURES.items()}
     lines = [
         "# Features",
         "",
@@ -73,24 +96,25 @@ def features_page() -> str:
         "",
         "| for each slot of the window | what it is |",
         "| --- | --- |",
-        *(f"| `{name}` | {meaning} |" for name, meaning in STEP_FEATURES.items()),
+        *(f"| `{name}` | {feature.meaning} |" for name, feature in STEP_FEATURES.items()),
         "",
         "| once for the movie and the predicted slot | what it is |",
         "| --- | --- |",
-        *(f"| `{name}` | {meaning} |" for name, meaning in STATIC_FEATURES.items()),
+        *(f"| `{name}` | {meaning} |" for name, meaning in {**averages, **static}.items()),
     ]
     return "\n".join([*lines, ""])
 
 
 def pages() -> dict[Path, str]:
-    """Make all pages, by path."""
-    schema = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
+    """Make all files, by path."""
+    made = schema()
     return {
-        ROOT / "docs" / "settings.md": settings_page(schema),
+        SCHEMA: schema_file(made),
+        ROOT / "docs" / "settings.md": settings_page(made, NOTE),
         ROOT / "docs" / "features.md": features_page(),
     }
 
 
 if __name__ == "__main__":
     for page, text in pages().items():
-        page.write_text(text)
+        page.write_text(text, encoding="utf-8")

@@ -28,53 +28,49 @@ os.environ.update(PATH=os.pathsep.join(programs))
 os.environ.pop("PYTHONSAFEPATH", None)
 
 from popularity.addresses import is_address, written_secrets
+from popularity.settings.fields import SettingsError, as_json, canonical
 from popularity.settings.resolve import (
-    LEARNED,
-    SettingsError,
-    canonical,
-    offset_grid,
+    fitting_settings,
     resolve_settings,
+    training_settings,
 )
 
+schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 WRONG = "The settings (config.yaml, --configfile, --config) are wrong:"
 # First, as the others would show what they find.
 if secrets := written_secrets(config):
     raise WorkflowError("\n".join([WRONG, *secrets]))
 try:
-    settings = resolve_settings(
-        config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    )
+    settings = resolve_settings(config, schema)
 except SettingsError as error:
     raise WorkflowError(f"{WRONG}\n{error}")
 
 # At the start of a line `report` would be Snakemake's keyword.
 in_report = report
 
-DATASETS = settings["datasets"]
-MODELS = settings["models"]
-SHARDS = settings["data"]["shards"]
+DATASETS = settings.datasets
+MODELS = settings.models
+SHARDS = settings.data.shards
 # Where the results of each fold of the backtest are; those of the first, the latest, have no folder.
 FOLDS = [
     "",
-    *(f"backtest/{fold}/" for fold in range(1, settings["backtest"]["folds"])),
+    *(f"backtest/{fold}/" for fold in range(1, settings.backtest.folds)),
 ]
-# The most requested movies, that all models cover, if some cover no others; otherwise 0.
+# Number of top movies that every model covers; 0 if all models cover all movies.
 COMMON = min(
-    [
-        model["top_movies"]
-        for model in MODELS.values()
-        if model["input"] == "all_movies"
-    ],
+    [model.top_movies for model in MODELS.values() if model.of_all_movies],
     default=0,
 )
+# What the schema says of each method of the baselines: its kind, and the module that has it.
+METHODS = schema["$defs"]["methods"]
 # Baselines that are quick to evaluate together, and those that learn, each in a job of its own.
 LEARNERS = {
     name: entry
-    for name, entry in settings["baselines"].items()
-    if entry["method"] in LEARNED
+    for name, entry in settings.baselines.items()
+    if METHODS[entry.method]["kind"] == "learned"
 }
 NAIVE = {
-    name: entry for name, entry in settings["baselines"].items() if name not in LEARNERS
+    name: entry for name, entry in settings.baselines.items() if name not in LEARNERS
 }
 
 
@@ -103,20 +99,27 @@ def imported(path):
     return [module for module in modules if module.exists()]
 
 
-def code(script):
-    """The script and every module of ours that it imports, directly or not.
+def code(script, *modules):
+    """The script and every module of ours that it or these modules import, directly or not.
 
     As inputs they start a job again when they change, and only then: Snakemake compares the
     contents of inputs (profiles/default says up to which size), so a touch or a fresh checkout
     changes nothing.
     """
-    found, todo = [], [SCRIPTS / f"{script}.py"]
+    found, todo = [], [SCRIPTS / f"{script}.py", *map(Path, modules)]
     while todo:
-        path = todo.pop()
+        path = todo.pop(0)
         if path not in found:
             found.append(path)
             todo += imported(path)
     return [str(path) for path in [found[0], *sorted(found[1:])]]
+
+
+def methods(baselines):
+    """The modules that have the methods of these baselines, which a script loads by their paths."""
+    names = {METHODS[entry.method]["module"] for entry in baselines}
+    folder = SCRIPTS / "popularity" / "forecasters"
+    return [str(folder / f"{name}.py") for name in sorted(names)]
 
 
 def software():
@@ -150,7 +153,7 @@ def sequences(wildcards):
 
 def sequences_of(wildcards, model):
     """The table of sequences that a model with these settings reads."""
-    return f"results/{wildcards.dataset}/sequences/{model['gaps']}-{model['window']}.parquet"
+    return f"results/{wildcards.dataset}/sequences/{model.gaps}-{model.window}.parquet"
 
 
 def trained(name, folds=FOLDS[:1]):
@@ -159,7 +162,7 @@ def trained(name, folds=FOLDS[:1]):
         f"results/{wildcards.dataset}/{fold}models/{model}/seed-{seed}/{name}"
         for fold in folds
         for model in sorted(MODELS)
-        for seed in sorted(settings["seeds"])
+        for seed in sorted(settings.seeds)
     ]
 
 
@@ -169,14 +172,30 @@ def learned(name):
         f"results/{wildcards.dataset}/{fold}learned/{baseline}/seed-{seed}/{name}"
         for fold in FOLDS
         for baseline in sorted(LEARNERS)
-        for seed in sorted(settings["seeds"])
+        for seed in sorted(settings.seeds)
     ]
 
 
+def fold(wildcards):
+    """The number of the wildcards' fold of the backtest: 0 for the latest slots."""
+    return int(re.sub(r"\D", "", wildcards.fold) or 0)
+
+
 def split(wildcards):
-    """The settings of the split, with the number of the fold (0 for the latest slots)."""
-    fold = re.sub(r"\D", "", wildcards.fold)
-    return {**settings["split"], "fold": int(fold or 0)}
+    """The split of the wildcards' fold, as canonical JSON."""
+    return canonical({**as_json(settings.split), "fold": fold(wildcards)})
+
+
+def learned_methods(wildcards):
+    """The modules that the fitting of the wildcards' baseline loads: its own, and its offset's."""
+    fitted = fitting_settings(settings, LEARNERS[wildcards.learned])
+    entries = [fitted.baseline, fitted.offset]
+    return methods(entry for entry in entries if entry is not None)
+
+
+def runs(wildcards):
+    """The folder of every trained model and seed of the latest fold, in one order."""
+    return [str(Path(path).parent) for path in trained("model.keras")(wildcards)]
 
 
 def summary(results):
@@ -199,7 +218,7 @@ def summary(results):
 
 def archive_source(wildcards):
     """The dataset's local archive, or all files of its local folder; nothing for an address."""
-    url = DATASETS[wildcards.dataset]["url"]
+    url = DATASETS[wildcards.dataset].url
     if is_address(url):
         return []
     path = Path(url).expanduser()
@@ -214,14 +233,18 @@ def archive_source(wildcards):
 def names_with(key):
     """The datasets whose entries have this key, as a regular expression."""
     return (
-        "|".join(re.escape(name) for name, entry in DATASETS.items() if key in entry)
+        "|".join(
+            re.escape(name)
+            for name, entry in DATASETS.items()
+            if getattr(entry, key) is not None
+        )
         or "none"
     )
 
 
 def dataset_option(wildcards, option, key):
     """A command-line option for an entry of the dataset, if it is given."""
-    value = DATASETS[wildcards.dataset].get(key)
+    value = getattr(DATASETS[wildcards.dataset], key)
     return (
         []
         if value is None
@@ -231,18 +254,18 @@ def dataset_option(wildcards, option, key):
 
 def searched_model():
     """The settings that a search starts from."""
-    name = settings["search"]["model"]
-    return settings["defaults"] if name is None else MODELS[name]
+    name = settings.search.model
+    return settings.defaults if name is None else MODELS[name]
 
 
 def archive_limits():
     """Options on what an archive may hold, from the section data."""
-    data = settings["data"]
+    data = settings.data
     return [
         "--on-bad-rows",
-        data["on_bad_rows"],
+        data.on_bad_rows,
         "--max-unpacked-gb",
-        canonical(data["max_unpacked_gb"]),
+        canonical(data.max_unpacked_gb),
     ]
 
 
@@ -256,28 +279,14 @@ def rejected_labels(wildcards):
 
 def model_settings(wildcards):
     """All that the training of the wildcards' model depends on, as canonical JSON."""
-    return completed(MODELS[wildcards.model], split(wildcards))
-
-
-def completed(model, split):
-    """A model's settings with all else that its training depends on, as canonical JSON."""
-    model = {**model, "slot": settings["slot"], "split": split}
-    # The offset is chosen as this entry of baselines.
-    model["offset_grid"] = offset_grid(settings, model["offset"])
-    return canonical(model)
+    model = MODELS[wildcards.model]
+    return canonical(training_settings(settings, model, fold(wildcards)))
 
 
 def learned_settings(wildcards):
-    """All that the fitting of a baseline depends on, as canonical JSON."""
-    entry = LEARNERS[wildcards.learned]
-    return canonical(
-        {
-            **entry,
-            "offset_grid": offset_grid(settings, entry.get("offset", "none")),
-            "slot": settings["slot"],
-            "split": split(wildcards),
-        }
-    )
+    """All that the fitting of the wildcards' baseline depends on, as canonical JSON."""
+    baseline = LEARNERS[wildcards.learned]
+    return canonical(fitting_settings(settings, baseline, fold(wildcards)))
 
 
 def pictures(names, category):
@@ -296,8 +305,8 @@ def pictures(names, category):
 
 def run_settings(wildcards):
     """All settings of a run, complete, of this dataset alone, as canonical JSON."""
-    entry = DATASETS[wildcards.dataset]
-    run = {key: value for key, value in settings.items() if key != "compare"}
+    entry = as_json(DATASETS[wildcards.dataset])
+    run = {key: value for key, value in as_json(settings).items() if key != "compare"}
     return canonical(
         {**run, "dataset": wildcards.dataset, "datasets": {wildcards.dataset: entry}}
     )
@@ -305,12 +314,12 @@ def run_settings(wildcards):
 
 def other_results(wildcards):
     """The results folder to compare with, which has to be given."""
-    if settings["compare"] is None:
+    if settings.compare is None:
         raise WorkflowError(
             "compare: no results folder is given to compare with; run "
             "snakemake compare --config compare=FOLDER"
         )
-    return str(Path(settings["compare"]).expanduser())
+    return str(Path(settings.compare).expanduser())
 
 
 def results_shown(wildcards):
@@ -335,7 +344,7 @@ def results_shown(wildcards):
 def features_used():
     """The features that the models see, each once."""
     return list(
-        dict.fromkeys(name for model in MODELS.values() for name in model["features"])
+        dict.fromkeys(name for model in MODELS.values() for name in model.features)
     )
 
 

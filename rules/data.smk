@@ -26,7 +26,7 @@ rule download_archive:
         mem_mb=memory(500),
         runtime=minutes(240),
     params:
-        url=lambda wildcards: DATASETS[wildcards.dataset]["url"],
+        url=lambda wildcards: DATASETS[wildcards.dataset].url,
         checks=lambda wildcards: [
             *dataset_option(wildcards, "--size", "size"),
             *dataset_option(wildcards, "--checksum", "checksum"),
@@ -56,14 +56,12 @@ rule simulate_archive:
         mem_mb=memory(4000),
         runtime=minutes(30),
     params:
-        ratings=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["ratings"],
-        users=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["users"],
-        movies=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["movies"],
-        first_date=lambda wildcards: DATASETS[wildcards.dataset]["simulate"][
-            "first_date"
-        ],
-        last_date=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["last_date"],
-        seed=lambda wildcards: DATASETS[wildcards.dataset]["simulate"]["seed"],
+        ratings=lambda wildcards: DATASETS[wildcards.dataset].simulate.ratings,
+        users=lambda wildcards: DATASETS[wildcards.dataset].simulate.users,
+        movies=lambda wildcards: DATASETS[wildcards.dataset].simulate.movies,
+        first_date=lambda wildcards: DATASETS[wildcards.dataset].simulate.first_date,
+        last_date=lambda wildcards: DATASETS[wildcards.dataset].simulate.last_date,
+        seed=lambda wildcards: DATASETS[wildcards.dataset].simulate.seed,
     shell:
         "python {input.code[0]:q} --ratings {params.ratings:q} --users {params.users:q}"
         " --movies {params.movies:q} --first-date {params.first_date:q}"

@@ -11,7 +11,6 @@ rule train_model:
         model="results/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
         history="results/{dataset}/{fold}models/{model}/seed-{seed}/history.csv",
         record="results/{dataset}/{fold}models/{model}/seed-{seed}/run.json",
-        resolved="results/{dataset}/{fold}models/{model}/seed-{seed}/settings.json",
         snapshots="results/{dataset}/{fold}models/{model}/seed-{seed}/snapshots.npz",
     log:
         "results/{dataset}/logs/{fold}train_model/{model}/seed-{seed}.log",
@@ -19,21 +18,21 @@ rule train_model:
         "results/{dataset}/benchmarks/{fold}train_model/{model}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
-    threads: settings["training_threads"]
+    threads: settings.training_threads
     resources:
         mem_mb=memory(8000),
         runtime=minutes(480),
-        gpu=settings["training_gpus"],
+        gpu=settings.training_gpus,
     params:
         settings=model_settings,
-        backend=settings["backend"],
+        backend=settings.backend,
+        run=lambda wildcards, output: str(Path(output.model).parent),
         # No output, which Snakemake would remove when the job fails.
         checkpoint="results/{dataset}/{fold}models/{model}/seed-{seed}/.checkpoint.npz",
     shell:
         "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --name {wildcards.model:q} --settings {params.settings:q}"
-        " --seed {wildcards.seed} --threads {threads} --model {output.model:q} --history {output.history:q}"
-        " --resolved {output.resolved:q} --snapshots {output.snapshots:q} --record {output.record:q}"
+        " --seed {wildcards.seed} --threads {threads} --run {params.run:q}"
         " --checkpoint {params.checkpoint:q} > {log:q} 2>&1"
 
 
@@ -44,7 +43,6 @@ rule evaluate_model:
         sequences=sequences,
         movies="results/{dataset}/movies.parquet",
         model="results/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
-        resolved="results/{dataset}/{fold}models/{model}/seed-{seed}/settings.json",
         snapshots="results/{dataset}/{fold}models/{model}/seed-{seed}/snapshots.npz",
     output:
         predictions="results/{dataset}/{fold}models/{model}/seed-{seed}/predictions.parquet",
@@ -56,18 +54,18 @@ rule evaluate_model:
         "results/{dataset}/benchmarks/{fold}evaluate_model/{model}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
-    threads: settings["training_threads"]
+    threads: settings.training_threads
     resources:
         mem_mb=memory(4000),
         runtime=minutes(120),
     params:
-        backend=settings["backend"],
+        backend=settings.backend,
+        run=lambda wildcards, input: str(Path(input.model).parent),
         common=COMMON,
-        interval=settings["forecast"]["interval"],
+        interval=settings.forecast.interval,
     shell:
         "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
-        " --movies {input.movies:q} --model {input.model:q} --resolved {input.resolved:q}"
-        " --snapshots {input.snapshots:q} --common {params.common:q} --threads {threads}"
+        " --movies {input.movies:q} --run {params.run:q} --common {params.common:q} --threads {threads}"
         " --interval {params.interval:q}"
         " --predictions {output.predictions:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"
@@ -76,8 +74,9 @@ rule evaluate_model:
 rule evaluate_baselines:
     """Tune the baselines on the validation slots and score them on the test slots."""
     input:
-        code=code("evaluate_baselines"),
-        sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
+        code=code("evaluate_baselines", *methods(NAIVE.values())),
+        methods=methods(NAIVE.values()),
+        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
     output:
         scores="results/{dataset}/{fold}baselines/scores.parquet",
         metrics="results/{dataset}/{fold}baselines/metrics.json",
@@ -93,11 +92,11 @@ rule evaluate_baselines:
         runtime=minutes(60),
     params:
         baselines=canonical(NAIVE),
-        split=lambda wildcards: canonical(split(wildcards)),
+        split=split,
         common=COMMON,
     shell:
-        "python {input.code[0]:q} --sequences {input.sequences:q} --baselines {params.baselines:q}"
-        " --split {params.split:q} --common {params.common:q} --scores {output.scores:q}"
+        "python {input.code[0]:q} --sequences {input.sequences:q} --methods {input.methods:q}"
+        " --baselines {params.baselines:q} --split {params.split:q} --common {params.common:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"
 
 
@@ -116,20 +115,20 @@ rule search_settings:
         "results/{dataset}/benchmarks/search_settings.tsv"
     conda:
         "../envs/model.yaml"
-    threads: settings["training_threads"]
+    threads: settings.training_threads
     resources:
         mem_mb=memory(4000),
         runtime=minutes(1440),
     params:
-        settings=lambda wildcards: completed(
-            searched_model(), {**settings["split"], "fold": 0}
+        settings=lambda wildcards: canonical(
+            training_settings(settings, searched_model())
         ),
-        own=canonical(config["models"].get(settings["search"]["model"]) or {}),
-        space=canonical(settings["search"]["space"]),
-        name=f"{settings['search']['model'] or 'defaults'}_searched",
-        trials=settings["search"]["trials"],
-        seed=settings["seeds"][0],
-        backend=settings["backend"],
+        own=canonical(config["models"].get(settings.search.model) or {}),
+        space=canonical(settings.search.space),
+        name=f"{settings.search.model or 'defaults'}_searched",
+        trials=settings.search.trials,
+        seed=settings.seeds[0],
+        backend=settings.backend,
     shell:
         "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
         " --movies {input.movies:q} --name {params.name:q} --settings {params.settings:q}"
@@ -142,8 +141,9 @@ rule search_settings:
 rule evaluate_learned:
     """Fit a learned baseline on the training slots and score it on the test slots."""
     input:
-        code=code("evaluate_learned"),
-        sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
+        code=lambda wildcards: code("evaluate_learned", *learned_methods(wildcards)),
+        methods=learned_methods,
+        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
         movies="results/{dataset}/movies.parquet",
     output:
         scores="results/{dataset}/{fold}learned/{learned}/seed-{seed}/scores.parquet",
@@ -154,7 +154,7 @@ rule evaluate_learned:
         "results/{dataset}/benchmarks/{fold}evaluate_learned/{learned}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
-    threads: settings["training_threads"]
+    threads: settings.training_threads
     resources:
         mem_mb=memory(4000),
         runtime=minutes(120),
@@ -163,6 +163,6 @@ rule evaluate_learned:
         common=COMMON,
     shell:
         "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
-        " --name {wildcards.learned:q} --settings {params.settings:q} --seed {wildcards.seed}"
+        " --methods {input.methods:q} --name {wildcards.learned:q} --settings {params.settings:q} --seed {wildcards.seed}"
         " --threads {threads} --common {params.common:q} --scores {output.scores:q}"
         " --metrics {output.metrics:q} > {log:q} 2>&1"

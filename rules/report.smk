@@ -121,7 +121,7 @@ rule plot_runtimes:
         runtime=minutes(10),
     params:
         trained=sorted([*MODELS, *LEARNERS]),
-        seeds=sorted(settings["seeds"]),
+        seeds=sorted(settings.seeds),
         folds=len(FOLDS),
     shell:
         "python {input.code[0]:q} --benchmarks results/{wildcards.dataset:q}/benchmarks"
@@ -154,8 +154,8 @@ rule write_front_page:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        slot=settings["slot"],
-        split=canonical(settings["split"]),
+        slot=settings.slot,
+        split=canonical(settings.split),
     shell:
         "python {input.code[0]:q} --template {input.template:q} --joined {input.joined:q}"
         " --labelled {input.labelled:q} --leaderboard {input.leaderboard:q}"

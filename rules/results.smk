@@ -29,7 +29,7 @@ TRAINING_PICTURES = {
 }
 # Settings that sweeps vary, each once: without any there is nothing to draw of them.
 SWEPT = list(
-    dict.fromkeys(key for sweep in settings["sweeps"].values() for key in sweep["grid"])
+    dict.fromkeys(key for sweep in settings.sweeps.values() for key in sweep.grid)
 )
 MODEL_PICTURES = {
     "leaderboard": "1 Leaderboard",
@@ -96,16 +96,16 @@ rule compare:
     """Set another run's results (compare, a folder) beside those of the settings, each time anew."""
     input:
         code=code("compare_runs"),
-        settings=f"results/{settings['dataset']}/settings.json",
+        settings=f"results/{settings.dataset}/settings.json",
         models=expand(
             "results/{dataset}/models/{model}/seed-{seed}/scores.parquet",
-            dataset=settings["dataset"],
+            dataset=settings.dataset,
             model=sorted(MODELS),
-            seed=sorted(settings["seeds"]),
+            seed=sorted(settings.seeds),
         ),
-        baselines=f"results/{settings['dataset']}/baselines/scores.parquet",
+        baselines=f"results/{settings.dataset}/baselines/scores.parquet",
     log:
-        f"results/{settings['dataset']}/logs/compare.log",
+        f"results/{settings.dataset}/logs/compare.log",
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -125,14 +125,9 @@ rule forecast_next_slot:
     """Forecast the first slots after the log with the best model."""
     input:
         code=code("forecast_next_slot"),
-        sequences=lambda wildcards: [
-            f"results/{wildcards.dataset}/sequences/{MODELS[model]['gaps']}-{MODELS[model]['window']}.parquet"
-            for model in sorted(MODELS)
-            for _ in settings["seeds"]
-        ],
+        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
         movies="results/{dataset}/movies.parquet",
         models=trained("model.keras"),
-        resolved=trained("settings.json"),
         scores=trained("scores.parquet"),
         metrics=trained("metrics.json"),
     output:
@@ -148,15 +143,15 @@ rule forecast_next_slot:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        model=settings["forecast"]["model"],
-        backend=settings["backend"],
-        slots=settings["forecast"]["slots"],
-        futures=settings["forecast"]["futures"],
-        interval=settings["forecast"]["interval"],
+        runs=runs,
+        model=settings.forecast.model,
+        backend=settings.backend,
+        slots=settings.forecast.slots,
+        futures=settings.forecast.futures,
+        interval=settings.forecast.interval,
     shell:
         "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
-        " --movies {input.movies:q} --models {input.models:q} --resolved {input.resolved:q}"
-        " --scores {input.scores:q} --metrics {input.metrics:q} --model {params.model:q}"
+        " --movies {input.movies:q} --runs {params.runs:q} --model {params.model:q}"
         " --slots {params.slots:q} --futures {params.futures:q} --interval {params.interval:q}"
         " --threads {threads} --forecast {output.forecast:q}"
         " > {log:q} 2>&1"
@@ -165,12 +160,13 @@ rule forecast_next_slot:
 rule simulate_cache:
     """Replay the test slots' requests against caches."""
     input:
-        code=code("simulate_cache"),
+        code=code("simulate_cache", *methods(NAIVE.values())),
+        methods=methods(NAIVE.values()),
         joined="results/{dataset}/joined.parquet",
-        sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
+        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
+        models=trained("model.keras"),
         predictions=trained("predictions.parquet"),
-        resolved=trained("settings.json"),
-        models=trained("scores.parquet"),
+        scores=trained("scores.parquet"),
         baselines="results/{dataset}/baselines/scores.parquet",
         metrics="results/{dataset}/baselines/metrics.json",
     output:
@@ -186,15 +182,15 @@ rule simulate_cache:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
+        runs=runs,
         baselines=canonical(NAIVE),
-        cache=canonical(settings["cache"]),
-        split=canonical(settings["split"]),
-        slot=settings["slot"],
+        cache=canonical(settings.cache),
+        split=canonical(settings.split),
+        slot=settings.slot,
     shell:
         "python {input.code[0]:q} --joined {input.joined:q} --sequences {input.sequences:q}"
-        " --predictions {input.predictions:q} --resolved {input.resolved:q}"
-        " --scores {input.models:q} {input.baselines:q} --baselines {params.baselines:q}"
-        " --metrics {input.metrics:q}"
+        " --runs {params.runs:q} --methods {input.methods:q}"
+        " --scores {input.baselines:q} --baselines {params.baselines:q} --metrics {input.metrics:q}"
         " --cache {params.cache:q} --split {params.split:q} --slot {params.slot:q}"
         " --threads {threads} --hit-ratios {output.hit_ratios:q} > {log:q} 2>&1"
 
@@ -218,7 +214,7 @@ rule plot_cache:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        slot=settings["slot"],
+        slot=settings.slot,
     shell:
         "python {input.code[0]:q} --hit-ratios {input.hit_ratios:q} --dataset {wildcards.dataset:q}"
         " --slot {params.slot:q} --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
@@ -231,7 +227,7 @@ rule plot_eda:
         style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         labelled="results/{dataset}/labelled.parquet",
         movies="results/{dataset}/movies.parquet",
-        sequences=f"results/{{dataset}}/sequences/{settings['gaps']}-{settings['window']}.parquet",
+        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
     output:
         pictures=pictures(EDA_PICTURES, "1 Data"),
     log:
@@ -245,11 +241,11 @@ rule plot_eda:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        slot=settings["slot"],
-        split=canonical(settings["split"]),
-        window=settings["window"],
+        slot=settings.slot,
+        split=canonical(settings.split),
+        window=settings.window,
         features=features_used(),
-        seed=settings["seeds"][0],
+        seed=settings.seeds[0],
     shell:
         "python {input.code[0]:q} --labelled {input.labelled:q} --movies {input.movies:q}"
         " --sequences {input.sequences:q} --split {params.split:q} --window {params.window:q}"
@@ -278,8 +274,8 @@ rule plot_log:
         mem_mb=memory(2000),
         runtime=minutes(10),
     params:
-        slot=settings["slot"],
-        split=canonical(settings["split"]),
+        slot=settings.slot,
+        split=canonical(settings.split),
     shell:
         "python {input.code[0]:q} --joined {input.joined:q} --labelled {input.labelled:q}"
         " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"
@@ -291,8 +287,8 @@ rule plot_training:
     input:
         code=code("plot_training"),
         style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
+        models=trained("model.keras"),
         histories=trained("history.csv"),
-        resolved=trained("settings.json"),
     output:
         pictures=pictures(TRAINING_PICTURES, "2 Models"),
     log:
@@ -305,8 +301,10 @@ rule plot_training:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(10),
+    params:
+        runs=runs,
     shell:
-        "python {input.code[0]:q} --histories {input.histories:q} --resolved {input.resolved:q}"
+        "python {input.code[0]:q} --runs {params.runs:q}"
         " --dataset {wildcards.dataset:q} --folder results/{wildcards.dataset:q}/plots"
         " > {log:q} 2>&1"
 
@@ -317,7 +315,7 @@ rule plot_models:
         code=code("plot_models"),
         style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         leaderboard="results/{dataset}/leaderboard.csv",
-        resolved=trained("settings.json"),
+        models=trained("model.keras"),
     output:
         pictures=pictures(MODEL_PICTURES, "3 Comparison"),
     log:
@@ -331,9 +329,10 @@ rule plot_models:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        runs=runs,
         swept=["--swept", *SWEPT] if SWEPT else [],
     shell:
-        "python {input.code[0]:q} --leaderboard {input.leaderboard:q} --resolved {input.resolved:q}"
+        "python {input.code[0]:q} --leaderboard {input.leaderboard:q} --runs {params.runs:q}"
         " {params.swept:q} --dataset {wildcards.dataset:q} --folder results/{wildcards.dataset:q}/plots"
         " > {log:q} 2>&1"
 
@@ -345,8 +344,8 @@ rule plot_predictions:
         style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         leaderboard="results/{dataset}/leaderboard.csv",
         by_class="results/{dataset}/leaderboard_by_class.csv",
+        models=trained("model.keras"),
         predictions=trained("predictions.parquet"),
-        resolved=trained("settings.json"),
         movies="results/{dataset}/movies.parquet",
         labelled="results/{dataset}/labelled.parquet",
     output:
@@ -362,12 +361,13 @@ rule plot_predictions:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        slot=settings["slot"],
-        split=canonical(settings["split"]),
-        seed=settings["seeds"][0],
+        runs=runs,
+        slot=settings.slot,
+        split=canonical(settings.split),
+        seed=settings.seeds[0],
     shell:
         "python {input.code[0]:q} --leaderboard {input.leaderboard:q} --by-class {input.by_class:q}"
-        " --predictions {input.predictions:q} --resolved {input.resolved:q}"
+        " --runs {params.runs:q}"
         " --movies {input.movies:q} --labelled {input.labelled:q}"
         " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"
         " --seed {params.seed:q} --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"

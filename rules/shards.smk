@@ -26,7 +26,7 @@ rule join_shard:
         runtime=minutes(30),
     params:
         shards=SHARDS,
-        format=lambda wildcards: DATASETS[wildcards.dataset]["format"],
+        format=lambda wildcards: DATASETS[wildcards.dataset].format,
         names=lambda wildcards: [
             *dataset_option(wildcards, "--columns", "columns"),
             *dataset_option(wildcards, "--requests", "requests"),
@@ -60,7 +60,7 @@ rule label_shard:
         runtime=minutes(30),
     params:
         shards=SHARDS,
-        slot=settings["slot"],
+        slot=settings.slot,
     shell:
         "python {input.code[0]:q} --joined {input.joined:q} --movies {input.movies:q}"
         " --slot {params.slot:q} --memory-mb {resources.mem_mb} --shard {wildcards.shard}/{params.shards:q}"

@@ -26,7 +26,7 @@ rule join_ratings:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        format=lambda wildcards: DATASETS[wildcards.dataset]["format"],
+        format=lambda wildcards: DATASETS[wildcards.dataset].format,
         names=lambda wildcards: [
             *dataset_option(wildcards, "--columns", "columns"),
             *dataset_option(wildcards, "--requests", "requests"),
@@ -58,7 +58,7 @@ rule label_popularity:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        slot=settings["slot"],
+        slot=settings.slot,
     shell:
         "python {input.code[0]:q} --joined {input.joined:q} --movies {input.movies:q}"
         " --slot {params.slot:q} --memory-mb {resources.mem_mb} --labelled {output.labelled:q}"

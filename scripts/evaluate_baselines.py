@@ -7,22 +7,37 @@ from pathlib import Path
 
 import popularity.start
 
-from popularity.forecasters.baselines import REFERENCES, build_baseline, forecast_slots, tune_baseline
+from popularity.forecasters.base import (
+    METHODS_HELP,
+    SimpleMethod,
+    forecast_slots,
+    load_methods,
+    method_of,
+)
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
 from popularity.scoring.evaluation import evaluate
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
+from popularity.settings.baselines import Baseline
+from popularity.settings.fields import as_json, json_argument
+from popularity.settings.slots import FoldSplit
 
 
 def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
+    parser.add_argument("--methods", type=Path, nargs="+", required=True, help=METHODS_HELP)
     parser.add_argument(
-        "--baselines", type=json.loads, required=True, help="baselines of config.yaml, as JSON"
+        "--baselines",
+        type=json_argument(dict[str, Baseline]),
+        required=True,
+        help="baselines of config.yaml, as JSON",
     )
-    parser.add_argument("--split", type=json.loads, required=True, help="split, as JSON")
+    parser.add_argument(
+        "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
+    )
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
@@ -31,14 +46,15 @@ def main() -> None:
     series = read_series(args.sequences)
     parts = split_slots(series, args.split)
     rows, metrics = [], {}
-    for name, spec in sorted(args.baselines.items()):
-        chosen = tune_baseline(series, spec, parts["validation"])
-        forecaster = build_baseline(series, spec, chosen)
-        kind = "reference" if spec["method"] in REFERENCES else "naive"
+    load_methods(args.methods)
+    for name, entry in sorted(args.baselines.items()):
+        method = method_of(entry, SimpleMethod)
+        parameters = method.tune(series, parts["validation"])
+        forecaster = method.forecaster(series, parameters)
         forecast = functools.partial(forecast_slots, forecaster, series)
-        found = evaluate(forecast, series, parts, args.common, name, kind, seed=0)
+        found = evaluate(forecast, series, parts, args.common, name, method.kind, seed=0)
         rows.append(found.scores)
-        metrics[name] = {"kind": kind, **chosen, **found.metrics}
+        metrics[name] = {"kind": method.kind, **as_json(parameters), **found.metrics}
     with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
         write_scores(scores_path, rows)
         metrics_path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

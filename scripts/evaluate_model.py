@@ -9,12 +9,13 @@ from pathlib import Path
 import popularity.start
 
 from popularity import tables
-from popularity.forecasters.network import networks
+from popularity.forecasters.network import inference
 from popularity.forecasters.network.framings import Framing
+from popularity.forecasters.network.saved import TrainedModel
 from popularity.predictions import recorded
 from popularity.program import atomic_write, run
-from popularity.results import read_json, write_scores
-from popularity.scoring.evaluation import evaluate
+from popularity.results import write_scores
+from popularity.scoring.evaluation import Evaluation, Watch, evaluate
 from popularity.scoring.intervals import IntervalCheck
 from popularity.scoring.scores import COMMON_HELP, Forecast
 from popularity.series import read_series, split_slots
@@ -25,9 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
-    parser.add_argument("--model", type=Path, required=True, help="model.keras")
-    parser.add_argument("--resolved", type=Path, required=True, help="the model's settings.json")
-    parser.add_argument("--snapshots", type=Path, required=True, help="the model's snapshots.npz")
+    parser.add_argument("--run", type=Path, required=True, help="folder of train_model")
     parser.add_argument(
         "--interval", type=float, default=0.8, help="probability of the intervals to check (default: 0.8)"
     )
@@ -38,12 +37,13 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
     args = parser.parse_args()
 
-    networks.prepare(0, args.threads)
-    settings = read_json(args.resolved, "name", "seed", "split")
+    inference.prepare(0, args.threads)
+    trained = TrainedModel.open(args.run)
     series = read_series(args.sequences)
-    framing = Framing(series, tables.read(args.movies, tables.MOVIES), settings)
-    model = networks.load_network(args.model)
-    parts = split_slots(series, settings["split"])
+    movies = tables.read(args.movies, tables.MOVIES)
+    framing = Framing(series, movies, trained.asked.settings, trained.found)
+    model = inference.load_network(trained.network_file)
+    parts = split_slots(series, trained.asked.settings.split)
     check = IntervalCheck(series, parts["validation"], args.interval)
     with (
         atomic_write(args.predictions) as predictions,
@@ -51,19 +51,22 @@ def main() -> None:
         atomic_write(args.metrics) as metrics,
         tables.open_writer(predictions, tables.PREDICTIONS) as writer,
     ):
-        forecast = functools.partial(framing.forecasts, functools.partial(networks.run_network, model))
+        forecast = functools.partial(inference.forecasts, model, framing)
 
         def watch(forecasts: Iterable[Forecast], part: str) -> Iterator[Forecast]:
             watched = check.watch(forecasts, part)
             return recorded(watched, series, writer) if part == "test" else watched
 
-        score = functools.partial(evaluate, forecast, series, parts, args.common)
-        identity = {"kind": "network", "seed": settings["seed"]}
-        final = score(settings["name"], **identity, watch=watch)
+        def score(name: str, watch: Watch | None = None) -> Evaluation:
+            return evaluate(
+                forecast, series, parts, args.common, name, "network", trained.asked.seed, watch
+            )
+
+        final = score(trained.name, watch)
         rows = [final.scores]
-        for epoch, weights in networks.snapshots(args.snapshots):
+        for epoch, weights in trained.snapshots():
             model.set_weights(weights)
-            rows.append(score(f"{settings['name']}_{epoch}", **identity).scores)
+            rows.append(score(f"{trained.name}_{epoch}").scores)
         write_scores(scores, rows)
         summary = {**final.metrics, "intervals": check.summary()}
         metrics.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

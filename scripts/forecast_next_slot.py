@@ -6,10 +6,8 @@ over these futures, and its intervals are as much wider as the futures differ.
 """
 
 import argparse
-import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import popularity.start
 
@@ -19,13 +17,14 @@ import pandas as pd
 import pyarrow as pa
 
 from popularity import tables
-from popularity.forecasters.network import networks
+from popularity.forecasters.network import inference
 from popularity.forecasters.network.framings import Framing
+from popularity.forecasters.network.saved import TrainedModel, open_runs
 from popularity.program import Fault, atomic_write, run
-from popularity.results import read_json, read_scores
+from popularity.results import read_scores
 from popularity.scoring import intervals
 from popularity.scoring.seeds import mean_over_seeds
-from popularity.scoring.verdict import best_on_validation
+from popularity.scoring.verdict import CHOSEN_BY, best_on_validation
 from popularity.series import Ints, Series, read_series
 from popularity.slots import slot_start
 
@@ -36,24 +35,23 @@ LAST_SLOTS = 3
 
 
 def predicted_shares(
-    runs: list[tuple[dict[str, Any], Any]], movies: pa.Table, series: Series, slot: int
+    runs: list[tuple[TrainedModel, inference.Network]], movies: pa.Table, series: Series, slot: int
 ) -> Floats:
     """Predict the shares of a slot's candidates, [candidates].
 
     They add up to 1, but for a model that tells fewer movies apart: the others have a share of 0. The
-    seeds (settings and model of each) are averaged by :func:`mean_over_seeds`.
+    seeds (run and network of each) are averaged by :func:`mean_over_seeds`.
     """
     candidates = series.candidates(slot)
     seeds = []
-    for settings, model in runs:
-        framing = Framing(series, movies, settings)
-        run_model = functools.partial(networks.run_network, model)
-        _, covered, values = next(framing.forecasts(run_model, np.array([slot])))
+    for trained, model in runs:
+        framing = Framing(series, movies, trained.asked.settings, trained.found)
+        _, covered, values = next(inference.forecasts(model, framing, np.array([slot])))
         shares = np.zeros(len(candidates))
         shares[np.searchsorted(candidates, covered)] = values
         seeds.append(shares)
-    shares = mean_over_seeds(seeds)
-    return shares / shares.sum() if settings["input"] == "movie" else shares
+    mean = mean_over_seeds(seeds)
+    return mean if runs[0][0].asked.settings.model.of_all_movies else mean / mean.sum()
 
 
 def forecast_slots(
@@ -118,12 +116,11 @@ def last_shares(series: Series, movies: Ints) -> dict[str, Floats]:
 def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--sequences", type=Path, nargs="+", required=True, help="of each model")
+    parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
-    parser.add_argument("--models", type=Path, nargs="+", required=True, help="model.keras of each")
-    parser.add_argument("--resolved", type=Path, nargs="+", required=True, help="settings.json")
-    parser.add_argument("--scores", type=Path, nargs="+", required=True, help="scores.parquet")
-    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.json")
+    parser.add_argument(
+        "--runs", type=Path, nargs="+", required=True, help="folders of trained and evaluated models"
+    )
     parser.add_argument("--model", default="best", help="a model's name, or best")
     parser.add_argument("--slots", type=int, default=1, help="slots to forecast (default: 1)")
     parser.add_argument(
@@ -136,23 +133,18 @@ def main() -> None:
     parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv, to write")
     args = parser.parse_args()
 
-    scored = read_scores(args.scores, ["log_loss", "covered", "requests"])
-    trained = [read_json(path, "name", "input", "slot") for path in args.resolved]
-    names = {settings["name"] for settings in trained}
-    name = best_on_validation(scored, names) if args.model == "best" else args.model
-    networks.prepare(0, args.threads)
-    movies = tables.read(args.movies, tables.MOVIES)
-    runs, checks = [], []
-    for sequences, model, settings, metrics in zip(
-        *(args.sequences, args.models, trained, args.metrics), strict=True
-    ):
-        if settings["name"] == name:
-            log = sequences
-            runs.append((settings, networks.load_network(model)))
-            checks.append(read_json(metrics, "intervals")["intervals"])
-    if not runs:
+    models = open_runs(args.runs)
+    name = args.model
+    if name == "best":
+        scored = read_scores([run.scores_file for runs in models.values() for run in runs], CHOSEN_BY)
+        name = best_on_validation(scored, models)
+    if name not in models:
         raise Fault(f"forecast.model in config.yaml: no model is named {name}")
-    series = read_series(log)
+    inference.prepare(0, args.threads)
+    movies = tables.read(args.movies, tables.MOVIES)
+    runs = [(run, inference.load_network(run.network_file)) for run in models[name]]
+    checks = [run.intervals() for run in models[name]]
+    series = read_series(args.sequences)
     shares, expected, dispersion = forecast_slots(
         series,
         lambda log, slot: predicted_shares(runs, movies, log, slot),
@@ -170,7 +162,7 @@ def main() -> None:
         table = pd.DataFrame(
             {
                 "slot": slot,
-                "slot_start": str(slot_start(np.array([slot]), settings["slot"])[0]),
+                "slot_start": str(slot_start(np.array([slot]), runs[0][0].asked.settings.slot)[0]),
                 "movieId": series.movie_ids[candidates],
                 "predicted_share": shares[at],
                 "expected_requests": expected[at],

@@ -7,7 +7,6 @@ seeded sample of the sequences: how much each feature tells about the next slot'
 
 import argparse
 import calendar
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +26,8 @@ from popularity import style, tables
 from popularity.features import STATIC_FEATURES, STEP_FEATURES, Features
 from popularity.program import run
 from popularity.series import Series, read_series, split_slots
+from popularity.settings.fields import json_argument
+from popularity.settings.slots import FoldSplit
 from popularity.slots import SLOTS, slot_start
 
 #: Rows that ranks and points are drawn from, at most.
@@ -461,9 +462,7 @@ def balanced_pairs(series: Series, slots: range, size: int, generator: np.random
 
 def candidate_features(used: Sequence[str]) -> list[str]:
     """All features by name: those that models use, and every other that takes no number."""
-    # A capital in a name stands for a number, of which there is no end.
-    named = [name for name in (*STEP_FEATURES, *STATIC_FEATURES) if name == name.lower()]
-    return list(dict.fromkeys([*used, *named]))
+    return list(dict.fromkeys([*used, *STEP_FEATURES, *STATIC_FEATURES]))
 
 
 def feature_information(
@@ -471,7 +470,8 @@ def feature_information(
     movies: pa.Table,
     pairs: Pairs,
     names: Sequence[str],
-    settings: dict[str, Any],
+    slot: str,
+    window: int,
     seed: int,
 ) -> tuple[pd.Series, float]:
     """Estimate the mutual information of features and the class of the share in the next slot.
@@ -482,8 +482,8 @@ def feature_information(
 
     Parameters
     ----------
-    settings
-        ``slot``, ``window`` and ``gaps`` of the features.
+    slot, window
+        Length of a slot, and slots of the features' windows.
 
     Returns
     -------
@@ -496,9 +496,8 @@ def feature_information(
     step = next(iter(STEP_FEATURES))
     for name in names:
         features = [name] if name in STEP_FEATURES else [step, name]
-        made = Features.of_settings(
-            series, movies, {**settings, "features": features, "offset_weights": None}
-        )(pairs.movie, pairs.slot)
+        of_pairs = Features.of_catalogue(series, movies, features, slot, window, "calendar", None)
+        made = of_pairs(pairs.movie, pairs.slot)
         values = made["steps"][:, -1] if name in STEP_FEATURES else made["static"]
         columns.append(values)
         owners += [name] * values.shape[1]
@@ -570,7 +569,9 @@ def main() -> None:
     parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
     parser.add_argument("--seed", type=int, default=1, help="of the samples (default: 1)")
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
-    parser.add_argument("--split", type=json.loads, required=True, help="shares of slots, as JSON")
+    parser.add_argument(
+        "--split", type=json_argument(FoldSplit), required=True, help="shares of slots, as JSON"
+    )
     parser.add_argument("--window", type=int, required=True, help="slots of a window")
     parser.add_argument(
         "--features", nargs="*", default=[], help="features that models see; all others are drawn too"
@@ -597,9 +598,10 @@ def main() -> None:
     training = split_slots(series, args.split)["training"]
     generator = np.random.default_rng(args.seed)
     pairs = balanced_pairs(series, training, JUDGED_PAIRS, generator)
-    settings = {"slot": args.slot, "window": args.window, "gaps": "calendar"}
     candidates = candidate_features(args.features)
-    information, noise = feature_information(series, movies, pairs, candidates, settings, args.seed)
+    information, noise = feature_information(
+        series, movies, pairs, candidates, args.slot, args.window, args.seed
+    )
     source = (
         f"{args.sequences.parent.name}/{args.sequences.name} of {args.dataset}; {len(pairs.slot):,} pairs "
         f"of a training {args.slot} and a movie drawn at random (seed {args.seed}), half of them with a "

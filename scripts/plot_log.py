@@ -2,7 +2,6 @@
 
 import argparse
 import calendar
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,8 @@ from matplotlib.figure import Figure
 from popularity import style, tables
 from popularity.program import run
 from popularity.series import split_range
+from popularity.settings.fields import json_argument
+from popularity.settings.slots import FoldSplit
 from popularity.slots import SLOTS, slot_start
 
 #: Slots that the running mean goes over: about a season where there are many slots.
@@ -53,7 +54,7 @@ def running_mean(values: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.f
 
 
 def plot_requests_per_slot(
-    labelled: pa.Table, slot: str, source: str, split: dict[str, float] | None = None
+    labelled: pa.Table, slot: str, source: str, split: FoldSplit | None = None
 ) -> Figure:
     """Draw the requests of each slot over time, 0 where there is none."""
     first, requests = requests_per_slot(labelled)
@@ -410,7 +411,7 @@ def main() -> None:
     parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
     parser.add_argument(
         "--split",
-        type=json.loads,
+        type=json_argument(FoldSplit),
         help='shares of slots, to mark where they begin: {"validation": 0.15, "test": 0.15}',
     )
     parser.add_argument(

@@ -16,9 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from popularity import style
+from popularity.forecasters.network.saved import open_runs
 from popularity.program import Fault, run
-from popularity.results import read_csv, read_json
+from popularity.results import read_csv
 from popularity.scoring.verdict import RATIO, covers_most, judge
+from popularity.settings.fields import as_json
 
 #: Kinds in the order of their groups: heading, colour and marker.
 KINDS = {
@@ -37,11 +39,6 @@ NUMBERS = {
 SWEPT_SCORE = "cross_entropy"
 #: Relative differences of it that are hardly any, and within which the best naive forecast is shown.
 SLIGHT, NEAR = 0.001, 0.05
-#: What settings.json holds of a run beside the settings it was given.
-NO_SETTINGS = (
-    *("name", "seed", "best_epoch", "parameters", "validated_to"),
-    *("offset_weights", "genre_names", "covered_movies"),
-)
 
 
 def fold_snapshots(
@@ -273,12 +270,9 @@ class Point(NamedTuple):
     deviation: float
 
 
-def read_settings(resolved: Sequence[Path]) -> dict[str, dict[str, Any]]:
+def read_settings(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Read the settings of each model, by its name; those of its seeds are the same."""
-    models: dict[str, dict[str, Any]] = {}
-    for path in resolved:
-        text = read_json(path, "name")
-        models[text["name"]] = {key: text[key] for key in text if key not in NO_SETTINGS}
+    models = {name: as_json(runs[0].asked.settings.model) for name, runs in open_runs(folders).items()}
     layers = [model.pop("layers", []) for model in models.values()]
     even = all(len(set(units)) <= 1 for units in layers)
     for model, units in zip(models.values(), layers, strict=True):
@@ -434,9 +428,7 @@ def main() -> None:
     """Read the command line, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--leaderboard", type=Path, required=True, help="leaderboard.csv")
-    parser.add_argument(
-        "--resolved", type=Path, nargs="+", required=True, help="settings.json of each trained model"
-    )
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of trained models")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
     parser.add_argument(
         "--swept", nargs="+", default=[], help="settings that sweeps vary; without any, no picture of them"
@@ -449,13 +441,13 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    models = read_settings(args.resolved)
+    models = read_settings(args.runs)
     whole = read_csv(args.leaderboard, "name", "kind", *RATIO, *NUMBERS)
     board, folded = fold_snapshots(whole, models)
     source = f"{args.leaderboard.name} of {args.dataset}"
     style.save(plot_leaderboard(board, source, folded), args.folder, "leaderboard")
     if args.swept:
-        source = f"{args.leaderboard.name} and settings.json of the models of {args.dataset}"
+        source = f"{args.leaderboard.name} and the settings of the models of {args.dataset}"
         style.save(plot_sweeps(models, whole, args.swept, source), args.folder, "sweeps")
 
 

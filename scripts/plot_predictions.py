@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +18,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from popularity import style, tables
-from popularity.program import Fault, run
-from popularity.results import read_csv, read_json
+from popularity.forecasters.network.saved import open_runs
+from popularity.program import run
+from popularity.results import read_csv
 from popularity.scoring.classes import CLASSES, NEW_SLOTS, MovieClasses, classify_movies
 from popularity.scoring.cross_entropy import distribution
 from popularity.scoring.verdict import best_naive
 from popularity.series import split_range
+from popularity.settings.fields import json_argument
+from popularity.settings.slots import FoldSplit
 from popularity.slots import SLOTS, slot_start
 
 #: Movies and models in a picture: more lines can't be told apart.
@@ -51,23 +53,15 @@ def most_requested(labelled: pa.Table, slots: range, count: int) -> list[int]:
     return [int(movie) for movie in ids[np.argsort(-requests, kind="stable")[:count]]]
 
 
-def first_seeds(
-    predictions: Sequence[Path], resolved: Sequence[Path], best: Sequence[str]
-) -> dict[str, Path]:
+def first_seeds(folders: Sequence[Path], best: Sequence[str]) -> dict[str, Path]:
     """Find the predictions of each model's first seed.
 
     ``best`` names models in the order to take them in; others come after them.
     """
-    if len(predictions) != len(resolved):
-        raise Fault(f"{len(predictions)} --predictions but {len(resolved)} --resolved: give as many")
-    first: dict[str, tuple[int, Path]] = {}
-    for path, settings in zip(predictions, resolved, strict=True):
-        text = read_json(settings, "name", "seed")
-        one = (int(text["seed"]), path)
-        first[text["name"]] = min(one, first.get(text["name"], one))
+    models = open_runs(folders)
     rank = {name: at for at, name in enumerate(best)}
-    names = sorted(first, key=lambda name: (rank.get(name, len(rank)), name))
-    return {name: first[name][1] for name in names}
+    names = sorted(models, key=lambda name: (rank.get(name, len(rank)), name))
+    return {name: min(models[name], key=lambda run: run.asked.seed).predictions_file for name in names}
 
 
 def read_movies(path: Path, movies: Sequence[int]) -> pd.DataFrame:
@@ -412,20 +406,15 @@ def main() -> None:
     )
     parser.add_argument("--by-class", type=Path, required=True, help="leaderboard_by_class.csv")
     parser.add_argument(
-        "--predictions",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="predictions.parquet of each trained model",
-    )
-    parser.add_argument(
-        "--resolved", type=Path, nargs="+", required=True, help="settings.json, in the same order"
+        "--runs", type=Path, nargs="+", required=True, help="folders of trained and evaluated models"
     )
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
     parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
-    parser.add_argument("--split", type=json.loads, required=True, help="shares of slots, as JSON")
+    parser.add_argument(
+        "--split", type=json_argument(FoldSplit), required=True, help="shares of slots, as JSON"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the samples (default: 1)")
     parser.add_argument(
         "--folder", type=Path, required=True, help="where the pictures are written, as .png and .svg"
@@ -433,7 +422,7 @@ def main() -> None:
     args = parser.parse_args()
 
     board = read_csv(args.leaderboard, "name", "kind", "cross_entropy_ratio")
-    models = first_seeds(args.predictions, args.resolved, board["name"].tolist())
+    models = first_seeds(args.runs, board["name"].tolist())
     source = f"predictions.parquet of models trained on {args.dataset}, first seed of each"
 
     labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])

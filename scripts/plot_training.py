@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from popularity import style
-from popularity.program import Fault, run
-from popularity.results import read_csv, read_json
+from popularity.forecasters.network.saved import TrainedModel, open_runs
+from popularity.program import run
 
 SEEDS_NOTE = "line: mean over the seeds that train so long, band: least to greatest"
 #: Why the lines of a model's losses are apart.
@@ -39,21 +39,16 @@ SCORES = {
     "val_cross_entropy": "cross entropy (nats per request)",
 }
 
-#: A model's runs, one a seed: its resolved settings and its history by epoch.
-Runs = list[tuple[dict[str, Any], pd.DataFrame]]
+#: A model's runs, one a seed, and the history of each by epoch.
+Runs = list[tuple[TrainedModel, pd.DataFrame]]
 
 
-def read_runs(histories: Sequence[Path], resolved: Sequence[Path]) -> dict[str, Runs]:
-    """Read histories and the settings beside them, by the models' names and in the seeds' order."""
-    if len(histories) != len(resolved):
-        raise Fault(f"{len(histories)} --histories but {len(resolved)} --resolved: give as many")
-    runs: dict[str, Runs] = {}
-    for history, settings in zip(histories, resolved, strict=True):
-        text = read_json(settings, "name", "seed")
-        runs.setdefault(text["name"], []).append(
-            (text, read_csv(history, "epoch", "loss", "val_loss", "seconds"))
-        )
-    return {name: sorted(taken, key=lambda one: one[0]["seed"]) for name, taken in runs.items()}
+def read_runs(folders: Sequence[Path]) -> dict[str, Runs]:
+    """Read trained models and their histories, by the models' names and in the seeds' order."""
+    return {
+        name: [(run, run.history()) for run in sorted(runs, key=lambda run: run.asked.seed)]
+        for name, runs in open_runs(folders).items()
+    }
 
 
 def by_epoch(runs: Runs, column: str) -> pd.DataFrame:
@@ -92,9 +87,9 @@ def plot_loss(models: dict[str, Runs], source: str) -> Figure:
         draw_band(panel, runs, "loss", "training", color=style.BLUE)
         draw_band(panel, runs, "val_loss", "validation", color=style.VERMILION)
         best = [
-            (s["best_epoch"], loss)
-            for s, history in runs
-            for loss in history.loc[history["epoch"] == s.get("best_epoch"), "val_loss"]
+            (run.found.best_epoch, loss)
+            for run, history in runs
+            for loss in history.loc[history["epoch"] == run.found.best_epoch, "val_loss"]
         ]
         look: dict[str, Any] = {
             "color": style.VERMILION,
@@ -109,7 +104,7 @@ def plot_loss(models: dict[str, Runs], source: str) -> Figure:
         elif values.min() > 0 and values.max() > 10 * values.min():
             panel.set_yscale("log")
             style.label_values(panel.yaxis, "number")
-        loss = runs[0][0].get("loss", "unknown")
+        loss = runs[0][0].asked.settings.model.loss
         panel.set_title(f"{name}\n{loss}", parse_math=False, fontsize=9)
         if at % columns == 0:
             panel.set_ylabel("loss")
@@ -130,14 +125,7 @@ def grid_columns(panels: int) -> int:
 
 def loss_title(models: dict[str, Runs]) -> str:
     """Say when the validation loss was lowest: a run that ended there might go on falling."""
-    runs = [
-        (settings["best_epoch"], len(history))
-        for taken in models.values()
-        for settings, history in taken
-        if settings.get("best_epoch")
-    ]
-    if not runs:
-        return "Training and validation loss by epoch"
+    runs = [(run.found.best_epoch, len(history)) for taken in models.values() for run, history in taken]
     last = sum(best == epochs for best, epochs in runs)
     if last:
         of = f"in {last} of {len(runs)} runs" if len(runs) > 1 else ""
@@ -269,12 +257,7 @@ def plot_epoch_seconds(models: dict[str, Runs], source: str) -> Figure:
 def main() -> None:
     """Read the command line, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--histories", type=Path, nargs="+", required=True, help="history.csv of each trained model"
-    )
-    parser.add_argument(
-        "--resolved", type=Path, nargs="+", required=True, help="settings.json, in the same order"
-    )
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of trained models")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
     parser.add_argument(
         "--folder",
@@ -284,7 +267,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    models = read_runs(args.histories, args.resolved)
+    models = read_runs(args.runs)
     seeds = sorted({len(runs) for runs in models.values()})
     source = (
         f"history.csv of {len(models)} models trained on {args.dataset}, "

@@ -6,7 +6,6 @@ what build_sequences and join_ratings make of it. The last slot predicted is the
 """
 
 import argparse
-import functools
 import json
 from pathlib import Path
 
@@ -15,8 +14,9 @@ import popularity.start
 import numpy as np
 
 from popularity import tables
-from popularity.forecasters.network import networks
+from popularity.forecasters.network import inference
 from popularity.forecasters.network.framings import Framing
+from popularity.forecasters.network.saved import read_run
 from popularity.predictions import recorded
 from popularity.program import Fault, atomic_write, run
 from popularity.scoring.scores import score_forecasts, summarise
@@ -34,21 +34,20 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, help="scores of the slots with requests, to write")
     args = parser.parse_args()
 
-    settings = networks.load_settings(args.model)
-    networks.prepare(0, args.threads)
+    asked, found = read_run(args.model)
+    inference.prepare(0, args.threads)
     series = read_series(args.sequences)
-    first = settings["validated_to"] + 1
+    first = found.validated_to + 1
     if series.last_slot + 1 < first:
         raise Fault(
             f"{args.sequences}: the log ends with slot {series.last_slot}, before the model's first, "
-            f"{first}; use a log that goes on (with slots of the same length: {settings['slot']})"
+            f"{first}; use a log that goes on (with slots of the same length: {asked.settings.slot})"
         )
-    framing = Framing(series, tables.read(args.movies, tables.MOVIES), settings)
+    movies = tables.read(args.movies, tables.MOVIES)
+    framing = Framing(series, movies, asked.settings, found)
     slots = series.requested_slots(range(first, series.last_slot + 1))
-    forecasts = framing.forecasts(
-        functools.partial(networks.run_network, networks.load_network(args.model)),
-        np.append(slots, series.last_slot + 1),
-    )
+    model = inference.load_network(args.model)
+    forecasts = inference.forecasts(model, framing, np.append(slots, series.last_slot + 1))
     with atomic_write(args.predictions) as path, tables.open_writer(path, tables.PREDICTIONS) as writer:
         known = (
             forecast for forecast in recorded(forecasts, series, writer) if forecast[0] <= series.last_slot

@@ -5,6 +5,7 @@ on its number and those before it alone.
 """
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import logging
@@ -21,8 +22,12 @@ import yaml
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from popularity import tables
-from popularity.forecasters.network import networks
+from popularity.forecasters.network import inference
+from popularity.forecasters.network.saved import Asked
 from popularity.program import Fault, atomic_write, run
+from popularity.settings.experiments import Range, Space
+from popularity.settings.fields import as_json, canonical, json_argument, parse
+from popularity.settings.model import ModelSettings, TrainingSettings
 from train_model import fit
 
 logger = logging.getLogger(__name__)
@@ -31,21 +36,20 @@ logger = logging.getLogger(__name__)
 LOCK_SECONDS = 30
 
 
-def suggest(trial: optuna.Trial, space: dict[str, Any]) -> dict[str, Any]:
-    """Choose a value for each setting of the space.
+def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
+    """Choose a value for each setting of the space, as JSON has it.
 
-    A list holds the values to choose from; ``low`` and ``high`` are bounds, of whole numbers where
-    both are, on a log scale with ``log: true``.
+    The bounds of a range are whole numbers where both of them are.
     """
     chosen = {}
     for name, values in sorted(space.items()):
-        if isinstance(values, list):
+        if not isinstance(values, Range):
             # By its place, as Optuna chooses among numbers and texts alone.
             chosen[name] = values[trial.suggest_categorical(name, list(range(len(values))))]
-        elif isinstance(values["low"], int) and isinstance(values["high"], int):
-            chosen[name] = trial.suggest_int(name, values["low"], values["high"], log=values["log"])
+        elif isinstance(values.low, int) and isinstance(values.high, int):
+            chosen[name] = trial.suggest_int(name, values.low, values.high, log=values.log)
         else:
-            chosen[name] = trial.suggest_float(name, values["low"], values["high"], log=values["log"])
+            chosen[name] = trial.suggest_float(name, values.low, values.high, log=values.log)
     return chosen
 
 
@@ -98,9 +102,11 @@ def main() -> None:
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--name", required=True, help="a name for the model of the best settings")
-    parser.add_argument("--settings", type=json.loads, required=True, help="where it starts, as JSON")
+    parser.add_argument(
+        "--settings", type=json_argument(TrainingSettings), required=True, help="where it starts, as JSON"
+    )
     parser.add_argument("--own", type=json.loads, required=True, help="those that are no defaults, as JSON")
-    parser.add_argument("--space", type=json.loads, required=True, help="what to search, as JSON")
+    parser.add_argument("--space", type=json_argument(Space), required=True, help="what to search, as JSON")
     parser.add_argument("--trials", type=int, required=True, help="how many settings to try in all")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
@@ -111,7 +117,7 @@ def main() -> None:
 
     movies = tables.read(args.movies, tables.MOVIES)
     # Another space or log is another study.
-    told = json.dumps([args.settings, args.space, args.seed], sort_keys=True).encode()
+    told = canonical([args.settings, args.space, args.seed]).encode()
     key = hashlib.sha256(told + args.sequences.read_bytes() + args.movies.read_bytes()).hexdigest()[:16]
     args.studies.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -119,16 +125,17 @@ def main() -> None:
 
     def objective(trial: optuna.Trial) -> float:
         chosen = suggest(trial, args.space)
-        settings = {**args.settings, **chosen, "name": args.name, "seed": args.seed}
-        networks.prepare(args.seed, args.threads)
+        model = parse(ModelSettings, {**as_json(args.settings.model), **chosen})
+        asked = Asked(args.name, args.seed, dataclasses.replace(args.settings, model=model))
+        inference.prepare(args.seed, args.threads)
         try:
-            _, history, _ = fit(settings, args.sequences, movies)
+            trained, _ = fit(asked, args.sequences, movies)
         except Fault as fault:
             # Such as a learning rate that diverges.
             logger.info("trial %d: %s", trial.number, fault)
             raise optuna.TrialPruned from fault
         trial.set_user_attr("settings", chosen)
-        return min(row["val_cross_entropy"] for row in history)
+        return min(row["val_cross_entropy"] for row in trained.history)
 
     # A trial that was stopped midway counts for nothing.
     done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)

@@ -8,7 +8,6 @@ serve go to a reactive part. Every request counts, those for movies never seen b
 """
 
 import argparse
-import json
 import logging
 import tempfile
 import time
@@ -25,14 +24,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from popularity import caches, tables
-from popularity.forecasters.baselines import build_baseline, forecast_slots, oracle
+from popularity.forecasters.base import (
+    METHODS_HELP,
+    SimpleMethod,
+    forecast_slots,
+    load_methods,
+    method_of,
+)
+from popularity.forecasters.network.saved import TrainedModel, open_runs
+from popularity.forecasters.references import oracle
 from popularity.program import Fault, atomic_write, run
 from popularity.results import read_json, read_scores
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import Forecast
 from popularity.scoring.seeds import mean_over_seeds
-from popularity.scoring.verdict import best_on_validation
+from popularity.scoring.verdict import CHOSEN_BY, best_on_validation
 from popularity.series import Series, read_series, split_slots
+from popularity.settings.baselines import Baseline
+from popularity.settings.fields import json_argument
+from popularity.settings.results import Cache
+from popularity.settings.slots import FoldSplit
 from popularity.slots import SLOTS, slot_of
 
 Floats = npt.NDArray[np.float64]
@@ -55,12 +66,12 @@ class Sizes:
         For each share, the movies of a reactive cache: the mean of the filled ones over the requests.
     """
 
-    shares: list[float]
+    shares: Sequence[float]
     filled: npt.NDArray[np.int64]
     reactive: list[int]
 
 
-def sizes_of(series: Series, replay: caches.Replay, shares: list[float]) -> Sizes:
+def sizes_of(series: Series, replay: caches.Replay, shares: Sequence[float]) -> Sizes:
     """Find the sizes of the caches of these shares of the catalogue."""
     known = [len(series.candidates(slot)) for slot in replay.slots.tolist()]
     filled = np.array([caches.cache_sizes(count, shares) for count in known], np.int64)
@@ -87,7 +98,7 @@ def read_predictions(paths: Sequence[Path], series: Series, slots: Sequence[int]
 
 def slots_of(path: Path) -> Iterator[tuple[int, npt.NDArray[np.int32], Floats]]:
     """Read predictions slot by slot: the slot, the movies' ids and the predicted shares."""
-    waiting: list[tuple[npt.NDArray, ...]] = []
+    waiting: list[tuple[npt.NDArray[Any], ...]] = []
     names = ["slot", "movieId", "predicted"]
     for part in tables.batches(path, tables.PREDICTIONS, names):
         columns = tuple(tables.numbers(part[name]) for name in names)
@@ -106,7 +117,7 @@ def slots_of(path: Path) -> Iterator[tuple[int, npt.NDArray[np.int32], Floats]]:
         yield joined(waiting)
 
 
-def joined(pieces: list[tuple[npt.NDArray, ...]]) -> tuple[int, npt.NDArray[np.int32], Floats]:
+def joined(pieces: list[tuple[npt.NDArray[Any], ...]]) -> tuple[int, npt.NDArray[np.int32], Floats]:
     """Put the pieces of one slot together."""
     slots, ids, predicted = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
     return int(slots[0]), ids, predicted
@@ -214,7 +225,7 @@ class Pool:
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(threads)
         self._begun = time.monotonic()
-        self._works: list[tuple[str, Future]] = []
+        self._works: list[tuple[str, Future[Any]]] = []
 
     def submit(self, name: str, work: Callable[..., Any], *arguments: Any) -> None:
         """Have this work done: its result is what :meth:`results` gives beside the name."""
@@ -238,7 +249,7 @@ def simulate(
     forecasts: dict[str, tuple[str, Callable[[], Iterator[Forecast]]]],
     best: str,
     compared: str,
-    settings: dict[str, Any],
+    settings: Cache,
     folder: Path,
     threads: int,
 ) -> pd.DataFrame:
@@ -266,9 +277,9 @@ def simulate(
     ``gain_high`` its 95 % interval (both caches meet the same drawn slots). A reactive policy that
     libcachesim can't run with so few movies has no row.
     """
-    sizes = sizes_of(series, replay, settings["sizes"])
-    mixture = settings["mixture"]
-    mixed = best if mixture["forecast"] == "best" else mixture["forecast"]
+    sizes = sizes_of(series, replay, settings.sizes)
+    mixture = settings.mixture
+    mixed = best if mixture.forecast == "best" else mixture.forecast
     trace = folder / "requests.bin"
     caches.write_trace(trace, replay.movie)
     logging.info(
@@ -285,25 +296,25 @@ def simulate(
         meanings[name] = (policy, kind, which)
         pool.submit(name, work, *arguments)
 
-    for policy in settings["policies"]:
-        kind = "reference" if policy == "Belady" else "reactive"
+    for policy in settings.policies:
+        kind = "reference" if caches.REACTIVE[policy].knows_future else "reactive"
         for at in places:
-            if sizes.reactive[at] >= caches.REACTIVE[policy][1]:
+            if sizes.reactive[at] >= caches.REACTIVE[policy].fewest:
                 arguments = (policy, sizes.reactive[at], trace, replay)
                 submit(policy, kind, [at], reactive_hits, *arguments)
-    chosen = settings["forecasts"]
+    chosen = settings.forecasts
     for name, (kind, walk) in forecasts.items():
         if chosen is not None and name not in (*chosen, "oracle"):
             continue
         submit(name, kind, places, lambda walk=walk: filled_caches(walk(), replay, sizes))
-    if mixture["reactive_shares"]:
+    if mixture.reactive_shares:
         most = sizes.filled.max(axis=1)
         ranks = request_ranks(forecasts[mixed][1](), replay, len(series.movie_ids), most)
-        policy = mixture["policy"]
-        for share in mixture["reactive_shares"]:
+        policy = mixture.policy
+        for share in mixture.reactive_shares:
             for at in places:
                 part = round(share * sizes.reactive[at])
-                if caches.REACTIVE[policy][1] <= part < sizes.filled[:, at].min():
+                if caches.REACTIVE[policy].fewest <= part < sizes.filled[:, at].min():
                     filled = sizes.filled[:, at] - part
                     name = f"{mixed} + {policy} {100 * share:.3g} %"
                     submit(name, "mixture", [at], mixture_hits, policy, part, filled, ranks, trace, replay)
@@ -329,22 +340,25 @@ def main() -> None:
     parser.add_argument("--joined", type=Path, required=True, help="joined.parquet: the requests")
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
     parser.add_argument(
-        "--predictions", type=Path, nargs="*", default=[], help="predictions.parquet of each trained model"
+        "--runs", type=Path, nargs="*", default=[], help="folders of trained and evaluated models"
     )
+    parser.add_argument("--methods", type=Path, nargs="+", required=True, help=METHODS_HELP)
     parser.add_argument(
-        "--resolved", type=Path, nargs="*", default=[], help="settings.json, in the same order"
+        "--baselines",
+        type=json_argument(dict[str, Baseline]),
+        required=True,
+        help="baselines of config.yaml, as JSON",
     )
-    parser.add_argument(
-        "--scores", type=Path, nargs="+", required=True, help="scores.parquet of models and baselines"
-    )
-    parser.add_argument(
-        "--baselines", type=json.loads, required=True, help="baselines of config.yaml, as JSON"
-    )
+    parser.add_argument("--scores", type=Path, required=True, help="scores.parquet of the baselines")
     parser.add_argument(
         "--metrics", type=Path, required=True, help="metrics.json of evaluate_baselines: what was chosen"
     )
-    parser.add_argument("--cache", type=json.loads, required=True, help="cache of config.yaml, as JSON")
-    parser.add_argument("--split", type=json.loads, required=True, help="split, as JSON")
+    parser.add_argument(
+        "--cache", type=json_argument(Cache), required=True, help="cache of config.yaml, as JSON"
+    )
+    parser.add_argument(
+        "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
+    )
     parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hit-ratios", type=Path, required=True, help="cache.csv, to write")
@@ -352,11 +366,10 @@ def main() -> None:
 
     series = read_series(args.sequences)
     parts = split_slots(series, args.split)
-    scored = read_scores(args.scores, ["log_loss", "covered", "requests"])
+    models = open_runs(args.runs)
+    scores = [run.scores_file for runs in models.values() for run in runs]
+    scored = read_scores([*scores, args.scores], CHOSEN_BY)
     kinds = dict(zip(scored["name"], scored["kind"], strict=True))
-    models: dict[str, list[Path]] = {}
-    for path, resolved in zip(args.predictions, args.resolved, strict=True):
-        models.setdefault(read_json(resolved, "name")["name"], []).append(path)
 
     table = tables.read(args.joined, tables.JOINED, ["movieId", "timestamp"])
     timestamps = tables.numbers(table["timestamp"])
@@ -365,29 +378,28 @@ def main() -> None:
     replay = caches.replay_of(timestamps, movie, slot_of(timestamps, args.slot), parts["test"])
     del timestamps, movie
 
-    def of_model(paths: list[Path]) -> Callable[[], Iterator[Forecast]]:
+    def of_model(runs: list[TrainedModel]) -> Callable[[], Iterator[Forecast]]:
+        paths = [run.predictions_file for run in runs]
         return lambda: read_predictions(paths, series, replay.slots.tolist())
 
+    load_methods(args.methods)
     chosen = read_json(args.metrics)
 
-    def of_baseline(name: str) -> Callable[[], Iterator[Forecast]]:
-        return lambda: forecast_slots(
-            build_baseline(series, args.baselines[name], chosen[name]), series, replay.slots
-        )
+    def of_baseline(name: str, entry: Baseline) -> Callable[[], Iterator[Forecast]]:
+        method = method_of(entry, SimpleMethod)
+        parameters = method.parameters_of(chosen[name])
+        return lambda: forecast_slots(method.forecaster(series, parameters), series, replay.slots)
 
-    forecasts = {name: (kinds[name], of_model(paths)) for name, paths in models.items()}
-    for name, spec in sorted(args.baselines.items()):
-        if spec["method"] != "oracle":
-            forecasts[name] = (kinds[name], of_baseline(name))
-    forecasts["oracle"] = (
-        "reference",
-        lambda: forecast_slots(oracle(series), series, replay.slots),
-    )
-    asked = args.cache["forecasts"]
+    forecasts = {name: (kinds[name], of_model(runs)) for name, runs in models.items()}
+    for name, entry in sorted(args.baselines.items()):
+        if entry.method != "oracle":
+            forecasts[name] = (kinds[name], of_baseline(name, entry))
+    forecasts["oracle"] = ("reference", lambda: forecast_slots(oracle(series), series, replay.slots))
+    filling = args.cache.forecasts
     naive = [
         name
         for name, (kind, _) in forecasts.items()
-        if kind == "naive" and (asked is None or name in asked)
+        if kind == "naive" and (filling is None or name in filling)
     ]
     compared = best_on_validation(scored, naive) if naive else "LRU"
     with tempfile.TemporaryDirectory() as folder:

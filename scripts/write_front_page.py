@@ -1,7 +1,6 @@
 """Write the report's front page: a template's places filled from the results of a run."""
 
 import argparse
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from popularity.program import Fault, atomic_write, run
 from popularity.results import read_csv
 from popularity.scoring.verdict import judge
 from popularity.series import split_range
+from popularity.settings.fields import json_argument
+from popularity.settings.slots import FoldSplit
 from popularity.slots import SLOTS, slot_start
 
 #: Movies of the forecast that are named.
@@ -38,7 +39,7 @@ def plain(text: str) -> str:
     return re.sub(r"([^\w\s]|_)", r"\\\1", line.replace("{", "(").replace("}", ")"))
 
 
-def log_facts(labelled: pa.Table, users: int, slot: str, split: dict[str, float]) -> dict[str, str]:
+def log_facts(labelled: pa.Table, users: int, slot: str, split: FoldSplit) -> dict[str, str]:
     """Tell what the log holds and how its slots are divided."""
     slots, label = labelled["slot"].to_numpy(), labelled["label"].to_numpy()
     first, last = int(slots.min()), int(slots.max())
@@ -168,7 +169,9 @@ def main() -> None:
     parser.add_argument("--rejected", type=Path, required=True, help="rejected.csv")
     parser.add_argument("--dataset", required=True, help="the dataset's name")
     parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
-    parser.add_argument("--split", type=json.loads, required=True, help="shares of slots, as JSON")
+    parser.add_argument(
+        "--split", type=json_argument(FoldSplit), required=True, help="shares of slots, as JSON"
+    )
     parser.add_argument("--page", type=Path, required=True, help="reStructuredText, to write")
     args = parser.parse_args()
 

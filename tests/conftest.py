@@ -35,16 +35,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def one_thread() -> None:
     """Networks made ready; whatever builds or runs one in this process needs it, whatever ran before."""
     # TensorFlow is for the tests that need it alone, and takes a number of threads but once.
-    from popularity.forecasters.network import networks
+    from popularity.forecasters.network import inference
 
-    networks.prepare(1, 1)
+    inference.prepare(1, 1)
 
 
 @pytest.fixture(scope="module")
 def small_chunks(one_thread: None) -> Iterator[None]:
     """Run networks on few pairs at a time."""
-    from popularity.forecasters.network import networks
+    from popularity.forecasters.network import inference
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "CHUNK", 256)
+        patch.setattr(inference, "CHUNK", 256)
         yield

@@ -96,11 +96,21 @@ def command(script: str, *arguments: object) -> subprocess.CompletedProcess[str]
     return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
 
 
+def settings_of(name: str) -> dict[str, Any]:
+    """All that the training of a model depends on, as JSON has it."""
+    model = {**COMMON, **MODELS[name]}
+    kept = {key: model.pop(key) for key in ("slot", "split", "offset_grid")}
+    return {"model": model, "slot": kept["slot"], "split": kept["split"], "offset": kept["offset_grid"]}
+
+
+def modules(*names: str) -> list[Path]:
+    """The modules of these families of baselines."""
+    return [SCRIPTS / "popularity" / "forecasters" / f"{name}.py" for name in names]
+
+
 def training(folder: Path, name: str, seed: int, out: Path) -> list[object]:
-    settings = {**COMMON, **MODELS[name]}
-    options: list[object] = ["--sequences", folder / f"{settings['window']}.parquet"]
+    settings = settings_of(name)
+    options: list[object] = ["--sequences", folder / f"{settings['model']['window']}.parquet"]
     options += ["--movies", folder / "movies.parquet"]
     options += ["--name", name, "--settings", json.dumps(settings), "--seed", seed, "--threads", 1]
-    options += ["--model", out / "model.keras", "--history", out / "history.csv"]
-    options += ["--resolved", out / "settings.json", "--record", out / "run.json"]
-    return [*options, "--snapshots", out / "snapshots.npz"]
+    return [*options, "--run", out]

@@ -43,7 +43,7 @@ def main() -> None:
     first = int(rows["first"])
     judge = Judge(rows["slot"], rows["label"], rows["weight"])
     # Only the movies that are judged are forecast, and of a movie's past no more than a window.
-    window = args.settings["window"]
+    window = args.settings["model"]["window"]
     judged = table[table["unique_id"].isin(rows["movie"]) & (table["ds"] >= first - window)]
     wanted = pd.DataFrame({"unique_id": rows["movie"], "ds": rows["slot"]})
 
@@ -51,16 +51,16 @@ def main() -> None:
         h=1,
         input_size=window,
         inference_input_size=window,
-        encoder_n_layers=len(args.settings["layers"]),
-        encoder_hidden_size=args.settings["layers"][0],
+        encoder_n_layers=len(args.settings["model"]["layers"]),
+        encoder_hidden_size=args.settings["model"]["layers"][0],
         decoder_layers=1,
-        decoder_hidden_size=max(args.settings["dense_units"], 1),
+        decoder_hidden_size=max(args.settings["model"]["dense_units"], 1),
         futr_exog_list=["log_average"],
         loss=DistributionLoss("Poisson", num_samples=2, return_params=True),
-        learning_rate=args.settings["learning_rate"],
+        learning_rate=args.settings["model"]["learning_rate"],
         max_steps=args.steps,
         batch_size=256,
-        windows_batch_size=args.settings["batch_size"],
+        windows_batch_size=args.settings["model"]["batch_size"],
         inference_windows_batch_size=8192,
         scaler_type="identity",
         start_padding_enabled=True,

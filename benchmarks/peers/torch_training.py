@@ -20,6 +20,8 @@ from torch.optim import swa_utils
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from popularity.settings.fields import json_argument
+from popularity.settings.model import ModelSettings, TrainingSettings
 from training import Problem, judge_of, read_problem
 
 #: Rows that a network is run for at a time.
@@ -42,10 +44,10 @@ Tensors = dict[str, torch.Tensor]
 class Network(nn.Module):  # type: ignore[misc]  # PyTorch is not read here
     """LSTM layers, then a dense layer that sees the static features, too, added to the offset."""
 
-    def __init__(self, settings: dict[str, Any], example: Tensors) -> None:
+    def __init__(self, settings: ModelSettings, example: Tensors) -> None:
         super().__init__()
-        self.every_step = settings["output"] == "every_step"
-        sizes = [example["steps"].shape[2], *settings["layers"]]
+        self.every_step = settings.output == "every_step"
+        sizes = [example["steps"].shape[2], *settings.layers]
         self.layers = nn.ModuleList(
             nn.LSTM(before, units, batch_first=True) for before, units in itertools.pairwise(sizes)
         )
@@ -55,13 +57,13 @@ class Network(nn.Module):  # type: ignore[misc]  # PyTorch is not read here
             self.register_buffer(f"{name}_mean", values.mean(0))
             self.register_buffer(f"{name}_scale", torch.where(deviation > 1e-6, deviation, 1.0))
         width = sizes[-1] + example["static"].shape[2]
-        units = settings["dense_units"]
+        units = settings.dense_units
         head = [nn.Linear(width, units), nn.GELU()] if units else []
         self.last = nn.Linear(units or width, 1)
-        if settings["offset"] != "none":
+        if settings.offset != "none":
             nn.init.zeros_(self.last.weight)
             nn.init.zeros_(self.last.bias)
-        self.head = nn.Sequential(*head, nn.Dropout(settings["dropout"]), self.last)
+        self.head = nn.Sequential(*head, nn.Dropout(settings.dropout), self.last)
 
     def forward(self, steps: torch.Tensor, static: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
         """Compute the outputs [n, T] of steps [n, window, …], static [n, T, …] and offset [n, T, 1]."""
@@ -75,9 +77,9 @@ class Network(nn.Module):  # type: ignore[misc]  # PyTorch is not read here
         return (self.head(hidden) + offset)[..., 0]
 
 
-def optimizer_of(network: Network, settings: dict[str, Any]) -> torch.optim.Optimizer:
+def optimizer_of(network: Network, settings: ModelSettings) -> torch.optim.Optimizer:
     """AdamW, or Adam where no weight decays."""
-    rate, decay = settings["learning_rate"], settings["weight_decay"]
+    rate, decay = settings.learning_rate, settings.weight_decay
     if decay:
         return torch.optim.AdamW(network.parameters(), rate, weight_decay=decay)
     return torch.optim.Adam(network.parameters(), rate)
@@ -113,8 +115,8 @@ def windows_of(problem: Problem) -> list[Tensors]:
 def reach(args: argparse.Namespace) -> dict[str, Any]:
     """Train until the validation windows are forecast so well, or the epochs are over."""
     problem = read_problem(args.sequences, args.movies, args.settings, args.seed)
-    settings = problem.settings
-    if any(settings[name] not in WRITTEN[name] for name in WRITTEN):
+    settings = problem.settings.model
+    if any(getattr(settings, name) not in WRITTEN[name] for name in WRITTEN):
         sys.exit(f"error: in PyTorch only this is written here: {WRITTEN}")
     judge = judge_of(problem.validation)
     watched = {name: torch.from_numpy(x) for name, x in problem.framing.inputs(problem.validation).items()}
@@ -130,10 +132,10 @@ def reach(args: argparse.Namespace) -> dict[str, Any]:
         "constant": lambda step: 1.0,
         "cosine": lambda step: (1 + math.cos(math.pi * step / steps)) / 2,
     }
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates[settings["schedule"]])
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates[settings.schedule])
     average = None
     if args.averaged:
-        keeping = swa_utils.get_ema_multi_avg_fn(settings["ema_momentum"])
+        keeping = swa_utils.get_ema_multi_avg_fn(settings.ema_momentum)
         average = swa_utils.AveragedModel(network, multi_avg_fn=keeping)
     seconds = time.perf_counter() - began
     history: list[dict[str, float]] = []
@@ -144,8 +146,8 @@ def reach(args: argparse.Namespace) -> dict[str, Any]:
             batch = batches[at]
             optimizer.zero_grad()
             softmax_loss(network(*(batch[name] for name in inputs))[:, 0], batch).backward()
-            if settings["clipnorm"]:
-                nn.utils.clip_grad_norm_(network.parameters(), settings["clipnorm"])
+            if settings.clipnorm:
+                nn.utils.clip_grad_norm_(network.parameters(), settings.clipnorm)
             optimizer.step()
             schedule.step()
             if average is not None:
@@ -165,7 +167,7 @@ def steps(args: argparse.Namespace) -> dict[str, Any]:
         data = {name: torch.from_numpy(values) for name, values in arrays.items()}
     network = Network(args.settings, {name: values[:50_000] for name, values in data.items()})
     optimizer = optimizer_of(network, args.settings)
-    size = args.settings["batch_size"]
+    size = args.settings.batch_size
     taken, cpu = [], []
     for _ in range(args.epochs):
         began, used = time.perf_counter(), time.process_time()
@@ -183,7 +185,7 @@ def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("reach", "steps"))
-    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--settings", type=json_argument(TrainingSettings), required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--epochs", type=int, required=True)

@@ -31,16 +31,35 @@ def _w_tinylfu(movies: int, **common: Any) -> Any:
     return libcachesim.WTinyLFU(movies, window_size=max(0.01, 1.5 / movies), **common)
 
 
-#: Policies that react to each request: how libcachesim makes a cache, and the fewest movies it takes.
-#: LFU counts the requests of a movie while it is in the cache.
-REACTIVE: dict[str, tuple[Callable[..., Any], int]] = {
-    "LRU": (libcachesim.LRU, 1),
-    "LFU": (libcachesim.LFU, 1),
-    "ARC": (libcachesim.ARC, 1),
-    "W-TinyLFU": (_w_tinylfu, 6),
-    "S3-FIFO": (_s3_fifo, 3),
-    "SIEVE": (libcachesim.Sieve, 1),
-    "Belady": (libcachesim.Belady, 1),
+@dataclass(frozen=True)
+class Policy:
+    """A policy that reacts to each request.
+
+    Attributes
+    ----------
+    make
+        How libcachesim makes a cache of so many movies.
+    fewest
+        The fewest movies that it takes.
+    knows_future
+        Whether it is a reference that no cache could follow.
+    """
+
+    make: Callable[..., Any]
+    fewest: int = 1
+    knows_future: bool = False
+
+
+#: Policies by the name that config.yaml has for them. LFU counts the requests of a movie while it is in
+#: the cache.
+REACTIVE = {
+    "LRU": Policy(libcachesim.LRU),
+    "LFU": Policy(libcachesim.LFU),
+    "ARC": Policy(libcachesim.ARC),
+    "W-TinyLFU": Policy(_w_tinylfu, 6),
+    "S3-FIFO": Policy(_s3_fifo, 3),
+    "SIEVE": Policy(libcachesim.Sieve),
+    "Belady": Policy(libcachesim.Belady, knows_future=True),
 }
 
 
@@ -108,10 +127,9 @@ def write_trace(path: Path, movie: npt.NDArray[np.int64]) -> None:
 
 def reactive_cache(policy: str, movies: int) -> Any:
     """Make an empty cache of a policy of :data:`REACTIVE` for so many movies."""
-    make, _ = REACTIVE[policy]
     # Room in the hash table, which grows where it has to.
     power = max(10, movies.bit_length() + 1)
-    return make(movies, hashpower=power, default_ttl=_TIME_TO_LIVE)
+    return REACTIVE[policy].make(movies, hashpower=power, default_ttl=_TIME_TO_LIVE)
 
 
 def run_trace(cache: Any, trace: Path, bounds: Ints) -> npt.NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,41 +11,181 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
+from popularity.offsets import Average
 from popularity.series import Ints, Series
 from popularity.slots import slot_start
 
-#: Features that have a value at every step of the window.
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The windows of n pairs of a slot and a movie.
+
+    Attributes
+    ----------
+    labels, totals
+        float64 [n, window], requests of the movie and of all movies in each slot of the window.
+    shares
+        float64 [n, window], the one over the other.
+    candidates
+        float64 [n], candidates of the predicted slot.
+    """
+
+    labels: Floats
+    totals: Floats
+    shares: Floats
+    candidates: Floats
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of a slot and one of its candidates, n of them.
+
+    Attributes
+    ----------
+    features
+        What knows the log.
+    movies, slots
+        int [n] each.
+    last
+        int [n], the movie's latest element before the slot: what all running sums are read at.
+    """
+
+    features: "Features"
+    movies: Ints
+    slots: Ints
+    last: Ints
+
+    @property
+    def requests(self) -> Floats:
+        """Requests of the movie before the slot."""
+        return self.features.requests_so_far[self.last]
+
+    @property
+    def idle(self) -> Ints:
+        """Slots since the movie's last request."""
+        return self.slots - self.features.series.slot[self.last]
+
+    @property
+    def age(self) -> Ints:
+        """Slots since the movie's first request."""
+        return self.slots - self.features.series.first_request[self.movies]
+
+    @property
+    def years_since_release(self) -> Floats:
+        """Years since the movie's release, 0 to 90; NaN where unknown."""
+        start = slot_start(self.slots, self.features.slot)
+        year = 1970 + start.astype("datetime64[D]").astype(np.float64) / 365.2425
+        return np.clip(year - self.features.release_years[self.movies], 0, 90)
+
+
+@dataclass(frozen=True)
+class StepFeature:
+    """A feature that has a value at every step of the window: its meaning, and its values [n, window]."""
+
+    meaning: str
+    values: Callable[[Steps], Floats]
+
+
+@dataclass(frozen=True)
+class StaticFeature:
+    """A feature of a movie and a predicted slot: its meaning, and its values, [n] or [n, columns]."""
+
+    meaning: str
+    values: Callable[[Pairs], npt.NDArray[Any]]
+
+
 STEP_FEATURES = {
-    "label_n": "the movie's share of the slot's requests",
-    "log_count": "log(1 + the movie's requests in the slot)",
-    "log_share": "log(1 + the movie's share x the candidates of the predicted slot)",
-    "log_total": "log(1 + all requests of the slot)",
+    "label_n": StepFeature("the movie's share of the slot's requests", lambda steps: steps.shares),
+    "log_count": StepFeature(
+        "log(1 + the movie's requests in the slot)", lambda steps: np.log1p(steps.labels)
+    ),
+    "log_share": StepFeature(
+        "log(1 + the movie's share x the candidates of the predicted slot)",
+        lambda steps: np.log1p(steps.shares * steps.candidates[:, None]),
+    ),
+    "log_total": StepFeature("log(1 + all requests of the slot)", lambda steps: np.log1p(steps.totals)),
 }
 
-#: Features that have one value for a movie and a predicted slot.
+
+def _calendar(pairs: Pairs) -> Floats:
+    cycle = _CYCLES[pairs.features.slot]
+    phase = 2 * np.pi * (pairs.slots % cycle) / cycle
+    return np.stack([np.sin(phase), np.cos(phase)], axis=1)
+
+
+def _mean_rating(pairs: Pairs) -> Floats:
+    features, last = pairs.features, pairs.last
+    return (features.stars_so_far[last] + 5 * 3.5) / (features.rated_so_far[last] + 5)
+
+
+def _new_release(pairs: Pairs) -> npt.NDArray[np.bool_]:
+    # An unknown year is NaN, which is no new release.
+    return pairs.years_since_release < 1.2
+
+
+def _log_idle_capped(pairs: Pairs) -> Floats:
+    return np.log1p(np.minimum(pairs.idle, 40))
+
+
 STATIC_FEATURES = {
-    "ewma_H": "log of the exponentially weighted average share of half-life H slots, e.g. ewma_7",
-    "ewma_share_H": "as ewma_H, but averaging the slots' shares, so that quiet slots count like busy ones",
-    "decayed_count_H": "log(1 + the movie's requests, each halved every H slots), e.g. decayed_count_60",
-    "log_requests": "log(1 + the movie's requests so far)",
-    "log_requests_capped": "the same with at most 20 requests: how far a rare movie is known",
-    "requested_once": "1 for a movie requested once so far, else 0",
-    "requested_up_to_3": "1 for a movie requested up to 3 times so far, else 0",
-    "log_age": "log(1 + slots since the movie's first request)",
-    "first_seen_recently": "1 if the movie's first request was at most 5 slots ago, else 0",
-    "log_idle": "log(1 + slots since the movie's last request)",
-    "log_idle_capped": "the same with at most 40 slots",
-    "mean_rating": "the movie's mean rating so far, shrunk to 3.5 as if 5 had given that",
-    "log_release_age": "log(1 + years since the movie's release, 0 to 90; 0 where unknown)",
-    "new_release": "1 if the movie was released less than 1.2 years ago, else 0; 0 where unknown",
-    "new_release_idle": "new_release x log_idle_capped",
-    "log_slot_total": "log(1 + all requests of the slot before)",
-    "calendar": "sine and cosine of the predicted slot's place in the week, year or day",
-    "genres": "for each genre (the 32 most frequent of the catalogue) 1 if the movie has it, else 0",
+    "log_requests": StaticFeature(
+        "log(1 + the movie's requests so far)", lambda pairs: np.log1p(pairs.requests)
+    ),
+    "log_requests_capped": StaticFeature(
+        "the same with at most 20 requests: how far a rare movie is known",
+        lambda pairs: np.log1p(np.minimum(pairs.requests, 20)),
+    ),
+    "requested_once": StaticFeature(
+        "1 for a movie requested once so far, else 0", lambda pairs: pairs.requests <= 1
+    ),
+    "requested_up_to_3": StaticFeature(
+        "1 for a movie requested up to 3 times so far, else 0", lambda pairs: pairs.requests <= 3
+    ),
+    "log_age": StaticFeature(
+        "log(1 + slots since the movie's first request)", lambda pairs: np.log1p(pairs.age)
+    ),
+    "first_seen_recently": StaticFeature(
+        "1 if the movie's first request was at most 5 slots ago, else 0", lambda pairs: pairs.age <= 5
+    ),
+    "log_idle": StaticFeature(
+        "log(1 + slots since the movie's last request)", lambda pairs: np.log1p(pairs.idle)
+    ),
+    "log_idle_capped": StaticFeature("the same with at most 40 slots", _log_idle_capped),
+    "mean_rating": StaticFeature(
+        "the movie's mean rating so far, shrunk to 3.5 as if 5 had given that", _mean_rating
+    ),
+    "log_release_age": StaticFeature(
+        "log(1 + years since the movie's release, 0 to 90; 0 where unknown)",
+        lambda pairs: np.log1p(np.nan_to_num(pairs.years_since_release)),
+    ),
+    "new_release": StaticFeature(
+        "1 if the movie was released less than 1.2 years ago, else 0; 0 where unknown", _new_release
+    ),
+    "new_release_idle": StaticFeature(
+        "new_release x log_idle_capped", lambda pairs: _new_release(pairs) * _log_idle_capped(pairs)
+    ),
+    "log_slot_total": StaticFeature(
+        "log(1 + all requests of the slot before)",
+        lambda pairs: np.log1p(pairs.features.series.requests(pairs.slots - 1)),
+    ),
+    "calendar": StaticFeature(
+        "sine and cosine of the predicted slot's place in the week, year or day", _calendar
+    ),
+    "genres": StaticFeature(
+        "for each genre (the 32 most frequent of the catalogue) 1 if the movie has it, else 0",
+        lambda pairs: pairs.features.genres[pairs.movies],
+    ),
 }
 
-#: The features that take a half-life, as they are written.
-_WITH_HALF_LIFE = re.compile(r"(ewma|ewma_share|decayed_count)_(\d+)")
+#: Features that take a half-life of H slots, and are written with it: ``ewma_7``.
+HALF_LIFE_FEATURES = {
+    "ewma": "log of the exponentially weighted average share of half-life H slots, e.g. ewma_7",
+    "ewma_share": "as ewma_H, but averaging the slots' shares, so that quiet slots count like busy ones",
+    "decayed_count": "log(1 + the movie's requests, each halved every H slots), e.g. decayed_count_60",
+}
+_WITH_HALF_LIFE = re.compile(rf"({'|'.join(HALF_LIFE_FEATURES)})_(\d+)")
 
 #: Most genres that ``genres`` tells: MovieLens has 20, another catalogue may have thousands.
 MOST_GENRES = 32
@@ -55,8 +196,6 @@ _CYCLES = {"hour": 24.0, "day": 7.0, "week": 365.2425 / 7, "month": 12.0, "year"
 #: Share of an average that is spread evenly over the candidates, so that none is held impossible: a part
 #: of the forecast, unlike the ``SMOOTHING_SHARE`` that the scores give every forecast.
 UNIFORM_SHARE = 0.02
-
-Floats = npt.NDArray[np.float64]
 
 
 def requested_with_decayed_sums(
@@ -194,8 +333,7 @@ class Features:
     window, gaps
         Steps, and what they are made of: see ``build_sequences``.
     offset
-        What the network starts from: the log of a weighted sum of averages, given by ``half_lives``
-        and their ``weights``, or None for no offset.
+        What the network starts from the log of, or None for no offset.
     genres
         bool [M, genres] which genres each movie has: :func:`genre_flags`.
     """
@@ -208,50 +346,54 @@ class Features:
         slot: str,
         window: int,
         gaps: str,
-        offset: Mapping[str, Sequence[float]] | None,
+        offset: Average | None,
         genres: npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        self.series = series
-        self._release_years = release_years
-        self._slot = slot
+        self.series: Series = series
+        self.release_years = release_years
+        self.slot = slot
         self._window = window
         self._gaps = gaps
-        self._steps = [name for name in names if name in STEP_FEATURES]
-        self._static = [
-            name for name in names if name not in STEP_FEATURES and not _WITH_HALF_LIFE.fullmatch(name)
-        ]
-        self._weights = None if offset is None else np.asarray(offset["weights"], dtype=np.float64)
+        self._steps = [STEP_FEATURES[name] for name in names if name in STEP_FEATURES]
+        self._static = [STATIC_FEATURES[name] for name in names if name in STATIC_FEATURES]
+        self._weights = None if offset is None else np.asarray(offset.weights, dtype=np.float64)
         # The averages of the offset come last.
-        self._counts = _averages(series, names, "ewma", [] if offset is None else offset["half_lives"])
-        self._shares = _averages(series, names, "ewma_share", [], "shares")
-        self._decayed_counts = _averages(series, names, "decayed_count", [])
-        self._genres = np.zeros((len(series.movie_ids), 0), bool) if genres is None else genres
-        self._requests_so_far = _running_sums(series, series.label)
+        self._counts = _averages(series, names, "ewma", () if offset is None else offset.half_lives)
+        self._shares = _averages(series, names, "ewma_share", (), "shares")
+        self._decayed_counts = _averages(series, names, "decayed_count", ())
+        self.genres: npt.NDArray[np.bool_] = (
+            np.zeros((len(series.movie_ids), 0), bool) if genres is None else genres
+        )
+        # Sums over each movie's elements up to and with each, [K].
+        self.requests_so_far = _running_sums(series, series.label)
         rated = np.isfinite(series.avg_rating)
-        self._rated_so_far = _running_sums(series, np.where(rated, series.label, 0))
-        self._stars_so_far = _running_sums(series, np.where(rated, series.avg_rating, 0) * series.label)
+        self.rated_so_far = _running_sums(series, np.where(rated, series.label, 0))
+        self.stars_so_far = _running_sums(series, np.where(rated, series.avg_rating, 0) * series.label)
         self._sorted_first_requests = np.sort(self.series.first_request)
 
     @classmethod
-    def of_settings(cls, series: Series, movies: pa.Table, settings: dict[str, Any]) -> "Features":
-        """Make the features of a model's resolved settings; ``movies`` is :data:`tables.MOVIES`.
+    def of_catalogue(
+        cls,
+        series: Series,
+        movies: pa.Table,
+        names: Sequence[str],
+        slot: str,
+        window: int,
+        gaps: str,
+        offset: Average | None,
+        known_genres: Sequence[str] | None = None,
+    ) -> "Features":
+        """Make the features of movies that a catalogue (:data:`tables.MOVIES`) describes.
 
-        A model that sees ``genres`` needs the list of ``genre_names`` it was trained with; without one,
-        it is that of ``movies``.
+        A model that sees ``genres`` needs the names that it was trained with, ``known_genres``; without
+        them they are those of the catalogue.
         """
         release_years = tables.genres_and_release(movies)(series.movie_ids)[1]
-        return cls(
-            series,
-            release_years.cast(pa.float64()).to_numpy(zero_copy_only=False),
-            settings["features"],
-            settings["slot"],
-            settings["window"],
-            settings["gaps"],
-            settings["offset_weights"],
-            genre_flags(movies, series.movie_ids, settings.get("genre_names") or genre_names(movies))
-            if "genres" in settings["features"]
-            else None,
-        )
+        flags = None
+        if "genres" in names:
+            flags = genre_flags(movies, series.movie_ids, known_genres or genre_names(movies))
+        years = release_years.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return cls(series, years, names, slot, window, gaps, offset, flags)
 
     @property
     def has_offset(self) -> bool:
@@ -274,9 +416,8 @@ class Features:
         unknown = slots <= self.series.first_request[movies]
         candidates = np.maximum(self.candidates(slots), 1.0)
         at = np.where(unknown, self.series.first_request[movies] + 1, slots)
-        # The movie's latest element before the slot: what all running sums are read at.
-        last = self.series.elements_before(movies, at) - 1
-        static = [self._static_feature(name, movies, at, last) for name in self._static]
+        pairs = Pairs(self, movies, at, self.series.elements_before(movies, at) - 1)
+        static = [_columns(feature.values(pairs).astype(np.float64)) for feature in self._static]
         # The log of shares times candidates is around 0 whatever the size of the catalogue.
         scale = np.log(candidates)[:, None]
         offset = np.zeros((len(movies), 1))
@@ -299,58 +440,17 @@ class Features:
             "offset": offset.astype(np.float32),
         }
 
-    def _step_features(
-        self, movies: Ints, slots: Ints, candidates: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def _step_features(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:
         labels, at = self.series.windows(movies, slots, self._window, self._gaps)
         totals = self.series.requests(at)
-        shares = labels / np.maximum(totals, 1)
-        values: dict[str, Callable[[], Floats]] = {
-            "label_n": lambda: shares,
-            "log_count": lambda: np.log1p(labels),
-            "log_share": lambda: np.log1p(shares * candidates[:, None]),
-            "log_total": lambda: np.log1p(totals),
-        }
+        steps = Steps(labels, totals, labels / np.maximum(totals, 1), candidates)
         none = np.zeros((*labels.shape, 0))
-        return np.concatenate([none, *(values[name]()[..., None] for name in self._steps)], axis=-1)
+        values = [feature.values(steps)[..., None] for feature in self._steps]
+        return np.concatenate([none, *values], axis=-1)
 
-    def _static_feature(self, name: str, movies: Ints, slots: Ints, last: Ints) -> npt.NDArray[np.float64]:
-        if name == "calendar":
-            cycle = _CYCLES[self._slot]
-            phase = 2 * np.pi * (slots % cycle) / cycle
-            return np.stack([np.sin(phase), np.cos(phase)], axis=1)
-        if name == "genres":
-            return self._genres[movies].astype(np.float64)
-        return self._single_values(name, movies, slots, last).astype(np.float64)[:, None]
 
-    def _single_values(self, name: str, movies: Ints, slots: Ints, last: Ints) -> npt.NDArray[Any]:
-        """Compute a static feature that is one number, [n]."""
-        requests, first = self._requests_so_far, self.series.first_request
-        idle = slots - self.series.slot[last]
-        values: dict[str, Callable[[], npt.NDArray[Any]]] = {
-            "log_requests": lambda: np.log1p(requests[last]),
-            "log_requests_capped": lambda: np.log1p(np.minimum(requests[last], 20)),
-            "requested_once": lambda: requests[last] <= 1,
-            "requested_up_to_3": lambda: requests[last] <= 3,
-            "log_age": lambda: np.log1p(slots - first[movies]),
-            "first_seen_recently": lambda: slots - first[movies] <= 5,
-            "log_idle": lambda: np.log1p(idle),
-            "log_idle_capped": lambda: np.log1p(np.minimum(idle, 40)),
-            "mean_rating": lambda: (self._stars_so_far[last] + 5 * 3.5) / (self._rated_so_far[last] + 5),
-            # An unknown year is NaN, which is no new release.
-            "log_release_age": lambda: np.log1p(np.nan_to_num(self._years_since_release(movies, slots))),
-            "new_release": lambda: self._years_since_release(movies, slots) < 1.2,
-            "new_release_idle": lambda: (
-                (self._years_since_release(movies, slots) < 1.2) * np.log1p(np.minimum(idle, 40))
-            ),
-            "log_slot_total": lambda: np.log1p(self.series.requests(slots - 1)),
-        }
-        return values[name]()
-
-    def _years_since_release(self, movies: Ints, slots: Ints) -> Floats:
-        start = slot_start(slots, self._slot)
-        year = 1970 + start.astype("datetime64[D]").astype(np.float64) / 365.2425
-        return np.clip(year - self._release_years[movies], 0, 90)
+def _columns(values: Floats) -> Floats:
+    return values if values.ndim == 2 else values[:, None]
 
 
 def _averages(

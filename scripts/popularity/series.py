@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from popularity import tables
 from popularity.program import Fault
+from popularity.settings.slots import FoldSplit
 
 Ints = npt.NDArray[np.integer]
 
@@ -227,7 +228,7 @@ def read_series(sequences: Path) -> Series:
     )
 
 
-def split_slots(series: Series, split: dict[str, float]) -> dict[str, range]:
+def split_slots(series: Series, split: FoldSplit) -> dict[str, range]:
     """Divide the log's slots by time: see :func:`split_range`. Each part has to have requests."""
     parts = split_range(series.first_slot, series.last_slot, split)
     for part, slots in parts.items():
@@ -240,18 +241,18 @@ def split_slots(series: Series, split: dict[str, float]) -> dict[str, range]:
     return parts
 
 
-def split_range(first: int, last: int, split: dict[str, float]) -> dict[str, range]:
+def split_range(first: int, last: int, split: FoldSplit) -> dict[str, range]:
     """Divide the slots from ``first`` to ``last`` by time.
 
     ``split`` gives the shares of ``validation`` and ``test``, which comes last; the rest is
-    ``training``. With a ``fold`` k the test slots are as many, and end k times as many before the last:
+    ``training``. In its ``fold`` k the test slots are as many, and end k times as many before the last:
     the k-th origin before the latest, of an evaluation with a rolling origin (Tashman 2000,
     "Out-of-sample tests of forecasting accuracy"). Training always begins with the first slot.
     """
     slots = last + 1 - first
-    test = round(split["test"] * slots)
-    validation = round(split["validation"] * slots)
-    end = last + 1 - int(split.get("fold", 0)) * test
+    test = round(split.test * slots)
+    validation = round(split.validation * slots)
+    end = last + 1 - split.fold * test
     return {
         "training": range(first, end - test - validation),
         "validation": range(end - test - validation, end - test),

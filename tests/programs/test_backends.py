@@ -1,5 +1,6 @@
 """Each backend trains a small network, and one saved network predicts the same in all."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -12,7 +13,8 @@ import pytest
 import yaml
 
 from popularity import tables
-from popularity.settings.resolve import resolve_settings
+from popularity.settings.fields import canonical
+from popularity.settings.resolve import resolve_settings, training_settings
 from small_logs import catalogue_of, random_log, write_sequences
 from workdir import ROOT
 
@@ -47,22 +49,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(folder: Path, backend: str) -> None:
     schema = yaml.safe_load((ROOT / "schemas" / "config.schema.yaml").read_text())
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    model = resolve_settings(config, schema)["models"]["cnn_lstm"]
-    changes = {
-        "slot": "day",
-        "split": {"validation": 0.15, "test": 0.15},
-        "window": 4,
-        "layers": [4],
-        "epochs": 2,
-        "output": "every_step",
-        "layer_normalization": True,
-        "offset_grid": config["baselines"][model["offset"]],
-    }
-    names = ("model.keras", "history.csv", "settings.json", "snapshots.npz", "run.json")
-    outputs = dict(zip(("model", "history", "resolved", "snapshots", "record"), names, strict=True))
-    options = [text for key, name in outputs.items() for text in (f"--{key}", folder / backend / name)]
-    options += ["--sequences", folder / "sequences.parquet", "--movies", folder / "movies.parquet"]
-    options += ["--name", "cnn_lstm", "--settings", json.dumps({**model, **changes}), "--seed", "1"]
+    settings = resolve_settings(config, schema)
+    model = dataclasses.replace(
+        settings.models["cnn_lstm"], window=4, layers=(4,), epochs=2, layer_normalization=True
+    )
+    options = [
+        "--run",
+        folder / backend,
+        "--sequences",
+        folder / "sequences.parquet",
+        "--movies",
+        folder / "movies.parquet",
+    ]
+    options += [
+        "--name",
+        "cnn_lstm",
+        "--settings",
+        canonical(training_settings(settings, model)),
+        "--seed",
+        "1",
+    ]
     call(backend, "train_model", *options)
 
 

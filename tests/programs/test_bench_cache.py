@@ -17,8 +17,8 @@ def test_it_replays_every_policy_of_the_workflow(tmp_path: Path) -> None:
     used = bench_cache.replay(archive, 2, 2, tmp_path)
     assert used.wall > 0
     table = pd.read_csv(tmp_path / "cache.csv")
-    settings = bench_cache.settings_of_config()
-    expected = {"model-0", "model-1", *settings["baselines"], *settings["cache"]["policies"]}
+    settings, naive = bench_cache.settings_of_config()
+    expected = {"model-0", "model-1", *naive, *settings.cache.policies}
     assert {"ewma_mix", "oracle", "LRU"} < expected
     assert expected <= set(table["policy"])
     assert not {"lightgbm", "ridge"} & set(table["policy"])

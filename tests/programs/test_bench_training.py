@@ -1,6 +1,5 @@
 """The training benchmark's programs learn the same problem, and its judge is ours."""
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,8 @@ import pytest
 import bench_data
 import bench_training
 import training
-from popularity.settings.resolve import canonical
+from popularity.settings.fields import canonical
+from popularity.settings.model import TrainingSettings
 from workdir import ROOT
 
 TINY = {"layers": [4], "dense_units": 4, "epochs": 2, "sampled_movies": 20, "window": 5}
@@ -33,13 +33,13 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def settings() -> dict[str, Any]:
+def settings() -> TrainingSettings:
     _, model = bench_training.default_lstm(TINY)
     return model
 
 
 @pytest.fixture(scope="module")
-def ours(work: Path, settings: dict[str, Any]) -> list[dict[str, float]]:
+def ours(work: Path, settings: TrainingSettings) -> list[dict[str, float]]:
     given = canonical(settings)
     sequences = work / "sequences" / "observed-3.parquet"
     history, used = bench_training.train_ours(sequences, given, SEED, 1, work)
@@ -50,27 +50,28 @@ def ours(work: Path, settings: dict[str, Any]) -> list[dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def problem(work: Path, settings: dict[str, Any]) -> Any:
+def problem(work: Path, settings: TrainingSettings) -> Any:
     sequences = work / "sequences" / "observed-3.parquet"
     return training.read_problem(sequences, work / "movies.parquet", settings, SEED)
 
 
 def test_the_judge_scores_as_history_does(problem: Any, ours: list[dict[str, float]], work: Path) -> None:
-    networks = importlib.import_module("popularity.forecasters.network.networks")
+    from popularity.forecasters.network import inference
     from popularity.forecasters.network.framings import Framing
+    from popularity.forecasters.network.saved import TrainedModel
 
-    resolved = networks.load_settings(work / "ours.keras")
-    model = networks.load_network(work / "ours.keras")
-    rows = Framing(problem.series, problem.movies, resolved).validation(problem.slots["validation"], SEED)
-    framing = Framing(problem.series, problem.movies, resolved)
-    outputs = networks.run_network(model, framing.inputs(rows))[:, -1, 0]
-    best = ours[resolved["best_epoch"] - 1]["cross_entropy"]
+    run = TrainedModel.open(work / "ours")
+    model = inference.load_network(run.network_file)
+    framing = Framing(problem.series, problem.movies, run.asked.settings, run.found)
+    rows = framing.validation(problem.slots["validation"], SEED)
+    outputs = inference.run_network(model, framing.inputs(rows))[:, -1, 0]
+    best = ours[run.found.best_epoch - 1]["cross_entropy"]
     assert training.judge_of(problem.validation)(np.exp(outputs)) == pytest.approx(best, rel=1e-6)
 
 
 @pytest.mark.parametrize("words", [[], ["--averaged"]])
 def test_pytorch_learns_the_same_problem(
-    words: list[str], work: Path, settings: dict[str, Any], problem: Any, ours: list[dict[str, float]]
+    words: list[str], work: Path, settings: TrainingSettings, problem: Any, ours: list[dict[str, float]]
 ) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     made = bench_training.run_peer(
@@ -95,7 +96,8 @@ def test_pytorch_learns_the_same_problem(
 
 
 def test_the_long_table_holds_every_slot_of_a_movie(problem: Any, tmp_path: Path) -> None:
-    pd = importlib.import_module("pandas")
+    import pandas as pd
+
     training.write_long(problem, tmp_path / "long.parquet", tmp_path / "rows.npz")
     table = pd.read_parquet(tmp_path / "long.parquet")
     end = problem.slots["validation"].stop

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from compare_models import compare_by_class, compare_models
-from popularity.forecasters import baselines
+from popularity.forecasters.base import forecast_slots
 from popularity.scoring.classes import CLASSES
 from popularity.scoring.scores import (
     COMPARED_SCORES,
@@ -17,6 +17,8 @@ from popularity.scoring.scores import (
     summarise_classes,
 )
 from popularity.series import Series, split_slots
+from popularity.settings.slots import FoldSplit
+from small_forecasters import tuned
 from small_logs import random_log, series_of
 
 SERIES = series_of(random_log(80, movies=30, seed=4))
@@ -29,29 +31,23 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 
-def tuned(series: Series, spec: dict[str, Any], slots: range) -> baselines.Forecaster:
-    return baselines.build_baseline(series, spec, baselines.tune_baseline(series, spec, slots))
-
-
 def scored(series: Series, fold: int = 0, names: tuple[str, ...] = tuple(SPECS)) -> pd.DataFrame:
     """Scores of baselines, and of a network with two seeds that is the mix a bit changed."""
-    parts = split_slots(series, {"validation": 0.15, "test": 0.15, "fold": fold})
+    parts = split_slots(series, FoldSplit(0.15, 0.15, fold))
     tables = []
     for part in ("validation", "test"):
         slots = series.requested_slots(parts[part])
         for name in names:
-            forecaster = tuned(series, SPECS[name], parts["validation"])
+            forecaster = tuned(series, parts["validation"], **SPECS[name])[0]
             kind = "reference" if name == "knows" else "naive"
-            table = score_forecasts(
-                series, baselines.forecast_slots(forecaster, series, slots), parts["training"]
-            )
+            table = score_forecasts(series, forecast_slots(forecaster, series, slots), parts["training"])
             tables.append(table.assign(name=name, kind=kind, seed=0, split=part))
         for seed in (1, 2):
-            mix = tuned(series, MIX, parts["validation"])
+            mix = tuned(series, parts["validation"], **MIX)[0]
             draw = np.random.default_rng(seed)
             forecasts = [
                 (slot, movies, shares * draw.uniform(0.5, 1.5, len(shares)))
-                for slot, movies, shares in baselines.forecast_slots(mix, series, slots)
+                for slot, movies, shares in forecast_slots(mix, series, slots)
             ]
             table = score_forecasts(series, forecasts, parts["training"])
             tables.append(table.assign(name="net", kind="network", seed=seed, split=part))

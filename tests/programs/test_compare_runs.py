@@ -10,10 +10,11 @@ import pytest
 
 import compare_runs
 from popularity import program
-from popularity.forecasters.baselines import all_time_count, all_zero, ewma, forecast_slots
+from popularity.forecasters.base import forecast_slots
 from popularity.results import write_scores
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import SCORES, score_forecasts, summarise
+from small_forecasters import ewma, fixed
 from small_logs import FIRST_SLOT, random_log, series_of
 
 SERIES = series_of(random_log(60, movies=25, seed=5))
@@ -29,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 def write_run(folder: Path, half_lives: list[float], test: range = TEST, **changes: Any) -> None:
     """Write a run whose network is an average, one half-life a seed."""
     settings = SETTINGS | changes
-    forecasters = {("count", 0): all_time_count(SERIES), ("zero", 0): all_zero(SERIES)}
+    forecasters = {("count", 0): fixed(SERIES, "all_time_count"), ("zero", 0): fixed(SERIES, "all_zero")}
     forecasters |= {("net", seed): ewma(SERIES, half) for seed, half in enumerate(half_lives, 1)}
     for (name, seed), forecaster in forecasters.items():
         path = folder / (f"models/{name}/seed-{seed}" if seed else f"baselines/{name}")

@@ -14,11 +14,14 @@ import pytest
 
 import compare_models
 from popularity import tables
-from popularity.forecasters.network import networks
+from popularity.forecasters.network import inference, saved
+from popularity.offsets import Average
 from popularity.scoring import intervals
 from popularity.scoring.scores import COMPARED_SCORES, SCORES
+from popularity.settings.fields import as_json, parse
+from popularity.settings.model import TrainingSettings
 from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of, write_sequences
-from small_models import BASELINES, COMMON, MODELS, SPLIT, call, command, training
+from small_models import BASELINES, MODELS, SPLIT, call, command, modules, settings_of, training
 
 LOG = random_log(60, movies=25, seed=5)
 LAST = int(LOG["slot"].max())
@@ -34,13 +37,9 @@ RUNS = [("course", 1), ("joint", 1), ("soft", 1), ("soft", 2)]
 
 
 def forecasting(folder: Path, out: Path, runs: list[tuple[str, int]] = RUNS) -> list[object]:
-    models = [folder / name / str(seed) for name, seed in runs]
     options: list[object] = ["--movies", folder / "movies.parquet", "--forecast", out]
-    options += ["--sequences", *(folder / f"{MODELS[name]['window']}.parquet" for name, _ in runs)]
-    options += ["--models", *(path / "model.keras" for path in models)]
-    options += ["--resolved", *(path / "settings.json" for path in models)]
-    options += ["--scores", *(path / "scores.parquet" for path in models)]
-    return [*options, "--metrics", *(path / "metrics.json" for path in models)]
+    options += ["--sequences", folder / "4.parquet"]
+    return [*options, "--runs", *(folder / name / str(seed) for name, seed in runs)]
 
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
@@ -57,12 +56,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out = folder / name / str(seed)
         call("train_model", *training(folder, name, seed, out))
         options = ["--sequences", folder / f"{MODELS[name]['window']}.parquet"]
-        options += ["--movies", folder / "movies.parquet", "--model", out / "model.keras"]
-        options += ["--resolved", out / "settings.json", "--predictions", out / "predictions.parquet"]
+        options += ["--movies", folder / "movies.parquet", "--run", out]
+        options += ["--predictions", out / "predictions.parquet"]
         options += ["--scores", out / "scores.parquet", "--metrics", out / "metrics.json"]
-        options += ["--snapshots", out / "snapshots.npz", "--common", 8]
-        call("evaluate_model", *options)
+        call("evaluate_model", *options, "--common", 8)
     options = ["--sequences", folder / "4.parquet", "--baselines", json.dumps(BASELINES)]
+    options += ["--methods", *modules("averages", "references", "simple")]
     options += ["--split", json.dumps(SPLIT), "--scores", folder / "scores.parquet", "--common", 8]
     call("evaluate_baselines", *options, "--metrics", folder / "metrics.json")
     scores = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
@@ -86,37 +85,33 @@ def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
         columns = ["epoch", "loss", "val_loss", "val_cross_entropy", "val_rmse", "seconds"]
         assert history.columns.tolist() == columns
         assert history["epoch"].tolist() == list(range(1, MODELS[name]["epochs"] + 1))
-        settings = json.loads((folder / name / str(seed) / "settings.json").read_text())
-        model = networks.load_network(folder / name / str(seed) / "model.keras")
+        run = saved.TrainedModel.open(folder / name / str(seed))
+        model = inference.load_network(folder / name / str(seed) / "model.keras")
         tuned = json.loads((folder / "metrics.json").read_text())["average"]["half_life"]
-        covered = {"covered_movies": TOP} if name == "joint" else {}
-        assert settings == {
-            **COMMON,
-            **MODELS[name],
-            "name": name,
-            "seed": seed,
-            "validated_to": VALIDATED.stop - 1,
-            "offset_weights": None if name == "course" else {"half_lives": [tuned], "weights": [1.0]},
-            **covered,
-            "best_epoch": int(history["val_loss"].argmin()) + 1,
-            "parameters": sum(weight.size for weight in model.get_weights()),
-        }
-        assert networks.load_settings(folder / name / str(seed) / "model.keras") == settings
+        asked = saved.Asked(name, seed, parse(TrainingSettings, settings_of(name)))
+        found = saved.Found(
+            validated_to=VALIDATED.stop - 1,
+            offset=None if name == "course" else Average((tuned,), (1.0,)),
+            covered_movies=tuple(TOP) if name == "joint" else None,
+            best_epoch=int(history["val_loss"].argmin()) + 1,
+            parameters=sum(weight.size for weight in model.get_weights()),
+        )
+        assert (run.name, run.asked, run.found) == (name, asked, found)
         record = json.loads((folder / name / str(seed) / "run.json").read_text())
-        assert record["settings"] == settings
+        assert record["settings"] == {**as_json(asked), **as_json(found)}
         assert record["environment"]["KERAS_HOME"] == os.devnull
-        read = dict(networks.snapshots(folder / name / str(seed) / "snapshots.npz"))
+        read = dict(run.snapshots())
         assert list(read) == MODELS[name].get("score_at_epochs", [])
     # Of the last epoch, where training does not stop early.
     assert all(map(np.array_equal, read_at_end(folder), last_weights(folder)))
 
 
 def read_at_end(folder: Path) -> list[np.ndarray]:
-    return dict(networks.snapshots(folder / "joint" / "1" / "snapshots.npz"))[3]
+    return dict(saved.read_snapshots(folder / "joint" / "1" / "snapshots.npz"))[3]
 
 
 def last_weights(folder: Path) -> list[np.ndarray]:
-    weights: list[np.ndarray] = networks.load_network(folder / "joint" / "1" / "model.keras").get_weights()
+    weights: list[np.ndarray] = inference.load_network(folder / "joint" / "1" / "model.keras").get_weights()
     return weights
 
 
@@ -125,7 +120,7 @@ def test_another_process_trains_the_same_weights(folder: Path, tmp_path: Path) -
     assert ended.returncode == 0, ended.stderr
     assert "soft: epoch 3 of 3, loss " in ended.stderr
     paths = [tmp_path, folder / "soft" / "1", folder / "soft" / "2"]
-    again, one, other = (networks.load_network(path / "model.keras").get_weights() for path in paths)
+    again, one, other = (inference.load_network(path / "model.keras").get_weights() for path in paths)
     assert all(map(np.array_equal, again, one))
     assert not all(map(np.array_equal, again, other))
     history = [pd.read_csv(path / "history.csv").drop(columns="seconds") for path in paths]

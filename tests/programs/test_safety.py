@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 
 from popularity import tables
-from popularity.forecasters.network import networks
+from popularity.forecasters.network.saved import Asked, Found, append_run, read_snapshots
 from popularity.program import Fault
+from popularity.settings.fields import parse
+from popularity.settings.model import TrainingSettings
 from small_logs import catalogue_of, random_log, write_sequences
-from small_models import COMMON, MODELS, call
+from small_models import call, settings_of
 from workdir import ROOT, SMALL, copy_workflow, snakemake
 
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
 RULES = [*sorted((ROOT / "rules").glob("*.smk")), ROOT / "Snakefile"]
+
+ASKED = Asked("course", 1, parse(TrainingSettings, settings_of("course")))
 
 
 @pytest.fixture
@@ -28,21 +32,20 @@ def evaluation(tmp_path: Path, one_thread: None) -> list[object]:
     log = random_log(30)
     write_sequences(tmp_path / "sequences.parquet", log, 3)
     tables.write(tmp_path / "movies.parquet", catalogue_of(log))
-    settings = {**COMMON, **MODELS["course"], "name": "course", "seed": 1, "offset_weights": None}
     np.savez(tmp_path / "snapshots.npz")
-    (tmp_path / "settings.json").write_text(json.dumps(settings))
-    options = {"sequences": "sequences.parquet", "movies": "movies.parquet", "model": "model.keras"}
-    options |= {"resolved": "settings.json", "snapshots": "snapshots.npz"}
+    options = {"sequences": "sequences.parquet", "movies": "movies.parquet", "run": ""}
     options |= {"predictions": "out/predictions.parquet"}
     options |= {"scores": "out/scores.parquet", "metrics": "out/metrics.json"}
     return [word for name, file in options.items() for word in (f"--{name}", tmp_path / file)]
 
 
-def assert_refused(script: str, options: list[object], folder: Path) -> None:
+def assert_refused(
+    script: str, options: list[object], folder: Path, reason: str = "refused, or not readable"
+) -> None:
     with pytest.raises(SystemExit) as ended:
         call(script, *options)
     told = str(ended.value.code)
-    assert told.startswith(f"error: {folder}/model.keras: refused, or not readable (")
+    assert told.startswith(f"error: {folder}/model.keras: {reason} (")
     assert "\n" not in told
     assert not list(folder.rglob("ran"))
     assert not list(folder.glob("out/*"))
@@ -59,11 +62,17 @@ def test_a_model_with_code_of_its_own_is_refused(evaluation: list[object], tmp_p
 
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.Lambda(touch)(inputs))
-    settings = json.loads((tmp_path / "settings.json").read_text())
-    networks.save_network(model, {**settings, "validated_to": 0}, tmp_path / "model.keras")
+    model.save(tmp_path / "model.keras")
+    append_run(tmp_path / "model.keras", ASKED, Found(0))
     Path(ran).unlink()
     assert_refused("evaluate_model", evaluation, tmp_path)
-    predict = [*evaluation[:6], "--predictions", tmp_path / "out/predictions.parquet"]
+    predict = [
+        *evaluation[:4],
+        "--model",
+        tmp_path / "model.keras",
+        "--predictions",
+        tmp_path / "out/predictions.parquet",
+    ]
     assert_refused("predict", predict, tmp_path)
 
 
@@ -78,13 +87,14 @@ def test_a_model_that_names_a_function_to_call_is_refused(evaluation: list[objec
         for name in whole.namelist():
             data = json.dumps(call_of_system) if name == "config.json" else whole.read(name)
             changed.writestr(name, data)
+    append_run(tmp_path / "model.keras", ASKED, Found(0))
     assert_refused("evaluate_model", evaluation, tmp_path)
 
 
 @pytest.mark.parametrize("data", [b"", b"no model", b"\x80\x04\x95cposix\nsystem\n", b"PK\x03\x04"])
 def test_a_file_that_is_no_model_is_told(evaluation: list[object], tmp_path: Path, data: bytes) -> None:
     (tmp_path / "model.keras").write_bytes(data)
-    assert_refused("evaluate_model", evaluation, tmp_path)
+    assert_refused("evaluate_model", evaluation, tmp_path, "no model that train_model saved")
 
 
 def test_weights_with_objects_are_refused(tmp_path: Path) -> None:
@@ -96,7 +106,7 @@ def test_weights_with_objects_are_refused(tmp_path: Path) -> None:
     parts: dict[str, Any] = {"1/0": objects}
     np.savez(tmp_path / "snapshots.npz", **parts)
     with pytest.raises(Fault, match=r"snapshots\.npz: refused, or not readable"):
-        list(networks.snapshots(tmp_path / "snapshots.npz"))
+        list(read_snapshots(tmp_path / "snapshots.npz"))
     assert not (tmp_path / "ran").exists()
 
 

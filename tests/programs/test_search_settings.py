@@ -1,5 +1,6 @@
 """Searching for settings: what is tried, that a stopped search goes on, and what it writes."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,10 @@ from optuna.storages.journal import JournalFileSymlinkLock
 import search_settings
 import train_model
 from popularity import tables
-from popularity.forecasters.network import networks
+from popularity.forecasters.network import inference
 from popularity.program import Fault
-from popularity.settings.resolve import resolve_settings
+from popularity.settings.fields import canonical
+from popularity.settings.resolve import resolve_settings, training_settings
 from small_logs import catalogue_of, random_log, write_sequences
 from workdir import ROOT
 
@@ -34,10 +36,8 @@ def options(tmp_path: Path) -> list[str]:
     log = random_log(60, movies=25, seed=5)
     tables.write(tmp_path / "movies.parquet", catalogue_of(log))
     write_sequences(tmp_path / "sequences.parquet", log, 4)
-    model = resolve_settings(CONFIG, SCHEMA)["models"]["lstm"]
-    grid = CONFIG["baselines"][model["offset"]]
-    split = {"validation": 0.15, "test": 0.15}
-    changes = {"slot": "day", "split": split, "window": 4, "epochs": 2, "offset_grid": grid}
+    settings = resolve_settings(CONFIG, SCHEMA)
+    model = dataclasses.replace(settings.models["lstm"], window=4, epochs=2)
     files = {
         "sequences": tmp_path / "sequences.parquet",
         "movies": tmp_path / "movies.parquet",
@@ -46,7 +46,7 @@ def options(tmp_path: Path) -> list[str]:
         "fragment": tmp_path / "best.yaml",
     }
     options = [text for name, path in files.items() for text in (f"--{name}", str(path))]
-    options += ["--name", "found", "--settings", json.dumps({**model, **changes})]
+    options += ["--name", "found", "--settings", canonical(training_settings(settings, model))]
     return [*options, "--own", json.dumps({"epochs": 2}), "--space", json.dumps(SPACE), "--seed", "1"]
 
 
@@ -105,7 +105,7 @@ def test_what_is_spoilt_of_the_journal_counts_for_nothing(
     options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[bytes], bytes]
 ) -> None:
     monkeypatch.setattr(search_settings, "fit", quick_fit)
-    monkeypatch.setattr(networks, "prepare", lambda seed, threads: None)
+    monkeypatch.setattr(inference, "prepare", lambda seed, threads: None)
     whole = search(monkeypatch, options, 4)
     (journal,) = (tmp_path / "studies").glob("*.log")
     journal.unlink()
@@ -126,7 +126,7 @@ def test_a_lock_that_a_killed_search_left_is_not_waited_for_for_ever(
     options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_settings, "fit", quick_fit)
-    monkeypatch.setattr(networks, "prepare", lambda seed, threads: None)
+    monkeypatch.setattr(inference, "prepare", lambda seed, threads: None)
     monkeypatch.setattr(search_settings, "LOCK_SECONDS", 3)
     monkeypatch.chdir(tmp_path)
     options[options.index("--studies") + 1] = "studies"
@@ -152,7 +152,7 @@ def test_a_trial_that_diverges_is_left_out(options: list[str], monkeypatch: pyte
         return None, [{"val_cross_entropy": loss}], {}
 
     monkeypatch.setattr(search_settings, "fit", fit)
-    monkeypatch.setattr(networks, "prepare", lambda seed, threads: None)
+    monkeypatch.setattr(inference, "prepare", lambda seed, threads: None)
     assert search(monkeypatch, options, 3)["val_cross_entropy"].tolist() == [3.0]
 
 

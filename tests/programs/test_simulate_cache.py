@@ -13,14 +13,20 @@ import pytest
 
 import simulate_cache
 from popularity import caches, tables
-from popularity.forecasters.baselines import all_time_count, ewma, forecast_slots, oracle
+from popularity.forecasters.base import forecast_slots
+from popularity.forecasters.network.saved import Found, append_run
 from popularity.program import Fault
 from popularity.results import write_scores
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import Forecast, score_forecasts, summarise
 from popularity.scoring.seeds import mean_over_seeds
+from popularity.settings.fields import parse
+from popularity.settings.results import Cache
 from popularity.slots import slot_of, slot_start
+from small_forecasters import ewma, fixed
 from small_logs import FIRST_SLOT, random_log, series_of, write_sequences
+from small_models import modules
+from small_networks import asked_of
 
 LOG = random_log(40, movies=60, seed=4)
 SERIES = series_of(LOG)
@@ -32,6 +38,9 @@ SETTINGS = {
     "policies": list(caches.REACTIVE),
     "mixture": {"forecast": "best", "policy": "LRU", "reactive_shares": [0.5]},
 }
+
+
+CACHE: Cache = parse(Cache, SETTINGS)
 
 
 def request_log() -> pd.DataFrame:
@@ -62,7 +71,11 @@ def trace(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def walk(name: str) -> Callable[[], Iterator[Forecast]]:
-    forecasters = {"count": all_time_count(SERIES), "average": ewma(SERIES, 5), "oracle": oracle(SERIES)}
+    forecasters = {
+        "count": fixed(SERIES, "all_time_count"),
+        "average": ewma(SERIES, 5),
+        "oracle": fixed(SERIES, "oracle"),
+    }
     slots = SERIES.requested_slots(TEST)
     return lambda: forecast_slots(forecasters[name], SERIES, slots)
 
@@ -75,8 +88,8 @@ def board(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> pd
         "oracle": ("reference", walk("oracle")),
     }
     folder = tmp_path_factory.mktemp("caches")
-    made = simulate_cache.simulate(SERIES, replay, forecasts, "average", "count", SETTINGS, folder, 2)
-    again = simulate_cache.simulate(SERIES, replay, forecasts, "average", "count", SETTINGS, folder, 1)
+    made = simulate_cache.simulate(SERIES, replay, forecasts, "average", "count", CACHE, folder, 2)
+    again = simulate_cache.simulate(SERIES, replay, forecasts, "average", "count", CACHE, folder, 1)
     pd.testing.assert_frame_equal(made, again)
     return made
 
@@ -117,7 +130,7 @@ def test_lru_hits_as_a_plain_one_does_after_all_earlier_requests(
 def test_every_policy_holds_as_many_movies_as_it_may_from_its_smallest_size_on(
     policy: str, replay: caches.Replay, trace: Path
 ) -> None:
-    smallest = caches.REACTIVE[policy][1]
+    smallest = caches.REACTIVE[policy].fewest
     for size in (smallest, smallest + 1, 7, 19, 25):
         cache = caches.warmed_cache(policy, size, trace, replay)
         assert size - 1 <= cache.get_n_obj() <= size
@@ -129,8 +142,8 @@ def test_no_policy_hits_more_than_beladys(trace: Path, replay: caches.Replay) ->
     for size in (1, 7, 20):
         hits = {
             policy: int(caches.run_trace(caches.reactive_cache(policy, size), trace, everything)[0])
-            for policy, (_, smallest) in caches.REACTIVE.items()
-            if size >= smallest
+            for policy, kind in caches.REACTIVE.items()
+            if size >= kind.fewest
         }
         assert max(hits, key=lambda policy: (hits[policy], policy == "Belady")) == "Belady"
 
@@ -243,7 +256,7 @@ def test_the_table_has_a_row_for_each_policy_and_size(board: pd.DataFrame, repla
     for share, movies in zip(SHARES, mean, strict=True):
         rows = board[board["size"] == share]
         assert set(rows["movies"]) == {round(movies)}
-        small = {policy for policy, (_, least) in caches.REACTIVE.items() if least > round(movies)}
+        small = {policy for policy, kind in caches.REACTIVE.items() if kind.fewest > round(movies)}
         assert set(rows["policy"]) & set(caches.REACTIVE) == set(caches.REACTIVE) - small
         oracle_hits = rows.set_index("policy").loc["oracle", "hit_ratio"]
         assert (rows.loc[rows["kind"].isin(["naive", "network"]), "hit_ratio"] <= oracle_hits).all()
@@ -304,12 +317,15 @@ def test_the_program_writes_the_table(
         [pa.array(columns[field.name]).cast(field.type) for field in tables.JOINED], tables.JOINED
     )
     tables.write(tmp_path / "joined.parquet", joined)
-    write_predictions(tmp_path / "predictions.parquet", 1.0, groups=500)
-    (tmp_path / "settings.json").write_text(json.dumps({"name": "net", "seed": 1}))
+    run = tmp_path / "net"
+    run.mkdir()
+    write_predictions(run / "predictions.parquet", 1.0, groups=500)
+    append_run(run / "model.keras", asked_of(name="net"), Found(FIRST_SLOT))
     names, kinds = ["net", "count", "average"], ["network", "naive", "naive"]
     scored = pd.DataFrame({"name": names, "kind": kinds, "log_loss": [1.0, 2.0, 3.0]})
     scored = scored.assign(split="validation", covered=1.0, requests=1.0, slot=1, seed=0)
-    write_scores(tmp_path / "scores.parquet", [scored])
+    write_scores(run / "scores.parquet", [scored[:1]])
+    write_scores(tmp_path / "scores.parquet", [scored[1:]])
     specs = {
         "count": {"method": "all_time_count"},
         "oracle": {"method": "oracle"},
@@ -320,8 +336,7 @@ def test_the_program_writes_the_table(
     arguments = {
         "--joined": "joined.parquet",
         "--sequences": "sequences.parquet",
-        "--predictions": "predictions.parquet",
-        "--resolved": "settings.json",
+        "--runs": "net",
         "--scores": "scores.parquet",
         "--baselines": json.dumps(specs),
         "--metrics": "metrics.json",
@@ -331,8 +346,10 @@ def test_the_program_writes_the_table(
         "--hit-ratios": "cache.csv",
     }
     monkeypatch.chdir(tmp_path)
+    methods = map(str, modules("averages", "references", "simple"))
     monkeypatch.setattr(
-        "sys.argv", ["simulate_cache", *(word for pair in arguments.items() for word in pair)]
+        "sys.argv",
+        ["simulate_cache", *(word for pair in arguments.items() for word in pair), "--methods", *methods],
     )
     simulate_cache.main()
     found = pd.read_csv("cache.csv")

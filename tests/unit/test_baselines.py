@@ -10,10 +10,14 @@ import pandas as pd
 import pytest
 
 from popularity.features import DecayedShares
-from popularity.forecasters import baselines
+from popularity.forecasters.averages import average_forecaster, tuned_offset
+from popularity.forecasters.base import Forecaster, forecast_slots
+from popularity.forecasters.intermittent import Kind, Smoothing, intermittent
+from popularity.offsets import Average
 from popularity.scoring.scores import score_slot
 from popularity.series import Series
-from popularity.settings import resolve as settings
+from small_forecasters import ewma as ewma_of
+from small_forecasters import fixed, tuned
 from small_logs import FIRST_SLOT, counts_of, log_of, random_log, series_of
 
 LOG = random_log()
@@ -142,9 +146,9 @@ DEFINITIONS: dict[str, tuple[dict[str, Any], Callable[[int, int], float]]] = {
 
 
 def forecasts(method: str, series: Series) -> list[tuple[int, np.ndarray, np.ndarray]]:
-    spec = {"method": method, **DEFINITIONS[method][0]}
-    forecaster = baselines.build_baseline(series, spec, baselines.tune_baseline(series, spec, SLOTS))
-    return list(baselines.forecast_slots(forecaster, series, series.requested_slots(SLOTS)))
+    options = dict(DEFINITIONS[method][0])
+    forecaster, _ = tuned(series, SLOTS, options.pop("method", method), **options)
+    return list(forecast_slots(forecaster, series, series.requested_slots(SLOTS)))
 
 
 @pytest.mark.parametrize("method", DEFINITIONS)
@@ -174,8 +178,7 @@ def test_recent_shares_add_up_to_1_where_there_are_requests_and_to_0_elsewhere(m
     assert 1 in np.round(sums)
     empty = series_of(log_of((1, 7, 2), (9, 7, 2)))
     assert [
-        shares.sum()
-        for _, _, shares in baselines.forecast_slots(baselines.last_value(empty), empty, np.array([5]))
+        shares.sum() for _, _, shares in forecast_slots(fixed(empty, "last_value"), empty, np.array([5]))
     ] == [0]
 
 
@@ -191,7 +194,7 @@ def test_movies_with_the_same_requests_get_exactly_the_same_share(method: str) -
 
 def test_average_outlives_a_long_silence() -> None:
     series = series_of(log_of((1, 7, 3), (1, 8, 1), (5000, 7, 1)))
-    shares = baselines.ewma(series, 0.5)(5000, np.array([0, 1]))
+    shares = ewma_of(series, 0.5)(5000, np.array([0, 1]))
     assert shares == pytest.approx([0.98 * 0.75 + 0.01, 0.98 * 0.25 + 0.01])
 
 
@@ -201,24 +204,23 @@ def test_averages_of_several_half_lives_are_those_of_each() -> None:
     slots, sizes = np.full(len(movies), LAST), np.full(len(movies), float(len(movies)))
     together = DecayedShares(series, [1, 5.5, 300])(movies, slots, sizes)
     for at, half_life in enumerate([1, 5.5, 300]):
-        assert together[:, at].tolist() == baselines.ewma(series, half_life)(LAST, movies).tolist()
+        assert together[:, at].tolist() == ewma_of(series, half_life)(LAST, movies).tolist()
 
 
 HALF_LIVES = [0.5, 2, 6, 20, 500]
 
 
 def tuned_half_life(series: Series, half_lives: list[float], slots: range) -> float:
-    average = baselines.tuned_average(series, {"method": "ewma", "half_lives": half_lives}, slots)
-    assert average is not None
-    return average["half_lives"][0]
+    half_life: float = tuned(series, slots, "ewma", half_lives=half_lives)[1].half_life
+    return half_life
 
 
 def cross_entropy(series: Series, half_life: float, slots: range) -> float:
-    return loss_of(baselines.ewma(series, half_life), series, slots)
+    return loss_of(ewma_of(series, half_life), series, slots)
 
 
-def loss_of(forecaster: baselines.Forecaster, series: Series, slots: range) -> float:
-    made = baselines.forecast_slots(forecaster, series, series.requested_slots(slots))
+def loss_of(forecaster: Forecaster, series: Series, slots: range) -> float:
+    made = forecast_slots(forecaster, series, series.requested_slots(slots))
     return math.fsum(
         score_slot(shares, series.labels(movies, slot), 1)["log_loss"] for slot, movies, shares in made
     )
@@ -236,41 +238,37 @@ def test_half_life_is_the_best_of_the_slots_it_is_tuned_on(seed: int) -> None:
 def test_mix_is_the_best_of_the_slots_it_is_tuned_on(seed: int) -> None:
     series = series_of(random_log(60, seed=seed))
     slots = range(FIRST + 30, FIRST + 45)
-    spec = {"method": "ewma_mix", "short": [0.5, 2, 6], "long": [2, 6, 500], "weights": [0.2, 0.7]}
     losses = {}
     for short, long, weight in itertools.product([0.5, 2, 6], [2, 6, 500], [0.2, 0.7]):
         if short < long:
-            average = {"half_lives": [short, long], "weights": [weight, 1 - weight]}
-            losses[short, long, weight] = loss_of(baselines.ewma_mix(series, average), series, slots)
-    chosen = baselines.tuned_average(series, spec, slots)
-    assert chosen is not None
-    assert (*chosen["half_lives"], chosen["weights"][0]) == min(losses, key=losses.__getitem__)
-    assert sum(chosen["weights"]) == 1
+            average = Average((short, long), (weight, 1 - weight))
+            losses[short, long, weight] = loss_of(average_forecaster(series, average), series, slots)
+    options = {"short": [0.5, 2, 6], "long": [2, 6, 500], "weights": [0.2, 0.7]}
+    _, chosen = tuned(series, slots, "ewma_mix", **options)
+    assert (*chosen.half_lives, chosen.weights[0]) == min(losses, key=losses.__getitem__)
+    assert sum(chosen.weights) == 1
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("method", ["croston", "tsb"])
-def test_smoothing_is_the_best_of_the_slots_it_is_tuned_on(method: str, seed: int) -> None:
+def test_smoothing_is_the_best_of_the_slots_it_is_tuned_on(method: Kind, seed: int) -> None:
     series = series_of(random_log(60, seed=seed))
     slots = range(FIRST + 30, FIRST + 45)
     smoothing, rates = [0.02, 0.1, 0.5], [0.05, 0.3]
-    spec = {"method": method, "smoothing": smoothing}
+    options = {"smoothing": smoothing}
     pairs = [(constant, constant) for constant in smoothing]
     if method == "tsb":
-        spec["rate_smoothing"] = rates
+        options["rate_smoothing"] = rates
         pairs = list(itertools.product(smoothing, rates))
-    losses = {pair: loss_of(baselines.intermittent(series, method, *pair), series, slots) for pair in pairs}
-    assert baselines.tuned_smoothing(series, spec, slots) == min(losses, key=losses.__getitem__)
+    constants = [Smoothing(*pair) for pair in pairs]
+    losses = {pair: loss_of(intermittent(series, method, pair), series, slots) for pair in constants}
+    assert tuned(series, slots, method, **options)[1] == min(losses, key=losses.__getitem__)
 
 
 def test_rates_of_intermittent_demand_outlive_a_long_silence() -> None:
     series = series_of(log_of((1, 7, 3), (1, 8, 1), (9000, 7, 1)))
-    shares = baselines.intermittent(series, "tsb", 0.1, 0.5)(9000, np.array([0, 1]))
+    shares = intermittent(series, "tsb", Smoothing(0.1, 0.5))(9000, np.array([0, 1]))
     assert shares == pytest.approx([0.75, 0.25])
-
-
-def test_settings_and_code_name_the_same_references() -> None:
-    assert settings.REFERENCES == baselines.REFERENCES
 
 
 def test_tuning_outlives_a_long_silence() -> None:
@@ -278,8 +276,8 @@ def test_tuning_outlives_a_long_silence() -> None:
     assert tuned_half_life(series_of(log), [0.5, 0.6], range(4000, 5001)) == 0.5
 
 
-def test_nothing_is_tuned_for_no_average() -> None:
-    assert baselines.tuned_average(series_of(LOG), None, SLOTS) is None
+def test_nothing_is_tuned_for_no_offset() -> None:
+    assert tuned_offset(None, series_of(LOG), SLOTS) is None
 
 
 def test_tuning_tells_a_changing_log_from_a_steady_one() -> None:
@@ -287,9 +285,8 @@ def test_tuning_tells_a_changing_log_from_a_steady_one() -> None:
     draw = np.random.default_rng(1)
     noisy = steady.assign(label=draw.poisson(steady["label"]) + 1)
     moving = log_of(*((slot, 1 + (slot // 8 + k) % 3, 50**k) for slot in range(40) for k in range(3)))
-    spec = {"method": "ewma", "half_lives": HALF_LIVES}
-    tuned = [baselines.tune_baseline(series_of(log), spec, range(20, 40)) for log in (noisy, moving)]
-    assert tuned == [{"half_life": 500}, {"half_life": 0.5}]
+    found = [tuned_half_life(series_of(log), HALF_LIVES, range(20, 40)) for log in (noisy, moving)]
+    assert found == [500, 0.5]
 
 
 def test_tuning_does_not_look_at_later_slots() -> None:

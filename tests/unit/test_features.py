@@ -1,32 +1,28 @@
 """Features: each beside its definition, and none sees the slot it is for or a later one."""
 
 import math
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import yaml
 
 from popularity import features, tables
 from popularity.features import Features
-from popularity.forecasters import baselines
+from popularity.offsets import Average
 from popularity.series import Series
-from popularity.settings import resolve as settings
+from small_forecasters import ewma
 from small_logs import FIRST_SLOT, NOW, catalogue_of, log_of, other_futures, random_log, series_of
 
-SCHEMA = Path(settings.__file__).parents[3] / "schemas" / "config.schema.yaml"
 EVERY = [
     *features.STEP_FEATURES,
-    *(name for name in features.STATIC_FEATURES if not name.endswith("_H")),
-    *(f"{name[:-1]}{h}" for name in features.STATIC_FEATURES if name.endswith("_H") for h in (2, 30)),
+    *features.STATIC_FEATURES,
+    *(f"{name}_{h}" for name in features.HALF_LIFE_FEATURES for h in (2, 30)),
 ]
-MIX_SPEC = {"method": "ewma_mix", "short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
-MIX = {"half_lives": [3.0, 40.0], "weights": [0.3, 0.7]}
+MIX_SPEC = {"short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
+MIX = Average((3.0, 40.0), (0.3, 0.7))
 
 # Slots 10 to 12 with requests, 13 without; movie 8 is first requested in slot 11.
 HAND = pd.DataFrame(
@@ -35,8 +31,8 @@ HAND = pd.DataFrame(
 )
 
 
-def one_average(half_life: float) -> dict[str, list[float]]:
-    return {"half_lives": [half_life], "weights": [1.0]}
+def one_average(half_life: float) -> Average:
+    return Average((half_life,), (1.0,))
 
 
 def make(
@@ -44,7 +40,7 @@ def make(
     names: list[str],
     slot: str = "day",
     gaps: str = "calendar",
-    offset: dict[str, list[float]] | None = None,
+    offset: Average | None = None,
     window: int = 3,
     years: list[float] | None = None,
     genres: np.ndarray | None = None,
@@ -140,16 +136,13 @@ def test_a_release_is_new_for_a_year_and_a_fifth() -> None:
 def test_genres_are_those_of_the_catalogue() -> None:
     movies = catalogue_with_genres(log_of(*((17_000, movie, 1) for movie in (1, 3, 5, 6))))
     assert features.genre_names(movies) == ["Comedy", "Drama"]
-    series, chosen = (
-        series_of(log_of((1, 6, 2), (1, 5, 1), (2, 9, 1))),
-        {"features": ["genres", "log_idle"]},
-    )
-    settings = {**chosen, "slot": "day", "window": 1, "gaps": "calendar", "offset_weights": None}
+    series, names = series_of(log_of((1, 6, 2), (1, 5, 1), (2, 9, 1))), ["genres", "log_idle"]
     pairs = np.arange(3), np.full(3, 3)
     # Of movie 9 the catalogue knows nothing.
-    found = Features.of_settings(series, movies, settings)(*pairs)["static"]
+    found = Features.of_catalogue(series, movies, names, "day", 1, "calendar", None)(*pairs)["static"]
     assert found.tolist() == near([[0, 1, math.log(3)], [1, 1, math.log(3)], [0, 0, math.log(2)]])
-    trained = Features.of_settings(series, movies, {**settings, "genre_names": ["Action", "Comedy"]})
+    known = ["Action", "Comedy"]
+    trained = Features.of_catalogue(series, movies, names, "day", 1, "calendar", None, known)
     assert trained(*pairs)["static"][:, :2].tolist() == [[0, 0], [0, 1], [0, 0]]
 
 
@@ -191,7 +184,7 @@ def test_offset_is_the_log_of_the_average_and_no_feature() -> None:
     movies = series.candidates(series.last_slot)
     slots = np.full(len(movies), series.last_slot)
     made = make(series, ["label_n", "ewma_3", "log_age"], offset=one_average(5.0))(movies, slots)
-    shares = baselines.ewma(series, 5.0)(series.last_slot, movies)
+    shares = ewma(series, 5.0)(series.last_slot, movies)
     assert np.exp(made["offset"][:, 0]) == pytest.approx(shares, rel=1e-6)
     alone = make(series, ["label_n", "log_age", "ewma_3"])(movies, slots)
     assert made["static"].tolist() == alone["static"].tolist()
@@ -203,11 +196,11 @@ def test_offset_may_be_a_mix_of_averages() -> None:
     movies = series.candidates(series.last_slot)
     slots = np.full(len(movies), series.last_slot)
     made = make(series, ["label_n", "ewma_9"], offset=MIX)(movies, slots)
-    short, long = (baselines.ewma(series, h)(series.last_slot, movies) for h in MIX["half_lives"])
+    short, long = (ewma(series, h)(series.last_slot, movies) for h in MIX.half_lives)
     assert np.exp(made["offset"][:, 0]) == pytest.approx(0.3 * short + 0.7 * long, rel=1e-6)
     assert made["static"].tolist() == make(series, ["label_n", "ewma_9"])(movies, slots)["static"].tolist()
-    settings = {"features": ["label_n"], "slot": "day", "window": 3, "gaps": "calendar"}
-    resolved = Features.of_settings(series, catalogue_of(random_log()), {**settings, "offset_weights": MIX})
+    catalogue = catalogue_of(random_log())
+    resolved = Features.of_catalogue(series, catalogue, ["label_n"], "day", 3, "calendar", MIX)
     assert resolved(movies, slots)["offset"].tolist() == made["offset"].tolist()
 
 
@@ -223,9 +216,8 @@ def test_no_static_feature_gives_an_empty_array() -> None:
 
 def test_release_years_come_from_the_catalogue() -> None:
     log = random_log()
-    series, chosen = series_of(log), {"features": EVERY, "slot": "day", "window": 3, "gaps": "calendar"}
-    average = {"half_lives": [2.0], "weights": [1.0]}
-    made = Features.of_settings(series, catalogue_with_genres(log), {**chosen, "offset_weights": average})
+    series, movies = series_of(log), catalogue_with_genres(log)
+    made = Features.of_catalogue(series, movies, EVERY, "day", 3, "calendar", one_average(2.0))
     ids = series.movie_ids.tolist()
     years = [math.nan, *(1990 + i % 20 for i in ids[1:])]
     genres = np.array([[i % 3 == 0, True] for i in ids])
@@ -238,9 +230,7 @@ def test_release_years_come_from_the_catalogue() -> None:
 @pytest.mark.parametrize("future", ["none", "more", "less", "multiplied", "rated anew"])
 @pytest.mark.parametrize("gaps", ["calendar", "observed"])
 @pytest.mark.parametrize("offset", [one_average(4.0), MIX], ids=["ewma", "ewma_mix"])
-def test_nothing_depends_on_the_slot_itself_or_later_ones(
-    offset: dict[str, list[float]], gaps: str, future: str
-) -> None:
+def test_nothing_depends_on_the_slot_itself_or_later_ones(offset: Average, gaps: str, future: str) -> None:
     log = random_log(movies=15)
     known, changed = series_of(log), series_of(other_futures(log)[future])
     common = np.intersect1d(known.movie_ids, changed.movie_ids)
@@ -258,34 +248,3 @@ def test_nothing_depends_on_the_slot_itself_or_later_ones(
         made.append(np.vstack(rows))
     # Candidates, their order and every number are the same.
     assert np.array_equal(made[0], made[1])
-
-
-@pytest.mark.parametrize("future", ["none", "more", "less", "multiplied"])
-def test_no_forecast_or_tuned_value_depends_on_later_slots(future: str) -> None:
-    log = random_log(movies=15)
-    made = []
-    for series in (series_of(log), series_of(other_futures(log)[future])):
-        spec = {"method": "ewma", "half_lives": [1, 3, 9, 40]}
-        average = baselines.tuned_average(series, spec, range(NOW - 8, NOW))
-        assert average is not None
-        half_life = average["half_lives"][0]
-        mix = baselines.tuned_average(series, MIX_SPEC, range(NOW - 8, NOW))
-        assert mix is not None
-        forecasters = [method(series) for name, method in baselines.METHODS.items() if name != "oracle"]
-        forecasters += [baselines.ewma(series, half_life), baselines.moving_average(series, 4)]
-        forecasters += [baselines.ewma_mix(series, mix), baselines.seasonal_naive(series, 7)]
-        for method in ("croston", "tsb"):
-            spec = {"method": method, "smoothing": [0.02, 0.2], "rate_smoothing": [0.1, 0.3]}
-            smoothing = baselines.tuned_smoothing(series, spec, range(NOW - 8, NOW))
-            forecasters.append(baselines.intermittent(series, method, *smoothing))
-        movies = series.candidates(NOW)
-        made.append([half_life, mix, *(forecaster(NOW, movies).tolist() for forecaster in forecasters)])
-    assert made[0] == made[1]
-
-
-def test_schema_settings_and_code_name_the_same_features() -> None:
-    schema = yaml.safe_load(SCHEMA.read_text())["$defs"]["feature"]
-    static = [re.sub("_H$", "_[0-9]+", name) for name in features.STATIC_FEATURES]
-    named = schema["pattern"].removeprefix("^(").removesuffix(")$").split("|")
-    assert sorted(named) == sorted([*features.STEP_FEATURES, *static])
-    assert tuple(settings.STEP_FEATURES) == tuple(features.STEP_FEATURES)

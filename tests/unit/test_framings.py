@@ -1,6 +1,7 @@
 """Framings: what a row of a network holds, what it may see, and which forecasts come of it."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,14 @@ import pandas as pd
 import pytest
 
 from popularity.forecasters.network import framings
-from popularity.forecasters.network.framings import REST, Arrays, Framing, to_shares, with_rest
+from popularity.forecasters.network.framings import REST, Arrays, Framing, with_rest
+from popularity.forecasters.network.losses import LOSSES
+from popularity.forecasters.network.saved import Asked
 from popularity.samples import concatenate, unroll
 from popularity.scoring.scores import Forecast
 from popularity.series import Series
 from small_logs import FIRST_SLOT, NOW, catalogue_of, log_of, other_futures, random_log, series_of
+from small_networks import asked_of, found_of
 
 LOG = random_log(movies=15)
 SERIES = series_of(LOG)
@@ -22,16 +26,14 @@ FRAMES = [(one, out) for one in ("movie", "all_movies") for out in ("last_step",
 ALL_FRAMES = pytest.mark.parametrize(("one", "out"), FRAMES)
 
 
-def settings_of(one: str, out: str, **changes: Any) -> dict[str, Any]:
-    return {
+def asked_to(one: str, out: str, **changes: Any) -> Asked:
+    settings = {
         "input": one,
         "output": out,
         "window": WINDOW,
         "gaps": "calendar",
-        "slot": "day",
         "features": ["log_count", "log_share", "ewma_3", "log_age", "mean_rating", "calendar"],
         "offset": "ewma",
-        "offset_weights": {"half_lives": [5.0], "weights": [1.0]},
         "loss": "poisson",
         "batch_size": 16,
         "sampled_movies": 3,
@@ -39,6 +41,7 @@ def settings_of(one: str, out: str, **changes: Any) -> dict[str, Any]:
         "training_windows": 60,
         **changes,
     }
+    return asked_of(settings)
 
 
 def most_requested(series: Series, slots: range, count: int) -> list[int]:
@@ -46,12 +49,19 @@ def most_requested(series: Series, slots: range, count: int) -> list[int]:
     return [int(movie) for movie in series.movie_ids[series.most_requested(slots, count)]]
 
 
-def framing_of(one: str, out: str, log: pd.DataFrame = LOG, **changes: Any) -> Framing:
+def framing_of(
+    one: str,
+    out: str,
+    log: pd.DataFrame = LOG,
+    covered_movies: Sequence[int] | None = None,
+    **changes: Any,
+) -> Framing:
     series = series_of(log)
-    settings = settings_of(one, out, **changes)
-    if one == "all_movies":
-        settings.setdefault("covered_movies", series.movie_ids[series.most_requested(SLOTS, 6)].tolist())
-    return Framing(series, catalogue_of(log), settings)
+    asked = asked_to(one, out, **changes)
+    found = found_of(asked, series, SLOTS)
+    if covered_movies is not None:
+        found = dataclasses.replace(found, covered_movies=tuple(covered_movies))
+    return Framing(series, catalogue_of(log), asked.settings, found)
 
 
 def mixing(inputs: Arrays) -> np.ndarray:
@@ -138,9 +148,7 @@ def test_shapes_of_inputs(one: str, out: str) -> None:
 @ALL_FRAMES
 def test_inputs_by_brute_force(one: str, out: str) -> None:
     framing = framing_of(one, out, features=["log_count", "log_total", "log_age"], offset="none")
-    framing = framing_of(
-        one, out, features=["log_count", "log_total", "log_age"], offset="none", offset_weights=None
-    )
+    framing = framing_of(one, out, features=["log_count", "log_total", "log_age"], offset="none")
     windows = framing.validation(SLOTS, 1)
     inputs = framing.inputs(windows)
     ids = framing.series.movie_ids
@@ -340,12 +348,11 @@ def test_movies_not_known_yet_have_no_part_in_a_softmax() -> None:
 
 @ALL_FRAMES
 def test_an_offset_alone_is_the_average_in_the_unit_of_every_loss(one: str, out: str) -> None:
-    losses = (*framings.SOFTMAX_LOSSES, *framings.SHARE_LOSSES, "poisson", "binary_cross_entropy")
     made = {
         loss: forecasts_of(framing_of(one, out, loss=loss), [NOW, NOW + 3], lambda inputs: inputs["offset"])
-        for loss in losses
+        for loss in LOSSES
     }
-    for loss in losses:
+    for loss in LOSSES:
         for (_, _, shares), (_, _, expected) in zip(made[loss], made["mse"], strict=True):
             assert shares == pytest.approx(expected, rel=2e-6), loss
 
@@ -353,14 +360,16 @@ def test_an_offset_alone_is_the_average_in_the_unit_of_every_loss(one: str, out:
 def test_outputs_become_shares_of_each_slot() -> None:
     slots, z = np.array([5, 5, 9, 9, 9, 2]), np.array([1.0, 2, 0, -1, 3, 7])
     weight = np.array([1.0, 4, 1, 2, 2, 1])
-    for loss in framings.SOFTMAX_LOSSES:
-        shares = to_shares(z * 300, loss, slots, weight)
+    softmax = [loss for loss in LOSSES.values() if loss.whole_slots]
+    assert len(softmax) == 2
+    for loss in softmax:
+        shares = loss.to_shares(z * 300, slots, weight)
         sums = np.bincount(slots, shares * weight)
         assert sums[[2, 5, 9]] == pytest.approx([1, 1, 1])
         odds = np.exp(z[:2])
-        assert to_shares(z, loss, slots)[:2] == pytest.approx(odds / odds.sum())
-        assert to_shares(z, loss, slots, weight)[:2] == pytest.approx(odds / (odds @ weight[:2]))
-    assert to_shares(z, "poisson", slots) == pytest.approx(np.exp(z))
-    assert to_shares(z, "binary_cross_entropy", slots) == pytest.approx(np.exp(z) / (1 + np.exp(z)))
-    for loss in framings.SHARE_LOSSES:
-        assert to_shares(z, loss, slots).tolist() == z.tolist()
+        assert loss.to_shares(z, slots)[:2] == pytest.approx(odds / odds.sum())
+        assert loss.to_shares(z, slots, weight)[:2] == pytest.approx(odds / (odds @ weight[:2]))
+    assert LOSSES["poisson"].to_shares(z, slots) == pytest.approx(np.exp(z))
+    assert LOSSES["binary_cross_entropy"].to_shares(z, slots) == pytest.approx(np.exp(z) / (1 + np.exp(z)))
+    for loss in (loss for loss in LOSSES.values() if loss.of_shares):
+        assert loss.to_shares(z, slots).tolist() == z.tolist()

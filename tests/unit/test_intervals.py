@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 import forecast_next_slot
-from popularity.forecasters.baselines import ewma, forecast_slots
+from popularity.forecasters.base import forecast_slots
 from popularity.scoring import intervals
 from popularity.series import Series
+from small_forecasters import ewma
 from small_logs import FIRST_SLOT, random_log, series_of
 
 LOG = random_log(60, movies=25, seed=5)

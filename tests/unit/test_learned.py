@@ -12,11 +12,15 @@ import pytest
 
 import evaluate_learned
 from popularity import tables
-from popularity.features import Features
-from popularity.forecasters import baselines, learned
+from popularity.forecasters import averages, regressions, trees
+from popularity.forecasters.averages import average_forecaster
+from popularity.forecasters.base import FittingData, Forecaster, LearnedMethod, forecast_slots, method_of
+from popularity.forecasters.rows import draw_rows
 from popularity.scoring.scores import score_forecasts, summarise
 from popularity.series import Series, read_series
-from popularity.settings import resolve as settings
+from popularity.settings.baselines import Baseline
+from popularity.settings.fields import as_json
+from small_forecasters import average_on, ewma, fixed
 from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of, write_sequences
 
 LOG = random_log(60, movies=25, seed=5)
@@ -26,7 +30,7 @@ SLOTS = {
     "validation": range(FIRST_SLOT + 42, FIRST_SLOT + 51),
     "test": range(FIRST_SLOT + 51, LAST + 1),
 }
-MIX = {"method": "ewma_mix", "short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
+MIX: dict[str, Any] = {"method": "ewma_mix", "short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
 SPECS: dict[str, dict[str, Any]] = {
     "ridge": {"method": "ridge", "lags": 5, "penalties": [0.1, 10]},
     "glm": {
@@ -50,26 +54,24 @@ SPECS: dict[str, dict[str, Any]] = {
 def few_rows_suffice() -> Any:
     """Let trees split the few rows there are."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(learned.TREES, "min_data_in_leaf", 10)
+        patch.setitem(trees.TREES, "min_data_in_leaf", 10)
         yield
 
 
-def build(
-    log: pd.DataFrame, name: str, seed: int = 1
-) -> tuple[Series, baselines.Forecaster, dict[str, Any]]:
+def build(log: pd.DataFrame, name: str, seed: int = 1) -> tuple[Series, Forecaster, Any]:
     series = series_of(log)
-    spec = {**SPECS[name], "training_rows": 800, "slot": "day"}
     offset = None
-    if spec.get("offset") == "ewma_mix":
-        offset = baselines.tuned_average(series, MIX, SLOTS["validation"])
-    chosen = learned.feature_settings(spec, offset)
-    features = Features.of_settings(series, catalogue_of(LOG), chosen)
-    return series, *learned.build_learned(features, spec, SLOTS, seed, 1)
+    if SPECS[name].get("offset") == "ewma_mix":
+        offset = average_on(series, SLOTS["validation"], **MIX)
+    training, validation = SLOTS["training"], SLOTS["validation"]
+    data = FittingData(series, catalogue_of(LOG), "day", training, validation, offset, seed, 1)
+    method = method_of(Baseline.from_json({**SPECS[name], "training_rows": 800}), LearnedMethod)
+    return series, *method.fit(data)
 
 
-def score(series: Series, forecaster: baselines.Forecaster, part: str) -> dict[str, float]:
+def score(series: Series, forecaster: Forecaster, part: str) -> dict[str, float]:
     slots = series.requested_slots(SLOTS[part])
-    return summarise(score_forecasts(series, baselines.forecast_slots(forecaster, series, slots)))
+    return summarise(score_forecasts(series, forecast_slots(forecaster, series, slots)))
 
 
 def cells(series: Series, slots: range) -> dict[tuple[int, int], float]:
@@ -87,7 +89,7 @@ def cells(series: Series, slots: range) -> dict[tuple[int, int], float]:
 @pytest.mark.parametrize("count", [50, 300, 5000])
 def test_rows_are_pairs_of_a_slot_and_a_candidate_and_stand_for_all_of_them(count: int) -> None:
     series = series_of(LOG)
-    rows = learned.draw_rows(series, SLOTS["training"], count, np.random.default_rng(1))
+    rows = draw_rows(series, SLOTS["training"], count, np.random.default_rng(1))
     every = cells(series, SLOTS["training"])
     drawn = list(zip(rows.slot.tolist(), rows.movie.tolist(), strict=True))
     assert len(set(drawn)) == len(drawn) <= max(count, 1)
@@ -101,7 +103,7 @@ def test_rows_are_pairs_of_a_slot_and_a_candidate_and_stand_for_all_of_them(coun
 
 def test_drawn_rows_of_a_slot_without_requests_are_none() -> None:
     series = series_of(log_of((1, 7, 2), (3, 7, 2), (3, 8, 1), (9, 7, 4)))
-    rows = learned.draw_rows(series, range(1, 9), 100, np.random.default_rng(1))
+    rows = draw_rows(series, range(1, 9), 100, np.random.default_rng(1))
     assert list(zip(rows.slot.tolist(), rows.movie.tolist(), rows.label, strict=True)) == [(3, 0, 2)]
 
 
@@ -112,7 +114,7 @@ def test_forecasts_are_shares_better_than_an_even_one(name: str) -> None:
     shares = forecaster(LAST, movies)
     assert (shares >= 0).all()
     assert 0.5 < shares.sum() < 2 if name == "ridge" else shares.sum() == pytest.approx(1)
-    even = score(series, baselines.all_zero(series), "test")
+    even = score(series, fixed(series, "all_zero"), "test")
     assert score(series, forecaster, "test")["cross_entropy"] < even["cross_entropy"] - 0.1
 
 
@@ -120,7 +122,7 @@ def test_a_pattern_that_no_average_knows_is_learned() -> None:
     # Every movie is requested in each second slot; an average takes all for equally frequent.
     log = log_of(*((FIRST_SLOT + slot, movie, 4) for slot in range(60) for movie in range(slot % 2, 20, 2)))
     series = series_of(log)
-    average = baselines.ewma(series, 20.0)
+    average = ewma(series, 20.0)
     for name in ("ridge", "trees_offset"):
         _, forecaster, _ = build(log, name)
         gain = (
@@ -132,14 +134,14 @@ def test_a_pattern_that_no_average_knows_is_learned() -> None:
 
 def test_without_a_tree_the_forecast_is_the_offset() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learned, "MOST_ROUNDS", 1)
-        patch.setitem(learned.TREES, "learning_rate", 1e-12)
+        patch.setattr(trees, "MOST_ROUNDS", 1)
+        patch.setitem(trees.TREES, "learning_rate", 1e-12)
         series, forecaster, chosen = build(LOG, "trees_offset")
     assert chosen == {"rounds": 1}
-    average = baselines.tuned_average(series, MIX, SLOTS["validation"])
+    average = average_on(series, SLOTS["validation"], **MIX)
     assert average is not None
     movies = series.candidates(LAST)
-    expected = baselines.ewma_mix(series, average)(LAST, movies)
+    expected = average_forecaster(series, average)(LAST, movies)
     assert forecaster(LAST, movies) == pytest.approx(expected, rel=1e-5)
 
 
@@ -197,10 +199,11 @@ def test_no_forecast_depends_on_its_slot_or_later_ones(name: str) -> None:
 def test_the_program_scores_both_parts(tmp_path: Path) -> None:
     write_sequences(tmp_path / "sequences.parquet", LOG, 4)
     tables.write(tmp_path / "movies.parquet", catalogue_of(LOG))
-    spec = {**SPECS["glm_offset"], "training_rows": 800, "slot": "day", "offset_grid": MIX}
+    spec = {"baseline": {**SPECS["glm_offset"], "training_rows": 800}, "slot": "day", "offset": MIX}
     spec["split"] = {"validation": 0.15, "test": 0.15}
     options = ["--sequences", tmp_path / "sequences.parquet", "--movies", tmp_path / "movies.parquet"]
-    options += ["--name", "glm", "--settings", json.dumps(spec), "--seed", 3]
+    modules = [Path(module.__file__ or "") for module in (averages, regressions)]
+    options += ["--methods", *modules, "--name", "glm", "--settings", json.dumps(spec), "--seed", 3]
     options += ["--scores", tmp_path / "scores.parquet", "--metrics", tmp_path / "metrics.json"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["evaluate_learned", *map(str, options)])
@@ -211,10 +214,6 @@ def test_the_program_scores_both_parts(tmp_path: Path) -> None:
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     series = read_series(tmp_path / "sequences.parquet")
     parts = {"validation": range(FIRST_SLOT + 42, FIRST_SLOT + 51)}
-    assert metrics["offset_weights"] == baselines.tuned_average(series, MIX, parts["validation"])
+    assert metrics["offset_weights"] == as_json(average_on(series, parts["validation"], **MIX))
     tested = summarise(scored[scored["split"] == "test"])
     assert metrics["test"]["cross_entropy"] == pytest.approx(tested["cross_entropy"])
-
-
-def test_settings_and_code_name_the_same_methods() -> None:
-    assert {spec["method"] for spec in SPECS.values()} == set(settings.LEARNED)

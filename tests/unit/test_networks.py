@@ -8,54 +8,23 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from popularity.forecasters import baselines
-from popularity.forecasters.network import framings, networks
-from popularity.forecasters.network.framings import REST, Framing, to_shares
+from popularity.forecasters.averages import average_forecaster
+from popularity.forecasters.network import inference, saved
+from popularity.forecasters.network import training as trainer
+from popularity.forecasters.network.architecture import CELLS, build_network
+from popularity.forecasters.network.framings import REST, Framing
+from popularity.forecasters.network.losses import LOSSES
+from popularity.offsets import Average
 from popularity.program import Fault
 from popularity.samples import RowBatches, Windows, draw_windows
 from popularity.series import Series
 from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of
+from small_networks import asked_of, found_of
 
-SCHEMA = yaml.safe_load((Path(__file__).parents[2] / "schemas" / "config.schema.yaml").read_text())
-MODEL_KEYS = SCHEMA["$defs"]["model"]["properties"]
 WINDOW = 4
 SCALE = 0.1
-SETTINGS: dict[str, Any] = {
-    "name": "test",
-    "seed": 1,
-    "slot": "day",
-    "window": WINDOW,
-    "gaps": "calendar",
-    "input": "movie",
-    "output": "last_step",
-    "cell": "gru",
-    "layers": [4],
-    "bidirectional": False,
-    "layer_normalization": False,
-    "convolution": None,
-    "dense_units": 4,
-    "dropout": 0.0,
-    "features": ["log_count", "ewma_3", "log_age"],
-    "offset": "ewma",
-    "offset_weights": {"half_lives": [5.0], "weights": [1.0]},
-    "loss": "softmax_cross_entropy",
-    "optimizer": "adam",
-    "learning_rate": 0.02,
-    "schedule": "constant",
-    "weight_decay": None,
-    "clipnorm": 1.0,
-    "ema_momentum": 0.9,
-    "batch_size": 64,
-    "epochs": 2,
-    "patience": None,
-    "score_at_epochs": [],
-    "sampled_movies": 5,
-    "epoch_slots": None,
-    "training_windows": 100,
-}
-NO_OFFSET = {"offset": "none", "offset_weights": None}
+NO_OFFSET = {"offset": "none"}
 FRAMES = [(one, out) for one in ("movie", "all_movies") for out in ("last_step", "every_step")]
 ALL_FRAMES = pytest.mark.parametrize(("one", "out"), FRAMES)
 LOG = random_log(50)
@@ -74,37 +43,34 @@ def slots_of(series: Series, half: int = 25) -> tuple[range, range]:
     return range(series.first_slot, end), range(end, series.last_slot + 1)
 
 
-def framing_of(series: Series, settings: dict[str, Any]) -> Framing:
-    if settings["input"] == "all_movies":
-        top = series.most_requested(slots_of(series)[0], 6)
-        settings = {"covered_movies": series.movie_ids[top].tolist(), **settings}
+def framing_of(series: Series, changes: dict[str, Any]) -> Framing:
+    asked = asked_of(changes)
     catalogue = catalogue_of(pd.DataFrame({"movieId": series.movie_ids}))
-    return Framing(series, catalogue, settings)
+    found = found_of(asked, series, slots_of(series)[0])
+    return Framing(series, catalogue, asked.settings, found)
 
 
 def untrained(series: Series, changes: dict[str, Any]) -> tuple[keras.Model, Framing]:
-    settings = {**SETTINGS, **changes}
-    framing = framing_of(series, settings)
+    framing = framing_of(series, changes)
     example = framing.inputs(framing.validation(slots_of(series)[0], 1))
-    return networks.build_network(settings, example, SCALE), framing
+    return build_network(asked_of(changes).settings.model, example, SCALE), framing
 
 
 def shares_of(model: keras.Model, framing: Framing, slots: list[int]) -> list[np.ndarray]:
-    made = framing.forecasts(lambda inputs: networks.run_network(model, inputs), np.array(slots))
-    return [shares for _, _, shares in made]
+    return [shares for _, _, shares in inference.forecasts(model, framing, np.array(slots))]
 
 
 def train(
-    series: Series, changes: dict[str, Any], half: int = 25
-) -> tuple[keras.Model, list[dict[str, float]], dict[int, list[np.ndarray]], Framing, Windows]:
+    series: Series, changes: dict[str, Any], half: int = 25, name: str = "test", seed: int = 1
+) -> tuple[trainer.Trained, Framing, Windows]:
     """Train on the first ``half`` of the slots, and validate on the rest."""
-    settings = {**SETTINGS, **changes}
-    networks.prepare(settings["seed"], 1)
-    framing = framing_of(series, settings)
-    training, validation = slots_of(series, half)
-    windows = framing.validation(validation, settings["seed"])
-    made = networks.train_network(settings, framing, framing.training(training, settings["seed"]), windows)
-    return *made, framing, windows
+    inference.prepare(seed, 1)
+    framing = framing_of(series, changes)
+    first, rest = slots_of(series, half)
+    windows = framing.validation(rest, seed)
+    asked = asked_of(changes, name, seed)
+    made = trainer.train_network(asked, framing, framing.training(first, seed), windows)
+    return made, framing, windows
 
 
 # ---------------------------------------------------------------------------------------- losses
@@ -123,7 +89,7 @@ def loss_of(name: str, padding: int = 0) -> float:
     rows = np.stack([LABEL, REQUESTS, WEIGHT, GROUP], axis=1)
     targets = np.concatenate([rows, np.zeros((padding, 4))]).astype(np.float32)
     outputs = np.concatenate([Z, np.full(padding, 3.0)]).astype(np.float32)[:, None, None]
-    return float(networks.make_loss(name, SCALE, 5)(targets[:, None, None], outputs))
+    return float(trainer.loss_function(LOSSES[name], SCALE, 5)(targets[:, None, None], outputs))
 
 
 def softmax_by_hand(amount: np.ndarray) -> float:
@@ -142,7 +108,7 @@ def huber_by_hand() -> float:
     return float(np.average(np.where(size <= 1, ERROR**2 / 2, size - 0.5), weights=WEIGHT))
 
 
-LOSSES = {
+BY_HAND = {
     "softmax_cross_entropy": lambda: softmax_by_hand(LABEL),
     "categorical_cross_entropy": lambda: softmax_by_hand(SHARE),
     "binary_cross_entropy": binary_by_hand,
@@ -156,19 +122,18 @@ EACH_LOSS = pytest.mark.parametrize("name", LOSSES)
 
 
 def test_the_losses_of_the_schema_are_those_tested() -> None:
-    assert set(MODEL_KEYS["loss"]["enum"]) == set(LOSSES)
-    assert set(framings.SHARE_LOSSES) | set(framings.SOFTMAX_LOSSES) < set(LOSSES)
+    assert set(LOSSES) == set(BY_HAND)
     # Small errors and large ones are in the example.
     assert (np.abs(ERROR) > 1).any()
 
 
 @EACH_LOSS
 def test_loss_is_its_definition(name: str) -> None:
-    assert loss_of(name) == pytest.approx(LOSSES[name](), rel=1e-5)
+    assert loss_of(name) == pytest.approx(BY_HAND[name](), rel=1e-5)
 
 
 def test_huber_is_quadratic_near_0_and_linear_beyond() -> None:
-    loss = networks.make_loss("huber", SCALE, 1)
+    loss = trainer.loss_function(LOSSES["huber"], SCALE, 1)
     for error, expected in ((0.5, 0.125), (-1, 0.5), (3, 2.5)):
         targets = np.array([[[[1, 4, 1, 0]]]], np.float32)
         outputs = np.array([[[0.25 + error * SCALE]]], np.float32)
@@ -186,7 +151,7 @@ def test_a_weight_counts_like_as_many_rows(name: str) -> None:
     rows = [0, 1, 1]
     one_by_one = twice[rows].copy()
     one_by_one[1:, 2] = 1
-    loss = networks.make_loss(name, SCALE, 1)
+    loss = trainer.loss_function(LOSSES[name], SCALE, 1)
 
     def value(targets: np.ndarray, outputs: np.ndarray) -> float:
         return float(
@@ -199,16 +164,16 @@ def test_a_weight_counts_like_as_many_rows(name: str) -> None:
 @EACH_LOSS
 def test_the_loss_does_not_ask_how_rows_are_laid_out(name: str) -> None:
     rows = np.stack([LABEL, REQUESTS, WEIGHT, GROUP], axis=1).astype(np.float32)
-    loss = networks.make_loss(name, SCALE, 5)
+    loss = trainer.loss_function(LOSSES[name], SCALE, 5)
     found = float(loss(rows.reshape(1, 3, 3, 4), Z.astype(np.float32).reshape(1, 3, 3)))
-    assert found == pytest.approx(LOSSES[name](), rel=1e-5)
+    assert found == pytest.approx(BY_HAND[name](), rel=1e-5)
 
 
 @ALL_FRAMES
 def test_targets_tell_labels_requests_weights_and_slots(one: str, out: str, series: Series) -> None:
-    framing = framing_of(series, {**SETTINGS, "input": one, "output": out})
+    framing = framing_of(series, {"input": one, "output": out})
     windows = next(framing.training(slots_of(series)[0], 1).batches(0))[1]
-    targets = networks.targets_of(framing, windows)
+    targets = trainer.targets_of(framing, windows)
     assert np.array_equal(targets[..., 0], windows.label)
     assert np.array_equal(targets[..., 2], windows.weight.astype(np.float32))
     requests = LOG.groupby("slot")["label"].sum()
@@ -218,7 +183,7 @@ def test_targets_tell_labels_requests_weights_and_slots(one: str, out: str, seri
     assert len(set(zip(slots.reshape(-1), targets[..., 3].reshape(-1), strict=True))) == len(
         np.unique(slots)
     )
-    assert targets[..., 3].max() < SETTINGS["batch_size"] * windows.slot.shape[1]
+    assert targets[..., 3].max() < asked_of().settings.model.batch_size * windows.slot.shape[1]
 
 
 # ----------------------------------------------------------------------------------------- shape
@@ -239,7 +204,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 def average_of(framing: Framing, slot: int, series: Series) -> np.ndarray:
     """The average that the untrained network is, of the movies that it covers."""
     known = framing.series.candidates(slot)
-    average = baselines.ewma(framing.series, 5.0)(slot, known)
+    average = average_forecaster(framing.series, Average((5.0,), (1.0,)))(slot, known)
     return average.compress(framing.series.movie_ids[known] != REST)
 
 
@@ -264,8 +229,7 @@ def test_so_it_is_for_every_loss_and_framing(name: str, one: str, out: str, seri
 def test_layers_have_the_units_asked_for(series: Series) -> None:
     settings = {"layers": [6, 5], "dense_units": 7, "dropout": 0.5, "layer_normalization": True}
     convolution = {"filters": 3, "kernel_size": 2, "dilation": 1}
-    assert set(MODEL_KEYS["cell"]["enum"]) == {*networks.CELLS, "none"}
-    for cell, kind in networks.CELLS.items():
+    for cell, kind in CELLS.items():
         for one, movies in (("movie", 1), ("all_movies", 7)):
             changes = {**settings, "input": one, "cell": cell, "convolution": convolution}
             model, _ = untrained(series, changes)
@@ -293,12 +257,12 @@ def test_no_step_depends_on_later_ones(shape: str, one: str, series: Series) -> 
     changes = {**CAUSAL[shape], **NO_OFFSET, "input": one, "output": "every_step", "loss": "mse"}
     model, framing = untrained(series, changes)
     inputs = framing.inputs(framing.validation(slots_of(series)[1], 1))
-    before = networks.run_network(model, inputs)
+    before = inference.run_network(model, inputs)
     for step in range(1, WINDOW):
         later = {name: values.copy() for name, values in inputs.items()}
         for values in later.values():
             values[:, step:] += 3.0
-        after = networks.run_network(model, later)
+        after = inference.run_network(model, later)
         assert after[:, :step] == pytest.approx(before[:, :step], rel=1e-5, abs=1e-7)
         assert (after[:, step:] != before[:, step:]).any(axis=(0, 2)).all()
 
@@ -311,14 +275,14 @@ def test_a_network_without_an_offset_starts_from_its_weights(series: Series) -> 
 
 
 def test_a_feature_that_never_changed_is_not_blown_up_when_it_does(series: Series) -> None:
-    settings = {**SETTINGS, **NO_OFFSET, "cell": "none"}
+    settings = {**NO_OFFSET, "cell": "none"}
     framing = framing_of(series, settings)
     example = framing.inputs(framing.validation(slots_of(series)[0], 1))
     example["static"][..., 0] = 3.1
-    model = networks.build_network(settings, example, SCALE)
-    before = networks.run_network(model, example)
+    model = build_network(asked_of(settings).settings.model, example, SCALE)
+    before = inference.run_network(model, example)
     example["static"][..., 0] = 3.6
-    assert np.abs(networks.run_network(model, example) - before).max() < 10
+    assert np.abs(inference.run_network(model, example) - before).max() < 10
 
 
 @pytest.mark.parametrize("rows", [1, 1000, 10_000, 70_000])
@@ -331,7 +295,7 @@ def test_a_feature_is_constant_however_many_rows_say_so(rows: int, value: float)
     }
     # Beside it one that varies: the sums go down strided columns.
     example["steps"][::2, :, 1] = 1
-    model = networks.build_network({**SETTINGS, **NO_OFFSET, "cell": "none"}, example, SCALE)
+    model = build_network(asked_of({**NO_OFFSET, "cell": "none"}).settings.model, example, SCALE)
     (layer,) = (layer for layer in model.layers if type(layer).__name__ == "Normalization")
     constant, varied = np.ravel(keras.ops.convert_to_numpy(layer.variance))
     assert constant == 1
@@ -347,12 +311,12 @@ def test_runs_do_not_depend_on_chunks(
     slots = list(range(FIRST_SLOT + 30, FIRST_SLOT + 45))
     outputs = []
     for size in (1000, 64, 7):
-        monkeypatch.setattr(networks, "CHUNK", size)
+        monkeypatch.setattr(inference, "CHUNK", size)
         outputs.append(np.concatenate(shares_of(model, framing, slots)))
     assert outputs[1] == pytest.approx(outputs[0], rel=1e-5)
     assert outputs[2] == pytest.approx(outputs[0], rel=1e-5)
     inputs = framing.inputs(framing.validation(slots_of(series)[1], 1).take(slice(0)))
-    assert len(networks.run_network(model, inputs)) == 0
+    assert len(inference.run_network(model, inputs)) == 0
 
 
 # -------------------------------------------------------------------------------------- training
@@ -382,24 +346,26 @@ LEARNED = [
 @pytest.mark.parametrize(("loss", "cell", "one", "out"), LEARNED)
 def test_training_finds_what_is_predictable(loss: str, cell: str, one: str, out: str) -> None:
     changes: dict[str, Any] = {"loss": loss, "cell": cell, "input": one, "output": out, "epochs": 20}
-    if loss in framings.SHARE_LOSSES:
+    if LOSSES[loss].of_shares:
         changes |= NO_OFFSET
     # All movies are a row a slot, or a window.
     changes["batch_size"] = {"movie": 16, "all_movies": 4 if out == "last_step" else 1}[one]
-    model, history, _, framing, _ = train(alternating(), changes, half=40)
+    made, framing, _ = train(alternating(), changes, half=40)
+    history = made.history
     assert [row["epoch"] for row in history] == list(range(1, 21))
     assert set(history[0]) == {"epoch", "loss", "val_loss", "val_cross_entropy", "val_rmse", "seconds"}
     for column in ("loss", "val_loss", "val_rmse"):
         assert history[-1][column] < history[0][column]
-    odd, even = shares_of(model, framing, [59, 60])
+    odd, even = shares_of(made.model, framing, [59, 60])
     assert even[0] - odd[0] > 0.2
 
 
 @pytest.mark.parametrize("out", ["last_step", "every_step"])
 def test_validation_scores_are_those_of_the_forecasts(out: str, series: Series) -> None:
-    model, history, _, framing, _ = train(series, {"cell": "none", "output": out})
+    made, framing, _ = train(series, {"cell": "none", "output": out})
+    history = made.history
     slots = series.requested_slots(slots_of(series)[1]).tolist()
-    shares = np.concatenate(shares_of(model, framing, slots))
+    shares = np.concatenate(shares_of(made.model, framing, slots))
     labels = [series.labels(series.candidates(slot), slot) for slot in slots]
     counts = np.concatenate(labels)
     requests = series.requests(np.repeat(slots, [len(part) for part in labels]))
@@ -417,32 +383,34 @@ def test_validation_scores_are_those_of_the_forecasts(out: str, series: Series) 
 @pytest.mark.parametrize(("one", "out"), [FRAMES[0], FRAMES[-1]])
 def test_the_same_seed_gives_the_same_weights(one: str, out: str, series: Series) -> None:
     changes = {**NO_OFFSET, "cell": "simple_rnn", "dropout": 0.2, "input": one, "output": out, "epochs": 1}
-    first, again, other = (train(series, {**changes, "seed": seed})[0].get_weights() for seed in (1, 1, 2))
+    first, again, other = (train(series, changes, seed=seed)[0].model.get_weights() for seed in (1, 1, 2))
     assert all(map(np.array_equal, first, again))
     assert not all(map(np.array_equal, first, other))
 
 
 def val_loss(model: keras.Model, framing: Framing, windows: Windows) -> float:
     """The softmax cross entropy of the validation windows."""
-    outputs = networks.run_network(model, framing.inputs(windows)).reshape(-1)
+    outputs = inference.run_network(model, framing.inputs(windows)).reshape(-1)
     slots, weight = windows.slot.reshape(-1), windows.weight.reshape(-1)
-    shares = to_shares(outputs, "softmax_cross_entropy", slots, weight)
+    shares = LOSSES["softmax_cross_entropy"].to_shares(outputs, slots, weight)
     return float(-(windows.label.reshape(-1) * np.log(shares)).sum() / windows.label.sum())
 
 
 def test_early_stopping_keeps_the_best_epoch(series: Series) -> None:
     changes = {"cell": "none", "learning_rate": 0.3, "epochs": 30, "patience": 2}
-    model, history, _, framing, windows = train(series, changes)
+    made, framing, windows = train(series, changes)
+    model, history = made.model, made.history
     losses = [row["val_loss"] for row in history]
     best = int(np.argmin(losses))
     assert len(losses) == best + 3 < 30
-    assert networks.best_of(history) == history[best]
+    assert trainer.best_of(history) == history[best]
     assert val_loss(model, framing, windows) == pytest.approx(losses[best], rel=1e-5)
 
 
 def test_without_patience_the_last_epoch_is_kept(series: Series) -> None:
     changes = {"cell": "none", "learning_rate": 0.3, "epochs": 6}
-    model, history, _, framing, windows = train(series, changes)
+    made, framing, windows = train(series, changes)
+    model, history = made.model, made.history
     losses = [row["val_loss"] for row in history]
     assert len(losses) == 6
     assert np.argmin(losses) < 5
@@ -463,7 +431,8 @@ def test_the_model_is_the_moving_average_of_its_weights(
 
     monkeypatch.setattr(keras.Model, "train_on_batch", watched)
     changes = {"cell": "none", "ema_momentum": momentum, "epochs": 3}
-    model, history, _, framing, windows = train(series, changes)
+    made, framing, windows = train(series, changes)
+    model, history = made.model, made.history
     expected, *later = by_step
     for weights in later:
         kept = momentum or 0.0
@@ -477,31 +446,31 @@ def test_the_model_is_the_moving_average_of_its_weights(
 
 def test_weights_that_are_read_are_those_of_a_run_of_so_many_epochs(series: Series, tmp_path: Path) -> None:
     changes = {"dropout": 0.2, "cell": "none", "epochs": 3}
-    long, _, read, _, _ = train(series, {**changes, "score_at_epochs": [1, 3]})
-    networks.save_snapshots(read, tmp_path / "snapshots.npz")
-    kept = dict(networks.snapshots(tmp_path / "snapshots.npz"))
+    long, *_ = train(series, {**changes, "score_at_epochs": [1, 3]})
+    saved.save_snapshots(long.snapshots, tmp_path / "snapshots.npz")
+    kept = dict(saved.read_snapshots(tmp_path / "snapshots.npz"))
     assert list(kept) == [1, 3]
     short, *_ = train(series, {**changes, "epochs": 1})
-    assert all(map(np.array_equal, kept[1], short.get_weights()))
-    assert all(map(np.array_equal, kept[3], long.get_weights()))
+    assert all(map(np.array_equal, kept[1], short.model.get_weights()))
+    assert all(map(np.array_equal, kept[3], long.model.get_weights()))
     assert not all(map(np.array_equal, kept[1], kept[3]))
-    networks.save_snapshots({}, tmp_path / "none.npz")
-    assert list(networks.snapshots(tmp_path / "none.npz")) == []
+    saved.save_snapshots({}, tmp_path / "none.npz")
+    assert list(saved.read_snapshots(tmp_path / "none.npz")) == []
 
 
 def test_snapshots_come_back_as_many_and_in_order(tmp_path: Path) -> None:
     weights = {epoch: [np.full(1, 100 * epoch + at) for at in range(12)] for epoch in (10, 2)}
-    networks.save_snapshots(weights, tmp_path / "snapshots.npz")
-    read = list(networks.snapshots(tmp_path / "snapshots.npz"))
+    saved.save_snapshots(weights, tmp_path / "snapshots.npz")
+    read = list(saved.read_snapshots(tmp_path / "snapshots.npz"))
     assert [epoch for epoch, _ in read] == [2, 10]
     for epoch, kept in read:
         assert [int(array[0]) for array in kept] == [100 * epoch + at for at in range(12)]
 
 
 def test_a_loss_that_is_no_number_is_told_with_model_and_epoch(series: Series) -> None:
-    changes = {"name": "wild", "loss": "mse", "cell": "none", "optimizer": "sgd", "clipnorm": None}
+    changes = {"loss": "mse", "cell": "none", "optimizer": "sgd", "clipnorm": None}
     with pytest.raises(Fault, match=r"^models\.wild: the training of seed 1 diverged in epoch [1-9]\d* "):
-        train(series, {**changes, **NO_OFFSET, "learning_rate": 1e9, "epochs": 20})
+        train(series, {**changes, **NO_OFFSET, "learning_rate": 10, "epochs": 20}, name="wild")
 
 
 def test_training_windows_without_a_request_do_no_harm() -> None:
@@ -509,28 +478,28 @@ def test_training_windows_without_a_request_do_no_harm() -> None:
     rows = [(0, movie, 1) for movie in range(1, 10)]
     rows += [(slot, 100 + slot, 1) for slot in range(1, 12)] + [(slot, 5, 1) for slot in range(12, 20)]
     changes = {**NO_OFFSET, "cell": "none", "loss": "mae"}
-    _, history, *_ = train(series_of(log_of(*rows)), changes, half=12)
-    assert np.isfinite([list(row.values()) for row in history]).all()
+    made, *_ = train(series_of(log_of(*rows)), changes, half=12)
+    assert np.isfinite([list(row.values()) for row in made.history]).all()
 
 
 @pytest.mark.parametrize("one", ["movie", "all_movies"])
 def test_batches_are_padded_to_few_lengths(one: str, series: Series) -> None:
-    framing = framing_of(series, {**SETTINGS, "input": one})
-    training = framing.training(slots_of(series, 40)[0], 1)
-    expected = list(training.batches(2))
-    made = list(networks._batches(framing, training, 2))
+    framing = framing_of(series, {"input": one})
+    rows = framing.training(slots_of(series, 40)[0], 1)
+    expected = list(rows.batches(2))
+    made = list(trainer._batches(framing, rows, 2))
     assert [done for done, _, _ in made] == [done for done, _ in expected]
     for (_, inputs, targets), (_, windows) in zip(made, expected, strict=True):
-        assert len(targets) == networks._length(len(windows))
+        assert len(targets) == trainer._length(len(windows))
         assert {len(values) for values in inputs.values()} == {len(targets)}
-        assert np.array_equal(targets[: len(windows)], networks.targets_of(framing, windows))
+        assert np.array_equal(targets[: len(windows)], trainer.targets_of(framing, windows))
         assert not targets[len(windows) :].any()
         for name, values in framing.inputs(windows).items():
             assert np.array_equal(inputs[name][: len(windows)], values)
 
 
 def test_a_batch_is_padded_by_less_than_an_eighth() -> None:
-    lengths = {rows: networks._length(rows) for rows in range(1, 5000)}
+    lengths = {rows: trainer._length(rows) for rows in range(1, 5000)}
     assert all(rows <= length < rows * 9 / 8 for rows, length in lengths.items())
     assert {length for rows, length in lengths.items() if rows <= 8} == set(range(1, 9))
     assert len({length for rows, length in lengths.items() if 1024 < rows <= 2048}) == 8
@@ -544,8 +513,8 @@ def test_padding_a_batch_changes_no_step(
     changes: dict[str, Any] = {"cell": "none", "loss": loss, "epochs": 3, "optimizer": "sgd"}
     weights = []
     for more in (0, 13):
-        monkeypatch.setattr(networks, "_length", lambda rows, more=more: rows + more)
-        weights.append(train(series, {**changes, "batch_size": 2000})[0].get_weights())
+        monkeypatch.setattr(trainer, "_length", lambda rows, more=more: rows + more)
+        weights.append(train(series, {**changes, "batch_size": 2000})[0].model.get_weights())
     for one, other in zip(*weights, strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-6)
 
@@ -553,24 +522,23 @@ def test_padding_a_batch_changes_no_step(
 # ----------------------------------------------------------------------------------- optimisation
 
 
-@pytest.mark.parametrize("name", MODEL_KEYS["optimizer"]["enum"])
+@pytest.mark.parametrize("name", trainer.OPTIMIZERS)
 def test_every_optimizer_trains(name: str, series: Series) -> None:
     changes = {"optimizer": name, "cell": "none", "epochs": 1, "weight_decay": 0.01, "learning_rate": 0.01}
-    settings = {**SETTINGS, **changes, "batch_size": 1000}
-    networks.prepare(1, 1)
+    settings = {**changes, "batch_size": 1000}
+    inference.prepare(1, 1)
     framing = framing_of(series, settings)
     windows = draw_windows(
         framing.series, slots_of(series)[0], WINDOW, "calendar", 1, 30, np.random.default_rng(1)
     )
-    training = RowBatches(windows, 1000, 1)
-    model, history, _ = networks.train_network(settings, framing, training, windows)
-    weights = [weight.numpy() for weight in model.trainable_weights]
+    made = trainer.train_network(asked_of(settings), framing, RowBatches(windows, 1000, 1), windows)
+    weights = [weight.numpy() for weight in made.model.trainable_weights]
     example = framing.inputs(windows)
-    networks.prepare(1, 1)
-    fresh = networks.build_network(settings, example, SCALE).trainable_weights
+    inference.prepare(1, 1)
+    fresh = build_network(asked_of(settings).settings.model, example, SCALE).trainable_weights
     assert any(not np.array_equal(one, other.numpy()) for one, other in zip(weights, fresh, strict=True))
     assert all(np.isfinite(weight).all() for weight in weights)
-    assert np.isfinite(history[0]["val_loss"])
+    assert np.isfinite(made.history[0]["val_loss"])
 
 
 SCHEDULES = {
@@ -584,8 +552,8 @@ SCHEDULES = {
 
 @pytest.mark.parametrize("shape", SCHEDULES)
 def test_the_learning_rate_falls_as_the_schedule_says(shape: str) -> None:
-    assert set(SCHEDULES) == set(MODEL_KEYS["schedule"]["enum"])
-    rate = networks._schedule({"learning_rate": 0.02, "schedule": shape})
+    assert set(SCHEDULES) == set(trainer.SCHEDULES)
+    rate = trainer._schedule(shape, 0.02)
     for done, expected in zip((0, 0.5, 1), SCHEDULES[shape], strict=True):
         assert rate(done) == pytest.approx(0.02 * expected, rel=1e-4, abs=1e-7)
 
@@ -599,7 +567,7 @@ def test_the_schedule_goes_by_the_share_of_all_epochs(
         asked.append(done)
         return 0.01
 
-    monkeypatch.setattr(networks, "_schedule", lambda settings: rate)
+    monkeypatch.setattr(trainer, "_schedule", lambda name, first: rate)
     changes = {"cell": "none", "loss": "mse", "epochs": 2, "training_windows": 100, "batch_size": 50}
     train(series, changes)
     assert asked == pytest.approx([0, 0.25, 0.5, 0.75])
@@ -612,12 +580,12 @@ def test_the_schedule_goes_by_the_share_of_all_epochs(
 def test_a_saved_network_predicts_the_same(one: str, out: str, series: Series, tmp_path: Path) -> None:
     changes = {**NO_OFFSET, "input": one, "output": out, "layers": [3, 2], "layer_normalization": True}
     model, framing = untrained(series, changes)
-    settings = {**SETTINGS, **changes, "covered_movies": [3, 4]}
+    asked, found = asked_of(changes), saved.Found(FIRST_SLOT, covered_movies=(3, 4))
     path = tmp_path / "model.keras"
-    networks.save_network(model, settings, path)
-    assert networks.load_settings(path) == settings
+    trainer.save_network(trainer.Trained(model, [], {}), asked, found, path)
+    assert saved.read_run(path) == (asked, found)
     slots = [FIRST_SLOT + 30, FIRST_SLOT + 31]
-    loaded = networks.load_network(path)
+    loaded = inference.load_network(path)
     made = zip(shares_of(model, framing, slots), shares_of(loaded, framing, slots), strict=True)
     assert all(first.tolist() == other.tolist() for first, other in made)
 
@@ -626,11 +594,11 @@ def test_a_foreign_file_is_none_of_our_models(series: Series, tmp_path: Path) ->
     path = tmp_path / "model.keras"
     untrained(series, {"cell": "none"})[0].save(path)
     with pytest.raises(Fault, match=r"model\.keras: no model that train_model saved \(.*; train it anew"):
-        networks.load_settings(path)
+        saved.read_run(path)
     path.write_text("no archive")
     with pytest.raises(Fault, match="no model that train_model saved"):
-        networks.load_settings(path)
+        saved.read_run(path)
     with zipfile.ZipFile(path, "w") as file:
-        file.writestr("settings.json", "{")
+        file.writestr("run.json", "{")
     with pytest.raises(Fault, match="no model that train_model saved"):
-        networks.load_settings(path)
+        saved.read_run(path)

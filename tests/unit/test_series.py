@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from popularity import tables
 from popularity.program import Fault
 from popularity.series import Series, read_series, split_range, split_slots
+from popularity.settings.slots import FoldSplit
 from small_logs import sequences_of
 
 #: Requests by movie (0, 1, ...) and slot.
@@ -199,7 +200,7 @@ def test_a_table_is_read_as_it_was_built(tmp_path: Path) -> None:
 def test_the_last_slots_are_test_and_those_before_validation(
     first: int, last: int, shares: tuple[float, float], sizes: tuple[int, int, int]
 ) -> None:
-    split = split_range(first, last, dict(zip(("validation", "test"), shares, strict=True)))
+    split = split_range(first, last, FoldSplit(*shares))
     assert list(split) == ["training", "validation", "test"]
     assert tuple(len(part) for part in split.values()) == sizes
     assert [slot for part in split.values() for slot in part] == list(range(first, last + 1))
@@ -212,7 +213,7 @@ def test_the_last_slots_are_test_and_those_before_validation(
 def test_a_split_keeps_shares_and_order_and_loses_nothing(
     first: int, slots: int, validation: float, test: float
 ) -> None:
-    split = split_range(first, first + slots - 1, {"validation": validation, "test": test})
+    split = split_range(first, first + slots - 1, FoldSplit(validation, test))
     parts = list(split.values())
     assert (parts[0].start, parts[-1].stop) == (first, first + slots)
     assert all(earlier.stop == later.start for earlier, later in pairwise(parts))
@@ -223,8 +224,8 @@ def test_a_split_keeps_shares_and_order_and_loses_nothing(
 
 def test_earlier_folds_have_the_blocks_of_test_slots_before() -> None:
     # Of 100 slots 15 and 20.
-    folds = [split_range(7, 106, {"validation": 0.2, "test": 0.15, "fold": fold}) for fold in range(4)]
-    assert folds[0] == split_range(7, 106, {"validation": 0.2, "test": 0.15})
+    folds = [split_range(7, 106, FoldSplit(0.2, 0.15, fold)) for fold in range(4)]
+    assert folds[0] == split_range(7, 106, FoldSplit(0.2, 0.15))
     assert [fold["test"] for fold in folds] == [range(end - 15, end) for end in (107, 92, 77, 62)]
     assert [fold["validation"] for fold in folds] == [range(end - 20, end) for end in (92, 77, 62, 47)]
     assert [fold["training"] for fold in folds] == [range(7, end) for end in (72, 57, 42, 27)]
@@ -232,7 +233,7 @@ def test_earlier_folds_have_the_blocks_of_test_slots_before() -> None:
 
 def test_the_slots_of_a_series_are_split_from_its_first_to_its_last() -> None:
     log = {(0, 11): 1, (0, 20): 1, (1, 16): 1}
-    split = split_slots(series_of(log), {"validation": 0.2, "test": 0.3})
+    split = split_slots(series_of(log), FoldSplit(0.2, 0.3))
     parts = {"training": range(11, 16), "validation": range(16, 18), "test": range(18, 21)}
     assert split == parts
 
@@ -247,7 +248,7 @@ def test_the_slots_of_a_series_are_split_from_its_first_to_its_last() -> None:
 def test_a_part_without_requests_is_a_fault(slots: tuple[int, ...], reason: str) -> None:
     series = series_of({(0, slot): 1 for slot in slots})
     with pytest.raises(Fault, match=reason):
-        split_slots(series, {"validation": 0.2, "test": 0.3})
+        split_slots(series, FoldSplit(0.2, 0.3))
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,6 +1,7 @@
 """Settings: what config.yaml may say, what it says, and what the documents say of it."""
 
 import copy
+import dataclasses
 import json
 import runpy
 from pathlib import Path
@@ -11,7 +12,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from popularity.settings.resolve import SettingsError, canonical, offset_grid, resolve_settings
+from popularity.settings.baselines import Baseline
+from popularity.settings.fields import SettingsError, as_json, canonical
+from popularity.settings.model import Convolution
+from popularity.settings.resolve import offset_baseline, resolve_settings
+from popularity.settings.schema import keys
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -61,16 +66,28 @@ def test_every_key_of_the_schema_is_described_typed_and_closed() -> None:
     )
     # What has no value until it is given.
     optional = {"url", "size", "checksum", "licence", "requests", "catalogue", "columns", "rating"}
-    for path, entry in GENERATE["keys"](SCHEMA, SCHEMA, ""):
+    for path, entry in keys(SCHEMA, SCHEMA):
         assert entry.get("description"), path
         assert "type" in entry or "enum" in entry, path
-        if "properties" in entry:
+        # A baseline is closed by its method.
+        if "properties" in entry and path != "baselines.NAME":
             assert entry["additionalProperties"] is False, path
         key = path.rsplit(".", 1)[-1]
-        if path.startswith("baselines.NAME."):
-            continue
         if key not in required | optional | {"NAME", "simulate"}:
             assert "default" in entry, path
+
+
+def test_every_method_of_baselines_is_described_and_closed() -> None:
+    methods = {name: entry for name, entry in SCHEMA["$defs"]["methods"].items() if name != "$comment"}
+    assert set(methods) == set(SCHEMA["$defs"]["baseline"]["properties"]["method"]["enum"])
+    assert {entry["kind"] for entry in methods.values()} == {"naive", "learned", "reference"}
+    for name, method in methods.items():
+        assert method["additionalProperties"] is False, name
+        assert method["properties"]["method"]["const"] == name
+        for path, entry in keys(method, SCHEMA):
+            assert entry.get("description"), (name, path)
+            key = path.rsplit(".", 1)[-1]
+            assert key in {*method.get("required", []), "method"} or "default" in entry, (name, path)
 
 
 def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
@@ -251,9 +268,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner),
     max_leaves=5,
 )
-PATHS = [
-    path.replace("NAME", name) for path, _ in GENERATE["keys"](SCHEMA, SCHEMA, "") for name in ("x", "demo")
-]
+PATHS = [path.replace("NAME", name) for path, _ in keys(SCHEMA, SCHEMA) for name in ("x", "demo")]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -276,35 +291,35 @@ def test_all_wrong_settings_are_told_at_once() -> None:
 def test_models_are_their_own_settings_then_the_defaults() -> None:
     changes = {"defaults.epochs": 7, "models.gru.epochs": 9, "models.lstm": None, "window": 5}
     settings = resolve_settings(changed(changes), SCHEMA)
-    assert set(settings["models"]) == {"gru", "cnn_lstm", "course_lstm"}
-    assert [settings["models"][name]["epochs"] for name in ("cnn_lstm", "gru")] == [7, 9]
-    assert [settings["models"][name]["window"] for name in ("gru", "course_lstm")] == [5, 3]
-    assert settings["models"]["cnn_lstm"]["convolution"] == {"filters": 32, "kernel_size": 3, "dilation": 1}
-    assert settings["datasets"]["ml-20m"]["format"] == "csv"
-    assert offset_grid(settings, "ewma") == CONFIG["baselines"]["ewma"]
+    assert set(settings.models) == {"gru", "cnn_lstm", "course_lstm"}
+    assert [settings.models[name].epochs for name in ("cnn_lstm", "gru")] == [7, 9]
+    assert [settings.models[name].window for name in ("gru", "course_lstm")] == [5, 3]
+    assert settings.models["cnn_lstm"].convolution == Convolution(32, 3, 1)
+    assert settings.datasets["ml-20m"].format == "csv"
+    assert as_json(offset_baseline(settings, "ewma")) == CONFIG["baselines"]["ewma"]
 
 
 def test_a_season_is_a_day_of_hours_a_week_of_days_or_a_year() -> None:
     found = {}
     for slot in ("hour", "day", "week", "month", "year"):
-        found[slot] = resolve_settings(changed({"slot": slot}), SCHEMA)["baselines"]["seasonal_naive"][
-            "season"
-        ]
+        settings = resolve_settings(changed({"slot": slot}), SCHEMA)
+        found[slot] = settings.baselines["seasonal_naive"].options["season"]
     assert found == {"hour": 24, "day": 7, "week": 52, "month": 12, "year": 1}
     chosen = resolve_settings(changed({"baselines.seasonal_naive.season": 168}), SCHEMA)
-    assert chosen["baselines"]["seasonal_naive"]["season"] == 168
+    assert chosen.baselines["seasonal_naive"].options["season"] == 168
 
 
 def test_an_offset_is_chosen_as_the_baseline_of_its_name_whatever_the_order() -> None:
     settings = resolve_settings(CONFIG, SCHEMA)
-    backwards = {**settings, "baselines": dict(reversed(settings["baselines"].items()))}
+    backwards = dataclasses.replace(settings, baselines=dict(reversed(settings.baselines.items())))
     for offset in ("ewma", "ewma_mix"):
-        assert (
-            offset_grid(backwards, offset) == offset_grid(settings, offset) == CONFIG["baselines"][offset]
-        )
-    others = {"b": {"method": "ewma", "half_lives": [2]}, "a": {"method": "ewma", "half_lives": [1]}}
-    assert offset_grid({"baselines": others}, "ewma") == others["a"]
-    assert offset_grid({"baselines": others}, "none") is None
+        chosen = offset_baseline(settings, offset)
+        assert offset_baseline(backwards, offset) == chosen
+        assert as_json(chosen) == CONFIG["baselines"][offset]
+    others = {name: Baseline("ewma", {"half_lives": [at]}) for at, name in enumerate("ba", 1)}
+    replaced = dataclasses.replace(settings, baselines=others)
+    assert offset_baseline(replaced, "ewma") == others["a"]
+    assert offset_baseline(replaced, "none") is None
 
 
 def test_each_loss_has_an_offset_and_each_framing_its_settings() -> None:
@@ -335,13 +350,11 @@ def test_a_sweep_makes_a_model_of_each_combination() -> None:
         for rate in (0.001, 0.01)
         for layers in ("16", "32-16")
     ]
-    assert set(settings["models"]) == {"lstm", "gru", "cnn_lstm", "course_lstm", *names}
-    swept = settings["models"][names[3]]
-    convolution = {"filters": 4, "kernel_size": 3, "dilation": 1}
-    given = {"learning_rate": 0.01, "layers": [32, 16], "convolution": convolution}
-    assert swept == {**settings["models"]["gru"], **given}
-    alone = resolve_settings(changed({"sweeps.a": {"grid": {"window": [3]}}}), SCHEMA)["models"][
-        "a.window-3"
-    ]
-    assert alone == {**resolve_settings(CONFIG, SCHEMA)["defaults"], "window": 3}
-    assert resolve_settings(changed({"sweeps.rate": None}), SCHEMA)["sweeps"] == {}
+    assert set(settings.models) == {"lstm", "gru", "cnn_lstm", "course_lstm", *names}
+    expected = dataclasses.replace(
+        settings.models["gru"], learning_rate=0.01, layers=(32, 16), convolution=Convolution(4, 3, 1)
+    )
+    assert settings.models[names[3]] == expected
+    alone = resolve_settings(changed({"sweeps.a": {"grid": {"window": [3]}}}), SCHEMA)
+    assert alone.models["a.window-3"] == dataclasses.replace(alone.defaults, window=3)
+    assert resolve_settings(changed({"sweeps.rate": None}), SCHEMA).sweeps == {}

@@ -8,6 +8,9 @@ import pandas as pd
 from popularity.scoring.scores import Forecast, score_forecasts, summarise
 from popularity.series import Ints, Series
 
+#: Looks at the forecasts of a part of the slots, given by name, on their way.
+Watch = Callable[[Iterable[Forecast], str], Iterable[Forecast]]
+
 #: Parts of the log that every forecaster is scored on.
 SCORED_PARTS = ("validation", "test")
 
@@ -37,7 +40,7 @@ def evaluate(
     name: str,
     kind: str,
     seed: int,
-    watch: Callable[[Iterable[Forecast], str], Iterable[Forecast]] | None = None,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Score a forecaster on those of the :data:`SCORED_PARTS` slots that have requests.
 

@@ -27,6 +27,10 @@ def covers_most(covered: "pd.Series[float]") -> "pd.Series[bool]":
     return covered > covered.max() - 1e-9
 
 
+#: Columns of scores that :func:`best_on_validation` needs.
+CHOSEN_BY = ("log_loss", "covered", "requests")
+
+
 def best_on_validation(scored: pd.DataFrame, names: Collection[str]) -> str:
     """Name the forecast with the lowest cross entropy on the validation slots.
 

@@ -1,13 +1,14 @@
 """What one row of a network is: a movie or all movies, judged at the last step or at every step."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from popularity.features import Features
+from popularity.forecasters.network.losses import LOSSES
+from popularity.forecasters.network.saved import Found
 from popularity.samples import (
     BlockBatches,
     RowBatches,
@@ -20,15 +21,11 @@ from popularity.samples import (
 )
 from popularity.scoring.scores import Forecast
 from popularity.series import Ints, Series
+from popularity.settings.model import TrainingSettings
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 #: Runs a network: from its inputs to float64 [n, T, K].
 Run = Callable[[Arrays], npt.NDArray[np.float64]]
-
-#: Losses that need all of a slot's movies at once, as their outputs are logs up to the slot's constant.
-SOFTMAX_LOSSES = ("softmax_cross_entropy", "categorical_cross_entropy")
-#: Losses of shares themselves.
-SHARE_LOSSES = ("mse", "rmse", "mae", "huber")
 
 #: The id of the pseudo-movie that all movies not among the most requested are together.
 REST = -1
@@ -75,34 +72,53 @@ class Framing:
     movies
         :data:`tables.MOVIES`.
     settings
-        A model's resolved settings, with ``covered_movies`` (ids) where its input is all movies.
+        What the model was asked.
+    found
+        What was found before its training: with ``covered_movies`` where its input is all movies.
     """
 
-    def __init__(self, series: Series, movies: pa.Table, settings: dict[str, Any]) -> None:
+    def __init__(self, series: Series, movies: pa.Table, settings: TrainingSettings, found: Found) -> None:
         self._log = series
         self._settings = settings
-        self.steps = settings["window"] if settings["output"] == "every_step" else 1
-        self._all_movies = settings["input"] == "all_movies"
+        self._loss = LOSSES[settings.model.loss]
+        self.steps = settings.window if settings.model.every_step else 1
+        self._all_movies = settings.model.of_all_movies
         self.series = series
         if self._all_movies:
-            covered = np.flatnonzero(np.isin(series.movie_ids, settings["covered_movies"]))
+            covered = np.flatnonzero(np.isin(series.movie_ids, found.covered_movies or ()))
             self.series = with_rest(series, covered)
-        window = 1 if self.steps > 1 else settings["window"]
-        self._features = Features.of_settings(self.series, movies, {**settings, "window": window})
+        window = 1 if self.steps > 1 else settings.window
+        self._features = Features.of_catalogue(
+            self.series,
+            movies,
+            settings.model.features,
+            settings.slot,
+            window,
+            settings.gaps,
+            found.offset,
+            found.genre_names,
+        )
 
     def training(self, slots: range, seed: int) -> Training:
         """What to train on."""
-        settings = self._settings
-        rows = settings["batch_size"]
+        settings = self._settings.model
+        rows = settings.batch_size
         generator = np.random.default_rng(seed)
         if self._all_movies:
             last = np.arange(slots.stop - 1, slots.start + self.steps - 2, -self.steps)[::-1]
             return RowBatches(self._of_all_movies(slots, last), rows, seed)
-        if settings["loss"] in SOFTMAX_LOSSES:
-            others, some = settings["sampled_movies"], settings["epoch_slots"]
+        if self._loss.whole_slots:
+            others, some = settings.sampled_movies, settings.epoch_slots
             return BlockBatches(self.series, slots, self.steps, others, rows, seed, some)
-        window, gaps, count = settings["window"], settings["gaps"], settings["training_windows"]
-        windows = draw_windows(self.series, slots, window, gaps, self.steps, count, generator)
+        windows = draw_windows(
+            self.series,
+            slots,
+            self._settings.window,
+            self._settings.gaps,
+            self.steps,
+            settings.training_windows,
+            generator,
+        )
         return RowBatches(windows, rows, seed)
 
     def validation(self, slots: range, seed: int) -> Windows:
@@ -140,7 +156,7 @@ class Framing:
         Returns
         -------
         float32 ``steps`` [n, window, K * step features], ``static`` [n, T, K * static features] and
-        ``offset`` [n, T, K], in the unit of the network's outputs (:func:`to_shares`).
+        ``offset`` [n, T, K], in the unit of the network's outputs (:class:`losses.Loss`).
         """
         return self._inputs(windows.movie, windows.slot)
 
@@ -161,13 +177,7 @@ class Framing:
 
     def _offset_in_output_units(self, offset: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The offset, a log of a share, in the unit of the network's outputs."""
-        if self._settings["offset"] == "none":
-            return offset
-        if self._settings["loss"] in SHARE_LOSSES:
-            return np.exp(offset)
-        if self._settings["loss"] == "binary_cross_entropy":
-            return offset - np.log1p(-np.exp(np.minimum(offset, -1e-6)))
-        return offset
+        return offset if self._settings.model.offset == "none" else self._loss.from_log_shares(offset)
 
     def forecasts(self, run: Run, slots: Ints) -> Iterator[Forecast]:
         """Predict the shares of the movies that the model covers, among the candidates of each slot.
@@ -180,7 +190,7 @@ class Framing:
         for start in range(0, len(slots), SLOTS_AT_ONCE):
             some = slots[start : start + SLOTS_AT_ONCE]
             movies = self.series.candidates(int(some.max()))
-            outputs: list[list[npt.NDArray]] = [[] for _ in some]
+            outputs: list[list[npt.NDArray[np.float64]]] = [[] for _ in some]
             parts = max(-(-len(movies) * len(some) // PAIRS_AT_ONCE), 1)
             for part in np.array_split(movies, parts):
                 known = [part[self.series.first_request[part] < slot] for slot in some.tolist()]
@@ -190,7 +200,7 @@ class Framing:
                     slot_outputs.append(values)
             for slot, slot_outputs in zip(some.tolist(), outputs, strict=True):
                 values = np.concatenate(slot_outputs)
-                shares = to_shares(values, self._settings["loss"], np.full(len(values), slot))
+                shares = self._loss.to_shares(values, np.full(len(values), slot))
                 yield slot, self.series.candidates(slot), shares
 
     def _last_rows(self, movies: Ints, known: list[Ints], slots: Ints) -> Arrays:
@@ -215,28 +225,5 @@ class Framing:
         numbers = np.searchsorted(self._log.movie_ids, ids)
         for slot, values in zip(slots.tolist(), outputs, strict=True):
             known = self.series.first_request < slot
-            shares = to_shares(values[known], self._settings["loss"], np.full(known.sum(), slot))
+            shares = self._loss.to_shares(values[known], np.full(known.sum(), slot))
             yield slot, numbers[known & ours], shares[ours[known]]
-
-
-def to_shares(
-    outputs: npt.NDArray[np.float64],
-    loss: str,
-    slots: Ints,
-    weight: npt.NDArray[np.float64] | float = 1.0,
-) -> npt.NDArray[np.float64]:
-    """Turn a network's outputs for pairs [n] into shares of the requests of their slots [n].
-
-    ``weight`` says for how many pairs of its slot each stands.
-    """
-    if loss in SHARE_LOSSES:
-        return outputs
-    if loss == "poisson":
-        return np.exp(outputs)
-    if loss == "binary_cross_entropy":
-        return 1 / (1 + np.exp(-outputs))
-    slot, group = np.unique(slots, return_inverse=True)
-    top = np.full(len(slot), -np.inf)
-    np.maximum.at(top, group, outputs)
-    odds = np.exp(outputs - top[group])
-    return odds / np.bincount(group, weights=odds * weight)[group]

@@ -1,0 +1,92 @@
+"""The network of a model's settings."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    import keras
+except ModuleNotFoundError as error:
+    # Keras imports its backend; a script that has none can do nothing else.
+    sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
+
+from popularity.forecasters.network.framings import Arrays
+from popularity.forecasters.network.losses import LOSSES
+from popularity.settings.model import ModelSettings
+
+#: Recurrent layers by the name that config.yaml has for them; "none" is none.
+CELLS = {
+    "lstm": keras.layers.LSTM,
+    "gru": keras.layers.GRU,
+    "simple_rnn": keras.layers.SimpleRNN,
+}
+
+
+def build_network(settings: ModelSettings, example: Arrays, scale: float) -> keras.Model:
+    """Build the network of these settings.
+
+    Parameters
+    ----------
+    settings
+        An entry of ``models`` in config.yaml.
+    example
+        Inputs of training rows as :meth:`Framing.inputs` makes them, which give the sizes and, for
+        the networks' first layers, means and variances.
+    scale
+        Size of the shares to predict; the outputs of a network that predicts them directly are
+        multiples of it.
+
+    Returns
+    -------
+    A model from ``steps`` [n, window, …], ``static`` [n, T, …] and ``offset`` [n, T, K] to [n, T, K]:
+    the log of a share, up to a constant of the slot (softmax), the log of a share (poisson), its log
+    odds (binary cross entropy) or a share.
+    """
+    steps = keras.Input(example["steps"].shape[1:], name="steps")
+    static = keras.Input(example["static"].shape[1:], name="static")
+    offset = keras.Input(example["offset"].shape[1:], name="offset")
+    targets, movies = example["offset"].shape[1:]
+
+    hidden = _normalised(steps, example["steps"])
+    if settings.convolution is not None:
+        hidden = keras.layers.Conv1D(
+            settings.convolution.filters,
+            settings.convolution.kernel_size,
+            dilation_rate=settings.convolution.dilation,
+            padding="causal",
+            activation="relu",
+        )(hidden)
+    if settings.cell != "none":
+        for layer, units in enumerate(settings.layers, 1):
+            cell = CELLS[settings.cell](
+                units, return_sequences=settings.every_step or layer < len(settings.layers)
+            )
+            hidden = (keras.layers.Bidirectional(cell) if settings.bidirectional else cell)(hidden)
+            if settings.layer_normalization:
+                hidden = keras.layers.LayerNormalization()(hidden)
+    if not settings.every_step:
+        hidden = keras.layers.Reshape((targets, -1))(hidden)
+    if example["static"].shape[2]:
+        hidden = keras.layers.Concatenate()([hidden, _normalised(static, example["static"])])
+    if settings.dense_units:
+        hidden = keras.layers.Dense(settings.dense_units, activation="gelu")(hidden)
+    if settings.dropout:
+        hidden = keras.layers.Dropout(settings.dropout)(hidden)
+    # With an offset the untrained network is the offset itself.
+    zeros = settings.offset != "none"
+    output = keras.layers.Dense(movies, kernel_initializer="zeros" if zeros else "glorot_uniform")(hidden)
+    if LOSSES[settings.loss].of_shares:
+        output = keras.layers.Rescaling(scale)(output)
+    return keras.Model([steps, static, offset], keras.layers.Add()([output, offset]))
+
+
+def _normalised(inputs: Any, example: npt.NDArray[np.float32]) -> Any:
+    axes = tuple(range(example.ndim - 1))
+    # In float32 the mean of many equal numbers is off by so much that they seem to vary.
+    mean = example.mean(axis=axes, dtype=np.float64)
+    variance = example.var(axis=axes, dtype=np.float64)
+    # Nearly constant inputs stay unscaled; scaling would amplify rounding noise.
+    varies = variance > 1e-12 * np.square(mean)
+    return keras.layers.Normalization(mean=mean, variance=np.where(varies, variance, 1.0))(inputs)

@@ -1,0 +1,74 @@
+"""A network that is loaded and run. The backend is the one that ``KERAS_BACKEND`` names."""
+
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    import keras
+    from keras import ops
+except ModuleNotFoundError as error:
+    # Keras imports its backend; a script that has none can do nothing else.
+    sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
+
+from popularity.forecasters.network.framings import Arrays, Framing
+from popularity.program import reading
+from popularity.scoring.scores import Forecast
+from popularity.series import Ints
+
+#: Outputs that a network is run for at a time, about.
+CHUNK = 8192
+
+Network = keras.Model
+
+
+def prepare(seed: int, threads: int) -> None:
+    """Make runs repeatable: seed every generator, fix the threads, forbid undetermined operations."""
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_num_threads(threads)
+
+
+def load_network(path: Path) -> keras.Model:
+    """Load a saved network; a file that would run code of its own is refused by Keras."""
+    with reading(path):
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def padded(arrays: Arrays, rows: int) -> Arrays:
+    """Repeat the first row until there are ``rows``."""
+    return {
+        name: np.concatenate([values, np.repeat(values[:1], rows - len(values), axis=0)])
+        for name, values in arrays.items()
+    }
+
+
+def run_network(model: keras.Model, inputs: Arrays) -> npt.NDArray[np.float64]:
+    """Run a network on rows, in chunks of one size; its outputs, float64 [n, T, K]."""
+    size, *shape = inputs["offset"].shape
+    rows = max(1, CHUNK // int(np.prod(shape)))
+    outputs = np.empty((size, *shape))
+    for start in range(0, size, rows):
+        chunk = {name: values[start : start + rows] for name, values in inputs.items()}
+        count = len(chunk["offset"])
+        made = ops.convert_to_numpy(model.predict_on_batch(padded(chunk, rows)))
+        outputs[start : start + count] = made[:count]
+    return outputs
+
+
+def forecasts(model: keras.Model, framing: Framing, slots: Ints) -> Iterator[Forecast]:
+    """Predict the shares of the movies that a network covers, among the candidates of each slot."""
+    return framing.forecasts(functools.partial(run_network, model), slots)

@@ -1,0 +1,84 @@
+"""Gradient-boosted trees of a slot's requests."""
+
+from dataclasses import dataclass
+
+import lightgbm
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from popularity.forecasters.base import FittingData, Floats, Forecaster, LearnedMethod, register
+from popularity.forecasters.rows import (
+    FittingTable,
+    Score,
+    exponential_forecaster,
+    features_of,
+    fitting_tables,
+)
+from popularity.settings.fields import setting
+from popularity.settings.model import Feature
+
+#: Settings of the trees, after those that were found to help on such logs; the seed and threads come
+#: on top. The same seed gives the same trees (deterministic), whatever else the machine does.
+TREES = {
+    "objective": "poisson",
+    "learning_rate": 0.03,
+    "num_leaves": 15,
+    "min_data_in_leaf": 400,
+    "lambda_l2": 10.0,
+    "feature_fraction": 0.6,
+    "poisson_max_delta_step": 0.7,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+MOST_ROUNDS = 400
+#: Rounds without a better fit to the validation rows before the trees stop growing.
+PATIENCE = 25
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Number of trees."""
+
+    rounds: int
+
+
+@register("lightgbm")
+@dataclass(frozen=True)
+class Trees(LearnedMethod):
+    """Gradient-boosted trees with a Poisson loss, grown from the log of the base's count."""
+
+    features: tuple[Feature, ...] = setting("Names of what it sees.", length=1, unique=True)
+    offset: str = setting("What is learned to be corrected, and seen, too.", words="offset")
+    training_rows: int = setting("Pairs of a slot and a movie drawn to learn from.", minimum=100)
+
+    def fit(self, data: FittingData) -> tuple[Forecaster, Rounds]:
+        """Fit them, and choose their number on the validation slots."""
+        features = features_of(data, self.features)
+        training, validation = fitting_tables(features, data, self.training_rows)
+        # Sums in another order have other last digits.
+        with threadpool_limits(data.threads):
+            score, rounds = _fit_trees(training, validation, data.seed, data.threads)
+        return exponential_forecaster(features, score), rounds
+
+
+def _fit_trees(
+    training: FittingTable, validation: FittingTable, seed: int, threads: int
+) -> tuple[Score, Rounds]:
+    parameters = {**TREES, "seed": seed, "num_threads": threads}
+    data = [
+        lightgbm.Dataset(
+            table.columns, table.label, weight=table.weight, init_score=table.base + np.log(table.requests)
+        )
+        for table in (training, validation)
+    ]
+    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+    booster = lightgbm.train(parameters, data[0], MOST_ROUNDS, valid_sets=[data[1]], callbacks=[stop])
+
+    def score(columns: Floats) -> Floats:
+        raw = booster.predict(
+            columns, raw_score=True, num_iteration=booster.best_iteration, num_threads=threads
+        )
+        return np.asarray(raw, dtype=np.float64)
+
+    return score, Rounds(booster.best_iteration)
