@@ -52,7 +52,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sweep_trains_each_model_with_each_seed_and_makes_the_data_once(tmp_path: Path) -> None:
-    jobs, _ = plan(copy_workflow(tmp_path, SWEEP))
+    jobs, printed = plan(copy_workflow(tmp_path, SWEEP))
+    assert "results/demo/plots/sweeps.png" in printed
     assert jobs.pop("train_model") == 12 * 3
     assert jobs.pop("evaluate_model") == 12 * 3
     assert jobs.pop("evaluate_learned") == 4 * 3
