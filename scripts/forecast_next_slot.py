@@ -103,7 +103,7 @@ def forecast_slots(
 
 
 def last_shares(series: Series, movies: Ints) -> dict[str, Floats]:
-    """True shares of the log's last slots: not a number where a slot has no request."""
+    """Give the true shares of the log's last slots: not a number where a slot has no request."""
     shares = {}
     for back in range(LAST_SLOTS):
         slot = series.last_slot - back

@@ -52,7 +52,7 @@ def fingerprint(settings: Any, files: Iterable[Path]) -> str:
 
 
 def _code() -> list[Path]:
-    """The modules of ours that this process has imported, and the script that it runs."""
+    """List the modules of ours that this process has imported, and the script that it runs."""
     home = Path(__file__).parents[3]
     loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return sorted({path for name in loaded if name and (path := Path(name).resolve()).is_relative_to(home)})

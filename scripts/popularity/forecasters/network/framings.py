@@ -100,7 +100,7 @@ class Framing:
         )
 
     def training(self, slots: range, seed: int) -> Training:
-        """What to train on."""
+        """Make what to train on."""
         settings = self._settings.model
         rows = settings.batch_size
         generator = np.random.default_rng(seed)
@@ -176,7 +176,7 @@ class Framing:
         }
 
     def _offset_in_output_units(self, offset: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The offset, a log of a share, in the unit of the network's outputs."""
+        """Give the offset, a log of a share, in the unit of the network's outputs."""
         return offset if self._settings.model.offset == "none" else self._loss.from_log_shares(offset)
 
     def forecasts(self, run: Run, slots: Ints) -> Iterator[Forecast]:
@@ -204,7 +204,7 @@ class Framing:
                 yield slot, self.series.candidates(slot), shares
 
     def _last_rows(self, movies: Ints, known: list[Ints], slots: Ints) -> Arrays:
-        """Inputs of the known ones of some movies, slot by slot, with each slot as the last step."""
+        """Compute the inputs of the known ones of some movies, slot by slot, each the last step."""
         sizes = [len(part) for part in known]
         if self.steps == 1:
             return self._inputs(np.concatenate(known)[:, None], np.repeat(slots, sizes)[:, None])

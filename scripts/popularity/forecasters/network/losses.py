@@ -82,7 +82,7 @@ class _Softmax(Loss):
 
     @abstractmethod
     def amount(self, ops: Any, batch: Batch) -> Any:
-        """What of each pair the loss is the cross entropy of."""
+        """Give what of each pair the loss is the cross entropy of."""
 
     def value(self, ops: Any, batch: Batch) -> Any:
         """Compute it: a mean over the amounts."""
@@ -108,7 +108,7 @@ class SoftmaxCrossEntropy(_Softmax):
     """Cross entropy of the requests over their slot's movies."""
 
     def amount(self, ops: Any, batch: Batch) -> Any:
-        """Requests."""
+        """Give the requests."""
         return batch.label
 
 
@@ -116,7 +116,7 @@ class CategoricalCrossEntropy(_Softmax):
     """The same of the shares, so that each slot counts alike."""
 
     def amount(self, ops: Any, batch: Batch) -> Any:
-        """Shares."""
+        """Give the shares."""
         return _share(ops, batch)
 
 
@@ -129,7 +129,7 @@ class Poisson(Loss):
         return ops.sum(losses) / ops.maximum(ops.sum(batch.label), 1.0)
 
     def to_shares(self, outputs: Floats, slots: Ints, weight: Floats | float = 1.0) -> Floats:
-        """Outputs are logs of shares."""
+        """Turn logs of shares into shares."""
         return np.exp(outputs)
 
 
@@ -142,7 +142,7 @@ class BinaryCrossEntropy(Loss):
         return ops.sum(batch.weight * (ops.softplus(batch.output) - share * batch.output)) / total
 
     def to_shares(self, outputs: Floats, slots: Ints, weight: Floats | float = 1.0) -> Floats:
-        """Outputs are log odds."""
+        """Turn log odds into shares."""
         shares: Floats = 1 / (1 + np.exp(-outputs))
         return shares
 
@@ -168,7 +168,7 @@ class _ErrorLoss(Loss):
         """Turn errors into losses."""
 
     def to_shares(self, outputs: Floats, slots: Ints, weight: Floats | float = 1.0) -> Floats:
-        """Outputs are shares."""
+        """Take the outputs, which are shares, as they are."""
         return outputs
 
     def from_log_shares(self, logs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

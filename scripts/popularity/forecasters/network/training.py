@@ -109,7 +109,7 @@ Batches = Iterator[tuple[float, Arrays, npt.NDArray[np.float32]]]
 
 
 def _batches(framing: Framing, training: Training, epoch: int) -> Batches:
-    """Inputs and targets of an epoch's batches, padded so that few shapes are compiled."""
+    """Yield the inputs and targets of an epoch's batches, padded so that few shapes are compiled."""
     for done, windows in training.batches(epoch):
         rows = _length(len(windows))
         targets = np.zeros((rows, *windows.label.shape[1:], 4), dtype=np.float32)
@@ -118,7 +118,7 @@ def _batches(framing: Framing, training: Training, epoch: int) -> Batches:
 
 
 def _inputs_in_parts(framing: Framing, windows: Windows) -> Arrays:
-    """Inputs of many rows, of which only a few at a time are held in full precision."""
+    """Collect the inputs of many rows, of which only a few at a time are held in full precision."""
     some = framing.inputs(windows.take(slice(0, 1)))
     inputs = {
         name: np.empty((len(windows), *values.shape[1:]), np.float32) for name, values in some.items()
@@ -262,7 +262,7 @@ def _is_over(history: list[Row], patience: int | None) -> bool:
 
 
 def best_of(history: list[Row]) -> Row:
-    """The row of the epoch with the lowest ``val_loss``."""
+    """Find the row of the epoch with the lowest ``val_loss``."""
     return min(history, key=lambda row: row["val_loss"])
 
 
