@@ -104,7 +104,7 @@ def test_networks_hang_on_no_setting_of_the_users(tmp_path: Path) -> None:
         "image_data_format": "channels_first",
     }
     (tmp_path / ".keras" / "keras.json").write_text(json.dumps(habits))
-    script = "import popularity.start\nfrom popularity.forecasters.network import networks\n"
+    script = "import popularity.start\nfrom popularity.forecasters.network import inference\n"
     script += "from keras import backend as of\nprint(of.floatx(), of.epsilon(), of.backend())"
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     environment |= {
