@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import is_flagged
 from snakemake.settings.types import DeploymentMethod
 
 # Relative to the working directory, so that a moved checkout finds its results up to date.
@@ -51,7 +52,7 @@ in_report = report
 DATASETS = settings.datasets
 MODELS = settings.models
 SHARDS = settings.data.shards
-# Where the results of each fold of the backtest are; those of the first, the latest, have no folder.
+# Folder of each fold of the backtest; the first one, with the latest slots, has none of its own.
 FOLDS = [
     "",
     *(f"backtest/{fold}/" for fold in range(1, settings.backtest.folds)),
@@ -87,20 +88,28 @@ wildcard_constraints:
 
 @functools.cache
 def imported(path):
-    """The modules of ours that a script or module imports, anywhere in it."""
-    names = []
+    """The modules of ours that a script or module imports, and the files beside it that it reads.
+
+    Such a file is named in a call of `with_name`, as the style of the pictures is.
+    """
+    names, files = [], []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names.append(node.module)
             names += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif (
+            isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "with_name"
+        ):
+            named = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+            files += [path.with_name(name) for name in named]
     modules = [SCRIPTS / f"{name.replace('.', '/')}.py" for name in names]
-    return [module for module in modules if module.exists()]
+    return [file for file in [*modules, *files] if file.exists()]
 
 
 def code(script, *modules):
-    """The script and every module of ours that it or these modules import, directly or not.
+    """The script, every module of ours that it or these modules import, and the files that they read.
 
     As inputs they start a job again when they change, and only then: Snakemake compares the
     contents of inputs (profiles/default says up to which size), so a touch or a fresh checkout
@@ -111,7 +120,7 @@ def code(script, *modules):
         path = todo.pop(0)
         if path not in found:
             found.append(path)
-            todo += imported(path)
+            todo += imported(path) if path.suffix == ".py" else []
     return [str(path) for path in [found[0], *sorted(found[1:])]]
 
 
@@ -136,6 +145,11 @@ def shards(table):
     ]
 
 
+def shard_option(wildcards):
+    """The command-line option for the wildcards' shard."""
+    return ["--shard", f"{wildcards.shard}/{SHARDS}"]
+
+
 def memory(mb):
     """Memory in MB of a first attempt; each further one asks for as much again."""
     return lambda wildcards, attempt: mb * attempt
@@ -157,7 +171,7 @@ def sequences_of(wildcards, model):
 
 
 def trained(name, folds=FOLDS[:1]):
-    """A function to this file of every model and seed of some folds, in one order."""
+    """An input function for this file of every model and seed of these folds, in a fixed order."""
     return lambda wildcards: [
         f"results/{wildcards.dataset}/{fold}models/{model}/seed-{seed}/{name}"
         for fold in folds
@@ -167,7 +181,7 @@ def trained(name, folds=FOLDS[:1]):
 
 
 def learned(name):
-    """A function to this file of every learned baseline, seed and fold, in one order."""
+    """An input function for this file of every learned baseline, seed and fold, in a fixed order."""
     return lambda wildcards: [
         f"results/{wildcards.dataset}/{fold}learned/{baseline}/seed-{seed}/{name}"
         for fold in FOLDS
@@ -222,7 +236,7 @@ def archive_source(wildcards):
     if is_address(url):
         return []
     path = Path(url).expanduser()
-    # A missing one is for the script to tell of.
+    # The script reports a missing one.
     files = path.rglob("*") if path.is_dir() else [path]
     # A name with braces would be a wildcard: such a file is used, but not watched.
     return sorted(
@@ -270,7 +284,7 @@ def archive_limits():
 
 
 def rejected_labels(wildcards):
-    """The report's label of the rows that were dropped: how many they are."""
+    """The report's label of the dropped rows, with their number."""
     path = Path(f"results/{wildcards.dataset}/rejected.csv")
     with path.open(newline="", encoding="utf-8") as file:
         rows = sum(1 for _ in csv.reader(file)) - 1
@@ -304,7 +318,7 @@ def pictures(names, category):
 
 
 def run_settings(wildcards):
-    """All settings of a run, complete, of this dataset alone, as canonical JSON."""
+    """The resolved settings of a run, with this dataset alone, as canonical JSON."""
     entry = as_json(DATASETS[wildcards.dataset])
     run = {key: value for key, value in as_json(settings).items() if key != "compare"}
     return canonical(
@@ -323,22 +337,24 @@ def other_results(wildcards):
 
 
 def results_shown(wildcards):
-    """What the report shows of the results, one file of each job."""
-    plots = f"results/{wildcards.dataset}/plots"
-    return [
-        f"{plots}/requests_per_slot.png",
-        f"{plots}/eda_histograms.png",
-        f"{plots}/loss.png",
-        f"{plots}/leaderboard.png",
-        f"{plots}/predicted_and_true.png",
-        f"results/{wildcards.dataset}/leaderboard.csv",
-        f"results/{wildcards.dataset}/forecast.csv",
-        f"results/{wildcards.dataset}/leaderboard_by_class.csv",
-        f"results/{wildcards.dataset}/rejected.csv",
-        f"{plots}/cache.png",
-        f"results/{wildcards.dataset}/cache.csv",
-        f"results/{wildcards.dataset}/settings.json",
+    """What the report shows of the results: each output that a rule gives to `report`, and each table.
+
+    The pages of the tables and the runtimes are left out, as they are made of these results.
+    """
+    flagged = [
+        str(output.apply_wildcards(wildcards))
+        for rule in workflow.rules
+        if rule.name not in ("write_table", "plot_runtimes")
+        for output in rule.output
+        if is_flagged(output, "report")
     ]
+    tables = [
+        f"results/{wildcards.dataset}/{table}.csv"
+        for table in TABLES
+        if table not in ("runtimes", "software")
+    ]
+    record = f"results/{wildcards.dataset}/settings.json"
+    return sorted({*flagged, *tables, record})
 
 
 def features_used():
@@ -349,7 +365,7 @@ def features_used():
 
 
 def report_config(wildcards):
-    """The settings as given, of this dataset alone, for Snakemake to read once more."""
+    """The settings as given, with this dataset alone, for the Snakemake that writes the report."""
     entry = config["datasets"][wildcards.dataset]
     given = {key: value for key, value in config.items() if key != "compare"}
     return canonical(

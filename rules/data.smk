@@ -7,7 +7,7 @@ localrules:
 
 
 rule download_archive:
-    """Bring a dataset's archive from its address, or copy it from its local path."""
+    """Download a dataset's archive, or copy it from its local path."""
     input:
         code=code("download_archive"),
         source=archive_source,
@@ -33,12 +33,15 @@ rule download_archive:
             *dataset_option(wildcards, "--licence", "licence"),
         ],
     shell:
-        "python {input.code[0]:q} --url {params.url:q} {params.checks:q}"
-        " --output {output.archive:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --url {params.url:q}"
+        " {params.checks:q}"
+        " --output {output.archive:q}"
+        " > {log:q} 2>&1"
 
 
 rule simulate_archive:
-    """Make up an archive of ml-latest's form."""
+    """Simulate an archive in the form of ml-latest."""
     input:
         code=code("simulate_archive"),
     output:
@@ -63,10 +66,15 @@ rule simulate_archive:
         last_date=lambda wildcards: DATASETS[wildcards.dataset].simulate.last_date,
         seed=lambda wildcards: DATASETS[wildcards.dataset].simulate.seed,
     shell:
-        "python {input.code[0]:q} --ratings {params.ratings:q} --users {params.users:q}"
-        " --movies {params.movies:q} --first-date {params.first_date:q}"
-        " --last-date {params.last_date:q} --seed {params.seed:q}"
-        " --output {output.archive:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --ratings {params.ratings:q}"
+        " --users {params.users:q}"
+        " --movies {params.movies:q}"
+        " --first-date {params.first_date:q}"
+        " --last-date {params.last_date:q}"
+        " --seed {params.seed:q}"
+        " --output {output.archive:q}"
+        " > {log:q} 2>&1"
 
 
 rule build_sequences:
@@ -87,6 +95,10 @@ rule build_sequences:
         mem_mb=memory(3000),
         runtime=minutes(30),
     shell:
-        "python {input.code[0]:q} --sorted {input.sorted:q} --gaps {wildcards.gaps:q}"
-        " --window {wildcards.window} --memory-mb {resources.mem_mb}"
-        " --sequences {output.sequences:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --sorted {input.sorted:q}"
+        " --gaps {wildcards.gaps:q}"
+        " --window {wildcards.window}"
+        " --memory-mb {resources.mem_mb}"
+        " --sequences {output.sequences:q}"
+        " > {log:q} 2>&1"

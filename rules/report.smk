@@ -1,7 +1,7 @@
 """The report: its front page, tables, what the jobs took and with which software, in one file."""
 
 
-# Light work of seconds, which is not worth a cluster's job each.
+# Work of seconds, not worth a job of the cluster each.
 localrules:
     write_table,
     list_software,
@@ -72,8 +72,11 @@ rule write_table:
     params:
         title=lambda wildcards: TABLES[wildcards.table][2],
     shell:
-        "python {input.code[0]:q} --table {input.table:q} --title {params.title:q}"
-        " --page {output.page:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --table {input.table:q}"
+        " --title {params.title:q}"
+        " --page {output.page:q}"
+        " > {log:q} 2>&1"
 
 
 rule list_software:
@@ -96,15 +99,16 @@ rule list_software:
         mem_mb=memory(500),
         runtime=minutes(10),
     shell:
-        "python {input.code[0]:q} --environment {input.environment:q}"
-        " --software {output.software:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --environment {input.environment:q}"
+        " --software {output.software:q}"
+        " > {log:q} 2>&1"
 
 
 rule plot_runtimes:
-    """Put together what all jobs but the report's own took."""
+    """Show the time and memory of all jobs but the report's own."""
     input:
         code=code("plot_runtimes"),
-        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         results=results_shown,
     output:
         runtimes="results/{dataset}/runtimes.csv",
@@ -124,17 +128,21 @@ rule plot_runtimes:
         seeds=sorted(settings.seeds),
         folds=len(FOLDS),
     shell:
-        "python {input.code[0]:q} --benchmarks results/{wildcards.dataset:q}/benchmarks"
-        " --trained {params.trained:q} --seeds {params.seeds:q} --folds {params.folds:q}"
-        " --dataset {wildcards.dataset:q} --table {output.runtimes:q}"
-        " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --benchmarks results/{wildcards.dataset:q}/benchmarks"
+        " --trained {params.trained:q}"
+        " --seeds {params.seeds:q}"
+        " --folds {params.folds:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --table {output.runtimes:q}"
+        " --folder results/{wildcards.dataset:q}/plots"
+        " > {log:q} 2>&1"
 
 
 rule write_front_page:
     """Write the report's front page from the results."""
     input:
         code=code("write_front_page"),
-        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         template=str(HOME / "report" / "workflow.rst"),
         joined="results/{dataset}/joined.parquet",
         labelled="results/{dataset}/labelled.parquet",
@@ -157,11 +165,18 @@ rule write_front_page:
         slot=settings.slot,
         split=canonical(settings.split),
     shell:
-        "python {input.code[0]:q} --template {input.template:q} --joined {input.joined:q}"
-        " --labelled {input.labelled:q} --leaderboard {input.leaderboard:q}"
-        " --forecast {input.forecast:q} --rejected {input.rejected:q}"
-        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"
-        " --page {output.page:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --template {input.template:q}"
+        " --joined {input.joined:q}"
+        " --labelled {input.labelled:q}"
+        " --leaderboard {input.leaderboard:q}"
+        " --forecast {input.forecast:q}"
+        " --rejected {input.rejected:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q}"
+        " --split {params.split:q}"
+        " --page {output.page:q}"
+        " > {log:q} 2>&1"
 
 
 rule write_report:
@@ -190,7 +205,10 @@ rule write_report:
         config=report_config,
         snakefile=str(HOME / "Snakefile"),
     shell:
-        "python {input.code[0]:q} --snakefile {params.snakefile:q} --config {params.config:q}"
+        "python {input.code[0]:q}"
+        " --snakefile {params.snakefile:q}"
+        " --config {params.config:q}"
         " --style {input.style:q}"
-        " --items {input.results:q} {input.runtimes:q} {input.tables:q} --report {output.report:q}"
+        " --items {input.results:q} {input.runtimes:q} {input.tables:q}"
+        " --report {output.report:q}"
         " > {log:q} 2>&1"

@@ -20,6 +20,8 @@ EDA_PICTURES = {
     "eda_correlations": "08 Correlation matrix",
     "eda_box_plots": "09 Box plots",
     "eda_scatter_matrix": "10 Scatter matrix",
+}
+FEATURE_PICTURES = {
     "feature_information": "11 Which features matter",
 }
 TRAINING_PICTURES = {
@@ -68,8 +70,11 @@ rule compare_models:
         mem_mb=memory(1000),
         runtime=minutes(10),
     shell:
-        "python {input.code[0]:q} --scores {input.models:q} {input.learned:q} {input.baselines:q}"
-        " --leaderboard {output.leaderboard:q} --by-class {output.by_class:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --scores {input.models:q} {input.learned:q} {input.baselines:q}"
+        " --leaderboard {output.leaderboard:q}"
+        " --by-class {output.by_class:q}"
+        " > {log:q} 2>&1"
 
 
 rule record_settings:
@@ -93,7 +98,7 @@ rule record_settings:
 
 
 rule compare:
-    """Set another run's results (compare, a folder) beside those of the settings, each time anew."""
+    """Compare the results with another run's (compare, a folder), each time anew."""
     input:
         code=code("compare_runs"),
         settings=f"results/{settings.dataset}/settings.json",
@@ -116,9 +121,12 @@ rule compare:
         other=other_results,
         results=lambda wildcards, input: str(Path(input.settings).parent),
     shell:
-        "python {input.code[0]:q} {params.other:q} {params.results:q}"
+        "python {input.code[0]:q}"
+        " {params.other:q}"
+        " {params.results:q}"
         " --scores {params.results:q}/comparison.csv"
-        " --settings {params.results:q}/changed_settings.csv 2>&1 | tee {log:q}"
+        " --settings {params.results:q}/changed_settings.csv"
+        " 2>&1 | tee {log:q}"
 
 
 rule forecast_next_slot:
@@ -199,7 +207,6 @@ rule plot_cache:
     """Show what a cache would gain from each policy."""
     input:
         code=code("plot_cache"),
-        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         hit_ratios="results/{dataset}/cache.csv",
     output:
         pictures=pictures(CACHE_PICTURES, "5 Cache"),
@@ -216,18 +223,20 @@ rule plot_cache:
     params:
         slot=settings.slot,
     shell:
-        "python {input.code[0]:q} --hit-ratios {input.hit_ratios:q} --dataset {wildcards.dataset:q}"
-        " --slot {params.slot:q} --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --hit-ratios {input.hit_ratios:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q}"
+        " --folder results/{wildcards.dataset:q}/plots"
+        " > {log:q} 2>&1"
 
 
 rule plot_eda:
-    """Explore the labelled table, and which features matter."""
+    """Explore the labelled table."""
     input:
         code=code("plot_eda"),
-        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         labelled="results/{dataset}/labelled.parquet",
         movies="results/{dataset}/movies.parquet",
-        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
     output:
         pictures=pictures(EDA_PICTURES, "1 Data"),
     log:
@@ -242,23 +251,60 @@ rule plot_eda:
         runtime=minutes(30),
     params:
         slot=settings.slot,
+        seed=settings.seeds[0],
+    shell:
+        "python {input.code[0]:q}"
+        " --labelled {input.labelled:q}"
+        " --movies {input.movies:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q}"
+        " --seed {params.seed:q}"
+        " --folder results/{wildcards.dataset:q}/plots"
+        " > {log:q} 2>&1"
+
+
+rule plot_feature_information:
+    """Show how much each feature says about the next slot."""
+    input:
+        code=code("plot_feature_information"),
+        movies="results/{dataset}/movies.parquet",
+        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
+    output:
+        pictures=pictures(FEATURE_PICTURES, "1 Data"),
+    log:
+        "results/{dataset}/logs/plot_feature_information.log",
+    benchmark:
+        "results/{dataset}/benchmarks/plot_feature_information.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(3000),
+        runtime=minutes(30),
+    params:
+        slot=settings.slot,
         split=canonical(settings.split),
         window=settings.window,
         features=features_used(),
         seed=settings.seeds[0],
     shell:
-        "python {input.code[0]:q} --labelled {input.labelled:q} --movies {input.movies:q}"
-        " --sequences {input.sequences:q} --split {params.split:q} --window {params.window:q}"
+        "python {input.code[0]:q}"
+        " --sequences {input.sequences:q}"
+        " --movies {input.movies:q}"
+        " --split {params.split:q}"
+        " --window {params.window:q}"
         " --features {params.features:q}"
-        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --seed {params.seed:q}"
-        " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
+        " --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q}"
+        " --seed {params.seed:q}"
+        " --folder results/{wildcards.dataset:q}/plots"
+        " > {log:q} 2>&1"
 
 
 rule plot_log:
     """Show the log: requests over time, by movie, and over a movie's life."""
     input:
         code=code("plot_log"),
-        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         joined="results/{dataset}/joined.parquet",
         labelled="results/{dataset}/labelled.parquet",
     output:
@@ -277,16 +323,20 @@ rule plot_log:
         slot=settings.slot,
         split=canonical(settings.split),
     shell:
-        "python {input.code[0]:q} --joined {input.joined:q} --labelled {input.labelled:q}"
-        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"
-        " --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --joined {input.joined:q}"
+        " --labelled {input.labelled:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q}"
+        " --split {params.split:q}"
+        " --folder results/{wildcards.dataset:q}/plots"
+        " > {log:q} 2>&1"
 
 
 rule plot_training:
     """Show how training went, epoch by epoch."""
     input:
         code=code("plot_training"),
-        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         models=trained("model.keras"),
         histories=trained("history.csv"),
     output:
@@ -313,7 +363,6 @@ rule plot_models:
     """Compare the models: the leaderboard, and the scores against the settings swept."""
     input:
         code=code("plot_models"),
-        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         leaderboard="results/{dataset}/leaderboard.csv",
         models=trained("model.keras"),
     output:
@@ -341,7 +390,6 @@ rule plot_predictions:
     """Show predicted beside true shares, how far they agree, and for which movies."""
     input:
         code=code("plot_predictions"),
-        style=str(SCRIPTS / "popularity" / "plots.mplstyle"),
         leaderboard="results/{dataset}/leaderboard.csv",
         by_class="results/{dataset}/leaderboard_by_class.csv",
         models=trained("model.keras"),

@@ -5,11 +5,18 @@ localrules:
     copy_movies,
 
 
-rule join_shard:
-    """Join one part of the ratings with the movies' genres and years of release."""
-    input:
-        code=code("join_ratings"),
-        archive="resources/{dataset}.zip",
+include: "tables.smk"
+
+
+# The rules of tables.smk are here to be reused; the tables themselves come from the shards.
+ruleorder: gather_shards > join_ratings
+ruleorder: copy_movies > join_ratings
+ruleorder: list_rejected > join_ratings
+ruleorder: gather_shards > label_popularity
+ruleorder: gather_shards > sort_by_time
+
+
+use rule join_ratings as join_shard with:
     output:
         joined="results/{dataset}/shards/joined-{shard}.parquet",
         movies="results/{dataset}/shards/movies-{shard}.parquet",
@@ -18,30 +25,11 @@ rule join_shard:
         "results/{dataset}/logs/join_shard/{shard}.log",
     benchmark:
         "results/{dataset}/benchmarks/join_shard/{shard}.tsv"
-    conda:
-        "../envs/data.yaml"
-    threads: 2
-    resources:
-        mem_mb=memory(3000),
-        runtime=minutes(30),
     params:
-        shards=SHARDS,
-        format=lambda wildcards: DATASETS[wildcards.dataset].format,
-        names=lambda wildcards: [
-            *dataset_option(wildcards, "--columns", "columns"),
-            *dataset_option(wildcards, "--requests", "requests"),
-            *dataset_option(wildcards, "--catalogue", "catalogue"),
-        ],
-        limits=archive_limits(),
-    shell:
-        "python {input.code[0]:q} --archive {input.archive:q} --format {params.format:q}"
-        " {params.names:q} {params.limits:q} --shard {wildcards.shard}/{params.shards:q}"
-        " --joined {output.joined:q} --movies {output.movies:q} --rejected {output.rejected:q}"
-        " > {log:q} 2>&1"
+        shard=shard_option,
 
 
-rule label_shard:
-    """Count each movie's requests in each slot of one part of the slots, and their share."""
+use rule label_popularity as label_shard with:
     input:
         code=code("label_popularity"),
         joined=shards("joined"),
@@ -52,24 +40,11 @@ rule label_shard:
         "results/{dataset}/logs/label_shard/{shard}.log",
     benchmark:
         "results/{dataset}/benchmarks/label_shard/{shard}.tsv"
-    conda:
-        "../envs/data.yaml"
-    threads: 2
-    resources:
-        mem_mb=memory(3000),
-        runtime=minutes(30),
     params:
-        shards=SHARDS,
-        slot=settings.slot,
-    shell:
-        "python {input.code[0]:q} --joined {input.joined:q} --movies {input.movies:q}"
-        " --slot {params.slot:q} --memory-mb {resources.mem_mb} --shard {wildcards.shard}/{params.shards:q}"
-        " --labelled {output.labelled:q}"
-        " > {log:q} 2>&1"
+        shard=shard_option,
 
 
-rule sort_shard:
-    """Sort one part of the labelled table by slot, then movie."""
+use rule sort_by_time as sort_shard with:
     input:
         code=code("sort_by_time"),
         labelled="results/{dataset}/shards/labelled-{shard}.parquet",
@@ -79,15 +54,6 @@ rule sort_shard:
         "results/{dataset}/logs/sort_shard/{shard}.log",
     benchmark:
         "results/{dataset}/benchmarks/sort_shard/{shard}.tsv"
-    conda:
-        "../envs/data.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(2000),
-        runtime=minutes(30),
-    shell:
-        "python {input.code[0]:q} --labelled {input.labelled:q} --sorted {output.sorted:q}"
-        " > {log:q} 2>&1"
 
 
 rule gather_shards:
@@ -112,12 +78,15 @@ rule gather_shards:
     params:
         kind=lambda wildcards: "joined" if wildcards.table == "joined" else "labelled",
     shell:
-        "python {input.code[0]:q} --shards {input.shards:q} --kind {params.kind:q}"
-        " --table {output.table:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --shards {input.shards:q}"
+        " --kind {params.kind:q}"
+        " --table {output.table:q}"
+        " > {log:q} 2>&1"
 
 
 rule copy_movies:
-    """Take the catalogue, of which every part of the join makes the same table."""
+    """Take the catalogue of the first part: all parts of the join make the same one."""
     input:
         movies="results/{dataset}/shards/movies-0.parquet",
     output:
@@ -138,7 +107,7 @@ rule copy_movies:
 
 
 rule list_rejected:
-    """List the rows that were dropped, of all parts."""
+    """List the dropped rows of all parts."""
     input:
         rejected=[
             f"results/{{dataset}}/shards/rejected-{shard}.csv"

@@ -1,4 +1,4 @@
-"""From an archive to the table of labels by time, one job each."""
+"""From an archive to the table of labels by time, one job for each table."""
 
 
 rule join_ratings:
@@ -33,10 +33,18 @@ rule join_ratings:
             *dataset_option(wildcards, "--catalogue", "catalogue"),
         ],
         limits=archive_limits(),
+        shard=[],
     shell:
-        "python {input.code[0]:q} --archive {input.archive:q} --format {params.format:q}"
-        " {params.names:q} {params.limits:q} --joined {output.joined:q} --movies {output.movies:q}"
-        " --rejected {output.rejected:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --archive {input.archive:q}"
+        " --format {params.format:q}"
+        " {params.names:q}"
+        " {params.limits:q}"
+        " {params.shard:q}"
+        " --joined {output.joined:q}"
+        " --movies {output.movies:q}"
+        " --rejected {output.rejected:q}"
+        " > {log:q} 2>&1"
 
 
 rule label_popularity:
@@ -59,9 +67,15 @@ rule label_popularity:
         runtime=minutes(30),
     params:
         slot=settings.slot,
+        shard=[],
     shell:
-        "python {input.code[0]:q} --joined {input.joined:q} --movies {input.movies:q}"
-        " --slot {params.slot:q} --memory-mb {resources.mem_mb} --labelled {output.labelled:q}"
+        "python {input.code[0]:q}"
+        " --joined {input.joined:q}"
+        " --movies {input.movies:q}"
+        " --slot {params.slot:q}"
+        " --memory-mb {resources.mem_mb}"
+        " {params.shard:q}"
+        " --labelled {output.labelled:q}"
         " > {log:q} 2>&1"
 
 
@@ -83,5 +97,7 @@ rule sort_by_time:
         mem_mb=memory(2000),
         runtime=minutes(30),
     shell:
-        "python {input.code[0]:q} --labelled {input.labelled:q} --sorted {output.sorted:q}"
+        "python {input.code[0]:q}"
+        " --labelled {input.labelled:q}"
+        " --sorted {output.sorted:q}"
         " > {log:q} 2>&1"

@@ -1,13 +1,11 @@
 """Explore the labelled table: histograms, densities, correlations, box plots, a scatter matrix.
 
-Everything is drawn from all rows, but for the correlations and the scatter matrix of long tables,
-which are drawn from a seeded sample and say so. A column without a value is left out. And of a
-seeded sample of the sequences: how much each feature tells about the next slot's share.
+All pictures show all rows, except the correlations and the scatter matrix of long tables: they show a
+seeded sample, and say so. A column without a value is left out.
 """
 
 import argparse
 import calendar
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,23 +18,14 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from sklearn.feature_selection import mutual_info_classif
 
 from popularity import style, tables
-from popularity.features import STATIC_FEATURES, STEP_FEATURES, Features
 from popularity.program import run
-from popularity.series import Series, read_series, split_slots
-from popularity.settings.fields import json_argument
-from popularity.settings.slots import FoldSplit
 from popularity.slots import SLOTS, slot_start
 
-#: Rows that ranks and points are drawn from, at most.
+#: Most rows that the correlations and the scatter matrix are drawn from.
 RANKED_ROWS = 1_000_000
 SCATTERED_ROWS = 3_000
-#: Pairs of a slot and a movie that the features are judged on, half of them with a request.
-JUDGED_PAIRS = 5_000
-#: Fewer pairs tell nothing.
-FEWEST_PAIRS = 50
 WEEKDAYS = pd.Index(list(calendar.day_abbr))
 MONTHS = pd.Index(list(calendar.month_abbr)[1:])
 #: Genres shown.
@@ -65,8 +54,8 @@ COLUMNS = {
 }
 
 
-class Table(NamedTuple):
-    """The labelled table and what its pictures say of it."""
+class LabelledTable(NamedTuple):
+    """The labelled table, and what else its pictures show."""
 
     rows: pd.DataFrame  #: the columns that have a value, ``genres`` as integers, -1 where unknown
     slot: str
@@ -74,15 +63,15 @@ class Table(NamedTuple):
     genre_names: dict[int, str]
 
     def columns(self) -> dict[str, Column]:
-        """Those of :data:`COLUMNS` that there are."""
+        """Select the entries of :data:`COLUMNS` whose columns have values."""
         return {key: column for key, column in COLUMNS.items() if key in self.rows}
 
     def dates(self, slots: Any) -> npt.NDArray[np.datetime64]:
-        """When slots begin."""
+        """Compute when slots begin."""
         return slot_start(np.asarray(slots), self.slot)
 
     def sample(self, size: int, seed: int) -> tuple[pd.DataFrame, str]:
-        """Draw rows if there are more than ``size``; they, and the source that says so."""
+        """Draw at most ``size`` rows; return them and the source line, which says so."""
         if len(self.rows) <= size:
             return self.rows, self.source
         drawn = np.random.default_rng(seed).choice(len(self.rows), size, replace=False)
@@ -92,16 +81,16 @@ class Table(NamedTuple):
 
 def make_table(
     labelled: pa.Table, slot: str, source: str, genre_names: dict[int, str] | None = None
-) -> Table:
-    """Take what is drawn of a table of :data:`tables.LABELLED`."""
+) -> LabelledTable:
+    """Select what is drawn of a table of :data:`tables.LABELLED`."""
     rows = labelled.select(list(COLUMNS)).to_pandas().dropna(axis="columns", how="all")
     genres = labelled["genres"]
     if genres.null_count < len(genres):
         rows["genres"] = genres.fill_null(-1).to_numpy()
-    return Table(rows, slot, source, genre_names or {})
+    return LabelledTable(rows, slot, source, genre_names or {})
 
 
-def plot_histograms(table: Table) -> Figure:
+def plot_histograms(table: LabelledTable) -> Figure:
     """Draw how many rows have which value, column by column."""
     single = (table.rows["label"] == 1).mean()
     columns = list(table.columns()) + (["genres"] if "genres" in table.rows else [])
@@ -130,11 +119,11 @@ def plot_histograms(table: Table) -> Figure:
     return figure
 
 
-def _draw_histogram(panel: Axes, table: Table, values: Floats, key: str) -> None:
+def _draw_histogram(panel: Axes, table: LabelledTable, values: Floats, key: str) -> None:
     edges = bin_edges(style.finite(values), key)
     counts = np.histogram(values, edges)[0].astype(np.float64)
     if key in ("slot", "releaseDate"):
-        # Bars of whole slots or years are not all as wide.
+        # Each bar covers whole slots or years, so that some are wider than others.
         counts /= np.diff(edges)
     drawn = table.dates(edges) if key == "slot" else edges
     panel.stairs(counts, drawn, fill=True, color=style.BLUE)
@@ -155,7 +144,7 @@ def bin_edges(values: Floats, key: str) -> npt.NDArray[Any]:
     return edges if key == "slot" else edges - 0.5
 
 
-def _draw_genres(panel: Axes, table: Table) -> None:
+def _draw_genres(panel: Axes, table: LabelledTable) -> None:
     counts = _top_genres(table)[::-1]
     panel.barh(range(len(counts)), counts, height=0.35, color=style.SKY)
     for at, code in enumerate(counts.index):
@@ -169,17 +158,17 @@ def _draw_genres(panel: Axes, table: Table) -> None:
     style.label_values(panel.xaxis, "count")
 
 
-def _top_genres(table: Table) -> pd.Series:
+def _top_genres(table: LabelledTable) -> pd.Series:
     """Rows of each of the most frequent genres' codes."""
     return table.rows["genres"].value_counts().drop(-1, errors="ignore")[:TOP_GENRES]
 
 
-def _genre(table: Table, code: int) -> str:
+def _genre(table: LabelledTable, code: int) -> str:
     name = table.genre_names.get(code, f"code {code}").replace("|", ", ")
     return name if len(name) <= 22 else f"{name[:21]}…"
 
 
-def plot_densities(table: Table) -> Figure:
+def plot_densities(table: LabelledTable) -> Figure:
     """Draw the density of each column in the first, the middle and the last third of the time."""
     slots = table.rows["slot"].to_numpy()
     bounds = np.linspace(slots.min(), slots.max() + 1, 4).round().astype(np.int64)
@@ -234,9 +223,9 @@ def plot_densities(table: Table) -> Figure:
 
 
 def density(values: Floats, points: int = 512) -> tuple[Floats, Floats]:
-    """Estimate a density with Gaussian kernels, from a fine histogram, so in the time of one.
+    """Estimate a density with Gaussian kernels on a fine histogram, in the time of a histogram.
 
-    Their width is Silverman's (1986, eq. 3.31), but no less than a 40th of the range, or whole
+    Their width is Silverman's (1986, eq. 3.31), but no less than a 40th of the range: otherwise whole
     numbers would be needles in long tables.
 
     Returns
@@ -257,11 +246,11 @@ def density(values: Floats, points: int = 512) -> tuple[Floats, Floats]:
     return (edges[:-1] + edges[1:]) / 2, smooth / (len(values) * step)
 
 
-def plot_correlations(table: Table, seed: int) -> Figure:
-    """Draw Spearman's rank correlation of every two columns, which asks for no shape of theirs.
+def plot_correlations(table: LabelledTable, seed: int) -> Figure:
+    """Draw Spearman's rank correlation of every two columns, which assumes no distribution.
 
-    Of the matrix, which is the same on both sides of its diagonal, one side is drawn, and of the
-    columns those that correlate with another.
+    Only one side of the matrix is drawn, as both sides of its diagonal are the same, and only columns
+    that correlate with another one.
     """
     columns = table.columns()
     rows, source = table.sample(RANKED_ROWS, seed)
@@ -318,7 +307,7 @@ def _signed(value: float) -> str:
     return f"{round(value, 2) + 0:+.2f}".replace("-", "−") if np.isfinite(value) else "none"
 
 
-def plot_box_plots(table: Table) -> Figure:
+def plot_box_plots(table: LabelledTable) -> Figure:
     """Draw how the share is spread in classes of rows: by release, rating, season and genre."""
     classes = box_classes(table)
     shares = table.rows["label_n"]
@@ -352,7 +341,7 @@ def plot_box_plots(table: Table) -> Figure:
     return figure
 
 
-def box_classes(table: Table) -> dict[str, pd.Series]:
+def box_classes(table: LabelledTable) -> dict[str, pd.Series]:
     """Divide the rows into classes in several ways; missing where a row is in none."""
     rows = table.rows
     classes: dict[str, pd.Series] = {}
@@ -362,7 +351,7 @@ def box_classes(table: Table) -> dict[str, pd.Series]:
     if "avg_rating" in rows:
         classes["mean rating (to 0.5)"] = (rows["avg_rating"] * 2).round() / 2
     if table.slot in ("hour", "day", "week", "month"):
-        # Of every slot once: there are far fewer slots than rows.
+        # Dates are computed once for each slot: there are far fewer slots than rows.
         slots, at = np.unique(rows["slot"].to_numpy(), return_inverse=True)
         times = pd.DatetimeIndex(table.dates(slots))
         weekday = table.slot in ("hour", "day")
@@ -384,7 +373,7 @@ def share_quantiles(shares: pd.Series, classes: pd.Series) -> pd.DataFrame:
     return quantiles[groups.size() >= len(shares) / 1000]
 
 
-def plot_scatter_matrix(table: Table, seed: int) -> Figure:
+def plot_scatter_matrix(table: LabelledTable, seed: int) -> Figure:
     """Draw every two columns against each other, and each column's histogram on the diagonal."""
     columns = table.columns()
     rows, source = table.sample(SCATTERED_ROWS, seed)
@@ -422,132 +411,6 @@ def plot_scatter_matrix(table: Table, seed: int) -> Figure:
     return figure
 
 
-class Pairs(NamedTuple):
-    """Pairs of a slot and a movie known by then, and the class of its share in the slot, each [n].
-
-    0: no request; 1: at most the mean share of the slot's requested movies; 2: more.
-    """
-
-    slot: npt.NDArray[np.integer]
-    movie: npt.NDArray[np.integer]
-    share_class: npt.NDArray[np.integer]
-
-
-def balanced_pairs(series: Series, slots: range, size: int, generator: np.random.Generator) -> Pairs:
-    """Draw about ``size`` pairs, in each slot as many with a request as without, so far as there are.
-
-    Where requests are few, pairs drawn evenly would be next to all without one. And as each slot has
-    both in like parts, a feature that tells slots from each other but not movies tells nothing:
-    of plain shares, which are multiples of one over the slot's requests, it would tell a lot.
-    """
-    requested_slots = generator.permutation(series.requested_slots(slots))
-    each = max(25, -(-size // (2 * len(requested_slots))))
-    parts = [np.zeros((3, 0), dtype=np.int64)]
-    drawn = 0
-    for slot in requested_slots:
-        movies = series.candidates(slot)
-        labels = series.labels(movies, slot)
-        requested, idle = np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)
-        count = min(each, len(requested), len(idle))
-        if not count:
-            continue
-        taken = np.concatenate([generator.permutation(kind)[:count] for kind in (requested, idle)])
-        classes = (labels[taken] > 0) + (labels[taken] > labels[requested].mean())
-        parts.append(np.stack([np.full(2 * count, slot), movies[taken], classes]))
-        drawn += 2 * count
-        if drawn >= size:
-            break
-    return Pairs(*np.concatenate(parts, axis=1))
-
-
-def candidate_features(used: Sequence[str]) -> list[str]:
-    """All features by name: those that models use, and every other that takes no number."""
-    return list(dict.fromkeys([*used, *STEP_FEATURES, *STATIC_FEATURES]))
-
-
-def feature_information(
-    series: Series,
-    movies: pa.Table,
-    pairs: Pairs,
-    names: Sequence[str],
-    slot: str,
-    window: int,
-    seed: int,
-) -> tuple[pd.Series, float]:
-    """Estimate the mutual information of features and the class of the share in the next slot.
-
-    The estimator is that of Ross (2014), "Mutual information between discrete and continuous data
-    sets", with 3 neighbours. Of a feature with a value for each slot of the window the last one
-    counts, of one with several values the one that tells most.
-
-    Parameters
-    ----------
-    slot, window
-        Length of a slot, and slots of the features' windows.
-
-    Returns
-    -------
-    Nats of each feature, the highest first, and the most of their columns shuffled: as much is chance.
-    All are 0 if there are too few pairs to tell.
-    """
-    if len(pairs.slot) < FEWEST_PAIRS:
-        return pd.Series(0.0, list(names)), 0.0
-    columns, owners = [], []
-    step = next(iter(STEP_FEATURES))
-    for name in names:
-        features = [name] if name in STEP_FEATURES else [step, name]
-        of_pairs = Features.of_catalogue(series, movies, features, slot, window, "calendar", None)
-        made = of_pairs(pairs.movie, pairs.slot)
-        values = made["steps"][:, -1] if name in STEP_FEATURES else made["static"]
-        columns.append(values)
-        owners += [name] * values.shape[1]
-    matrix = np.concatenate(columns, axis=1)
-    shuffled = np.random.default_rng(seed).permuted(matrix, axis=0)
-    told = mutual_info_classif(
-        np.concatenate([matrix, shuffled], axis=1),
-        pairs.share_class,
-        discrete_features=False,
-        random_state=seed,
-    )
-    noise = float(told[len(owners) :].max())
-    by_name = pd.Series(told[: len(owners)]).groupby(owners).max()
-    return by_name.sort_values(ascending=False, kind="stable"), noise
-
-
-def plot_features(
-    information: pd.Series, noise: float, used: Sequence[str], slot: str, source: str
-) -> Figure:
-    """Draw the mutual information of features and the next slot's share as ranked bars."""
-    telling = (information > noise).sum()
-    title = f"No feature tells more than chance about a movie's share of the next {slot}"
-    if telling:
-        title = (
-            f"{information.index[0]} tells most about which movies get the shares of the next {slot}; "
-            f"{telling} of {len(information)} features tell more than chance"
-        )
-    figure, (panel,) = style.new_figure(
-        title,
-        source,
-        height=1.8 + 0.22 * len(information),
-    )
-    heights = np.arange(len(information))
-    seen = information.index.isin(list(used))
-    for kind, colour, label in (
-        (seen, style.BLUE, "a model of this run sees it"),
-        (~seen, style.SKY, "no model of this run sees it"),
-    ):
-        if kind.any():
-            panel.barh(heights[kind], information[kind], color=colour, label=label)
-    panel.axvline(noise, color=style.VERMILION, linestyle="--", label="chance (shuffled columns)")
-    panel.set_yticks(heights, list(information.index))
-    panel.set_ylim(len(information) - 0.4, -0.6)
-    panel.tick_params(axis="y", length=0)
-    panel.grid(axis="y", visible=False)
-    panel.set_xlabel(f"mutual information with the share in the next {slot} (nats)")
-    panel.legend(loc="lower right")
-    return figure
-
-
 def _scale(panel: Axes, which: str, key: str) -> None:
     """Scale the x or y axis of a panel by its column."""
     axis = panel.xaxis if which == "x" else panel.yaxis
@@ -568,14 +431,6 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
     parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
     parser.add_argument("--seed", type=int, default=1, help="of the samples (default: 1)")
-    parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
-    parser.add_argument(
-        "--split", type=json_argument(FoldSplit), required=True, help="shares of slots, as JSON"
-    )
-    parser.add_argument("--window", type=int, required=True, help="slots of a window")
-    parser.add_argument(
-        "--features", nargs="*", default=[], help="features that models see; all others are drawn too"
-    )
     parser.add_argument(
         "--folder", type=Path, required=True, help="where eda_….png and eda_….svg are written"
     )
@@ -592,24 +447,6 @@ def main() -> None:
     style.save(plot_correlations(table, args.seed), args.folder, "eda_correlations")
     style.save(plot_box_plots(table), args.folder, "eda_box_plots")
     style.save(plot_scatter_matrix(table, args.seed), args.folder, "eda_scatter_matrix")
-    del table
-
-    series = read_series(args.sequences)
-    training = split_slots(series, args.split)["training"]
-    generator = np.random.default_rng(args.seed)
-    pairs = balanced_pairs(series, training, JUDGED_PAIRS, generator)
-    candidates = candidate_features(args.features)
-    information, noise = feature_information(
-        series, movies, pairs, candidates, args.slot, args.window, args.seed
-    )
-    source = (
-        f"{args.sequences.parent.name}/{args.sequences.name} of {args.dataset}; {len(pairs.slot):,} pairs "
-        f"of a training {args.slot} and a movie drawn at random (seed {args.seed}), half of them with a "
-        f"request; shares in three classes: none, up to the mean of the {args.slot}'s requested movies, "
-        f"more; of features with a value for each {args.slot} of the window, the last one"
-    )
-    figure = plot_features(information, noise, args.features, args.slot, source)
-    style.save(figure, args.folder, "feature_information")
 
 
 if __name__ == "__main__":

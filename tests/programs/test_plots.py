@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 import plot_eda
 import plot_log
@@ -32,14 +31,14 @@ from pictures import (
     write_trained,
 )
 from popularity import style, tables
-from popularity.features import STEP_FEATURES
 from popularity.settings.fields import as_json
-from small_logs import random_log, sequences_of, series_of
+from small_logs import sequences_of
 
 SCRIPTS = Path(plot_eda.__file__).parent
 EDA = [f"eda_{name}" for name in ("histograms", "densities", "correlations", "box_plots", "scatter_matrix")]
 MADE = {
-    "plot_eda": [*EDA, "feature_information"],
+    "plot_eda": EDA,
+    "plot_feature_information": ["feature_information"],
     "plot_log": [
         "requests_per_slot",
         "rank_frequency",
@@ -95,7 +94,10 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     by_class.to_csv(inputs / "by_class.csv", index=False)
     classes = ["--by-class", str(inputs / "by_class.csv")]
     return {
-        "plot_eda": [*labelled, *named, *sequences, *data, *slot, *split, "--features", "log_count"],
+        "plot_eda": [*labelled, *named, *data, *slot],
+        "plot_feature_information": [
+            *[*named, *sequences, *data, *slot, *split, "--features", "log_count"],
+        ],
         "plot_log": [*joined, *labelled, *data, *slot, *split],
         "plot_training": runs,
         "plot_models": [*leaderboard, *runs, "--swept", "loss"],
@@ -137,7 +139,7 @@ def test_command_writes_all_its_pictures_twice_alike(
             assert b"source: " in first
 
 
-def eda(table: pa.Table, slot: str = "day") -> plot_eda.Table:
+def eda(table: pa.Table, slot: str = "day") -> plot_eda.LabelledTable:
     return plot_eda.make_table(table, slot, "here")
 
 
@@ -225,7 +227,7 @@ def test_box_plots_are_quantiles_of_their_classes() -> None:
     assert boxes[0.5].tolist() == pytest.approx([5.5 / 210, 15.5 / 210])
 
 
-def draw_eda(table: plot_eda.Table) -> list[Figure]:
+def draw_eda(table: plot_eda.LabelledTable) -> list[Figure]:
     return [
         plot_eda.plot_histograms(table),
         plot_eda.plot_densities(table),
@@ -260,50 +262,6 @@ def test_genres_of_like_names_stay_apart() -> None:
     labelled = labelled_table([(5, 7, 1), (5, 8, 2)], genres=[1, 2])
     figure = plot_eda.plot_box_plots(plot_eda.make_table(labelled, "day", "here", names))
     assert len(figure.axes[1].get_xticklabels()) == 2
-
-
-@pytest.fixture(scope="module")
-def judged() -> tuple[pd.Series, float]:
-    """What features tell of a log in which only a movie's past tells of its share."""
-    log = random_log(slots=200, movies=60)
-    series = series_of(log)
-    pairs = plot_eda.balanced_pairs(series, range(17_050, 17_200), 2_000, np.random.default_rng(1))
-    ids = sorted(set(log["movieId"]))
-    columns = [ids, [""] * len(ids), [""] * len(ids), [1] * len(ids), [1990] * len(ids)]
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, tables.MOVIES, strict=True)]
-    movies = pa.table(arrays, schema=tables.MOVIES)
-    names = plot_eda.candidate_features(["ewma_60"])
-    return plot_eda.feature_information(series, movies, pairs, names, "day", 3, 1)
-
-
-def test_features_that_tell_slots_apart_but_no_movies_tell_nothing(judged: tuple[pd.Series, float]) -> None:
-    information, noise = judged
-    assert {"log_total", "calendar"} <= set(information.index[information <= 2 * noise])
-    assert information["ewma_60"] > 10 * noise
-    assert information.is_monotonic_decreasing
-
-
-def test_every_feature_is_a_bar(judged: tuple[pd.Series, float]) -> None:
-    information, noise = judged
-    assert set(STEP_FEATURES) < set(information.index)
-    figure = plot_eda.plot_features(information, noise, ["ewma_60"], "day", "here")
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == information.index.tolist()
-    widths = [bar.get_width() for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]
-    assert sorted(widths, reverse=True) == information.tolist()
-
-
-def test_pairs_are_of_both_kinds_in_every_slot() -> None:
-    series = series_of(random_log(slots=200, movies=60))
-    pairs = plot_eda.balanced_pairs(series, range(17_050, 17_200), 2_000, np.random.default_rng(1))
-    for slot in np.unique(pairs.slot):
-        inside = pairs.slot == slot
-        labels = series.labels(pairs.movie[inside], int(slot))
-        assert (labels > 0).sum() == (labels == 0).sum()
-        assert ((pairs.share_class[inside] > 0) == (labels > 0)).all()
-    few = plot_eda.balanced_pairs(series, range(17_000, 17_002), 10, np.random.default_rng(1))
-    information, noise = plot_eda.feature_information(series, pa.table({}), few, ["label_n"], "day", 3, 1)
-    assert information.tolist() == [0.0] == [noise]
-    plot_eda.plot_features(information, noise, [], "day", "here").canvas.draw()
 
 
 def test_without_a_sweep_there_is_no_picture_of_one(

@@ -39,6 +39,7 @@ EVALUATED = {"evaluate_baselines", "evaluate_learned lightgbm_offset"}
 AFTER_SORT = {
     "build_sequences 5",
     "build_sequences 3",
+    "plot_feature_information",
     *EVALUATED,
     *OF_LSTM,
     *OF_COURSE,
@@ -116,8 +117,8 @@ def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path)
     assert planned(folder) == {"train_model plain", "evaluate_model plain"} | COMPARING
 
     set_small(folder, lambda settings: settings["models"].update(course_lstm=None))
-    # No other model sees label_n, which a picture of the features tells.
-    assert planned(folder) == {"plot_eda"} | COMPARING
+    # No other model sees label_n: the features that models see have another colour in their picture.
+    assert planned(folder) == {"plot_feature_information"} | COMPARING
     assert snakemake(folder, "results/demo/leaderboard.csv").returncode == 0
     board = (folder / "results/demo/leaderboard.csv").read_text()
     assert "\nlstm," in board
@@ -130,8 +131,8 @@ def test_another_fold_trains_and_scores_all_for_earlier_slots_and_keeps_the_late
         settings["backtest"] = {"folds": 2}
 
     set_small(folder, two_folds)
-    # No other model than the one left out sees label_n, which a picture of the features tells.
-    assert planned(folder) == {"plot_eda"} | EVALUATED | OF_LSTM | COMPARING
+    # No other model than the one left out sees label_n: see above.
+    assert planned(folder) == {"plot_feature_information"} | EVALUATED | OF_LSTM | COMPARING
     ended = snakemake(folder, "results/demo/leaderboard.csv")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     results = folder / "results/demo"
@@ -154,7 +155,8 @@ def test_another_fold_trains_and_scores_all_for_earlier_slots_and_keeps_the_late
 def test_window_reruns_sequences_and_after(folder: Path) -> None:
     set_small(folder, lambda settings: settings.update(window=6))
     # The course's model keeps its own window of 3.
-    assert planned(folder) == {"build_sequences 6", "plot_eda", *EVALUATED, *OF_LSTM} | COMPARING
+    reread = {"build_sequences 6", "plot_feature_information", *EVALUATED, *OF_LSTM}
+    assert planned(folder) == reread | COMPARING
 
 
 def test_slot_reruns_label_and_after(folder: Path) -> None:
@@ -173,6 +175,33 @@ def test_a_plots_script_reruns_that_plot(folder: Path) -> None:
     assert planned(folder) == {"plot_log", *REPORTING}
 
 
+def test_the_pictures_style_reruns_the_pictures(folder: Path) -> None:
+    with (folder / "scripts" / "popularity" / "plots.mplstyle").open("a") as file:
+        file.write("# changed\n")
+    plots = {path.stem for path in (ROOT / "scripts").glob("plot_*.py")}
+    assert planned(folder) == {*plots, "write_front_page", *REPORTING}
+
+
+def test_the_report_shows_every_picture_and_every_table_of_its_pages(finished: Path) -> None:
+    printed = snakemake(finished, "--dry-run", "--forceall").stdout
+    outputs = ", ".join(re.findall(r"^    output: (.*)$", printed, re.MULTILINE)).split(", ")
+    pictures = {output for output in outputs if output.endswith(".png")}
+    assert len(pictures) > 20
+    jobs = dict(forced(finished))
+    assert pictures <= set(jobs["write_report"])
+    # All jobs but those that it is followed by are done before their times are put together.
+    after = {"results/demo/plots/runtimes.png"}
+    assert pictures - after <= set(jobs["plot_runtimes"])
+    pages = {output for output in outputs if "/tables/" in output}
+    assert pages <= set(jobs["write_report"])
+    made = {f"results/demo/{Path(page).stem}.csv" for page in pages} & set(outputs)
+    assert made - {"results/demo/runtimes.csv"} <= set(jobs["plot_runtimes"])
+
+
+def module_file(name: str) -> Path:
+    return ROOT / "scripts" / f"{name.replace('.', '/')}.py"
+
+
 def imported(script: Path, name: str) -> bool:
     """Whether a script imports a module of ours, through others or not, as Python itself sees it."""
     seen: set[str] = set()
@@ -180,13 +209,12 @@ def imported(script: Path, name: str) -> bool:
     while todo:
         for node in ast.walk(ast.parse(todo.pop().read_text())):
             found = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
-            if isinstance(node, ast.ImportFrom) and node.module == "popularity":
-                found = {f"popularity.{alias.name}" for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                found = {node.module or ""}
-            new = {module for module in found if module.startswith("popularity.")} - seen
+            if isinstance(node, ast.ImportFrom):
+                # What is imported from a package may be a module.
+                found = {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+            new = {module for module in found if module_file(module).exists()} - seen
             seen |= new
-            todo += [ROOT / "scripts" / f"{module.replace('.', '/')}.py" for module in new]
+            todo += map(module_file, new)
     return f"popularity.{name}" in seen
 
 
@@ -200,24 +228,28 @@ def forced(folder: Path) -> list[tuple[str, list[str]]]:
     ]
 
 
-MODULES = sorted(path.stem for path in (ROOT / "scripts" / "popularity").glob("[a-z]*.py"))
+PACKAGE = ROOT / "scripts" / "popularity"
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("[a-z]*.py")
+)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_shared_module_reruns_the_rules_whose_scripts_import_it(finished: Path, module: str) -> None:
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py") if imported(path, module)}
-    declared = {rule for rule, inputs in forced(finished) if f"scripts/popularity/{module}.py" in inputs}
+    path = f"scripts/popularity/{module.replace('.', '/')}.py"
+    declared = {rule for rule, inputs in forced(finished) if path in inputs}
     # The demo's archive is not downloaded, one job makes each table, and the others run when asked for.
     others = {"download_archive", "gather_shards", "search_settings", "compare_runs", "predict"}
     assert declared == scripts - others
 
 
 def test_an_edited_shared_module_reruns_its_rules(folder: Path) -> None:
-    with (folder / "scripts" / "popularity" / "scores.py").open("a") as module:
+    with (folder / "scripts" / "popularity" / "scoring" / "scores.py").open("a") as module:
         module.write("# changed\n")
     jobs = planned(folder)
     assert {"evaluate_baselines", "evaluate_model lstm", "compare_models"} <= jobs
-    assert not {"join_ratings", "label_popularity", "sort_by_time", "plot_eda"} & jobs
+    assert not {"join_ratings", "label_popularity", "sort_by_time", "plot_eda", "plot_log"} & jobs
 
 
 def test_the_settings_file_of_a_model_is_all_that_its_training_depends_on(finished: Path) -> None:
