@@ -15,11 +15,11 @@ from popularity import slots, tables
 from popularity.keys import Keys, blocks, group_starts, ranges
 from popularity.program import SHARD_HELP, Shard, parse_shard, run
 
-#: Bits of a request's key: its slot's number (21 bits for the hours up to the year 2200) is above its
-#: movie's id, and below that is its rating.
+#: Bits of a request's key, from the highest: its slot's number (21 bits reach the hours of the year
+#: 2200), its movie's id, its rating.
 MOVIE_BITS, RATING_BITS = 31, 11
 LAST_BITS = (1 << RATING_BITS) - 1
-#: Bytes that a request takes in memory: its key, and as much again for all else.
+#: Bytes of memory for each request: its key, and as much again for everything else.
 REQUEST_BYTES = 16
 
 Requests = Callable[[], Iterable[pa.Table]]
@@ -45,7 +45,7 @@ def label_popularity(
         Gives the requests part by part, from the start each time: columns ``movieId``, ``rating``
         and the slot's own (:func:`slot_column`), in any order of rows.
     rows
-        How many there are.
+        Number of requests.
     movies
         The catalogue (:data:`tables.MOVIES`), which gives ``genres`` and ``releaseDate``.
     slot
@@ -70,7 +70,7 @@ def label_popularity(
 
 
 def slot_column(slot: str) -> str:
-    """Name the column of the joined table that tells the slot."""
+    """Name the column of the joined table that the slots are computed from."""
     return f"tstamp_{slot}" if slot in ("hour", "day", "year") else "timestamp"
 
 
@@ -92,7 +92,7 @@ def _ranges(
         if len(found) > len(counts):
             counts = np.concatenate([counts, np.zeros(len(found) - len(counts), np.int64)])
         counts[: len(found)] += found
-    # A slot is the shard's in whose part of all requests its first one is.
+    # A slot belongs to the shard that holds its first request.
     owner = (np.cumsum(counts) - counts) * shard[1] // rows
     own = np.flatnonzero((owner == shard[0]) & (counts > 0))
     if len(own):
@@ -107,8 +107,9 @@ def _sorted_requests(
 
     Returns
     -------
-    The keys, int64 [count], with the ratings in their last bits, in half-stars from 1 (0 for none);
-    or with 0 there and the ratings beside them, float64 [count], where some are no half-stars.
+    The keys, int64 [count], with the ratings in their last bits: half-stars and 1, or 0 for no rating.
+    If some ratings are not half-stars, those bits are 0 and the ratings are returned beside the keys,
+    float64 [count].
     """
     keys = np.empty(count, np.int64)
     others: list[npt.NDArray[np.float64]] | None = None

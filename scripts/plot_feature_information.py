@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import popularity.start
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

@@ -133,7 +133,7 @@ def reactive_cache(policy: str, movies: int) -> Any:
 
 
 def run_trace(cache: Any, trace: Path, bounds: Ints) -> npt.NDArray[np.int64]:
-    """Run the requests between each two bounds through a cache, which lets other threads run.
+    """Run the requests between each two bounds through a cache; other threads run meanwhile.
 
     Returns
     -------
@@ -174,9 +174,9 @@ def filled_hits(
 
     Returns
     -------
-    float64 [sizes]. Movies predicted alike are in no order, so where the last place falls among such
-    ties it is the mean over their orders, as in :func:`scores.score_slot`. Not a number where the
-    forecast is none.
+    float64 [sizes]. Movies with equal predictions are in no order: if the last place falls among such
+    ties, the hits are the mean over their orders, as in :func:`scores.score_slot`. NaN where the forecast
+    is not a number.
     """
     if not np.isfinite(predicted).all():
         return np.full(len(sizes), np.nan)
@@ -207,5 +207,5 @@ def filled_movies(
 
 def cache_sizes(candidates: int, shares: Sequence[float]) -> list[int]:
     """Movies in caches of these shares of a slot's candidates, rounded up as the hit ratios are."""
-    # Rounded before, or 0.07 of 100 would be 8.
+    # Rounded first: 0.07 * 100 is a little more than 7 and would become 8.
     return [math.ceil(round(share * candidates, 6)) for share in shares]

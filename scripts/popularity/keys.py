@@ -1,4 +1,4 @@
-"""Sorted integer keys: what brings together the rows that belong together, a part at a time."""
+"""Sorted integer keys: rows of the same group stand together, and are worked on block by block."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ BLOCK = 1 << 16
 
 
 def ranges(counts: npt.NDArray[np.integer], most: int) -> Iterator[tuple[int, int, int]]:
-    """Divide places in a row into ranges that hold at most ``most`` rows, or are a single place.
+    """Divide consecutive places, such as slots, into ranges of at most ``most`` rows or of one place.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def ranges(counts: npt.NDArray[np.integer], most: int) -> Iterator[tuple[int, in
 
 
 def blocks(keys: Keys, bits: int) -> Iterator[slice]:
-    """Divide sorted keys into blocks of whole groups: keys that differ in their last bits alone."""
+    """Divide sorted keys into blocks that split no group: keys that only differ in their last bits."""
     start = 0
     while start < len(keys):
         last = keys[min(start + BLOCK, len(keys)) - 1] | ((1 << bits) - 1)
@@ -43,5 +43,5 @@ def blocks(keys: Keys, bits: int) -> Iterator[slice]:
 
 
 def group_starts(groups: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Positions at which a new group begins, of the group of each row, [n] and sorted."""
+    """Find the positions at which a new group begins, from the group of each row, [n] and sorted."""
     return np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))

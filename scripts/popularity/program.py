@@ -1,4 +1,4 @@
-"""What every script is: a command-line program that fails with one line and never leaves half a file."""
+"""What all scripts share: they fail with one line, and never leave half a file."""
 
 import contextlib
 import errno
@@ -59,12 +59,12 @@ def run(main: Callable[[], None]) -> None:
         line = error_line(error)
     finally:
         signal.signal(signal.SIGTERM, usual)
-    # Only now files are closed that the exception held open: the line may need their space.
+    # Files that the exception held open are closed by now: the line may need their space.
     sys.exit(line)
 
 
 def error_line(error: Exception) -> str:
-    """Tell in one line what ended a program; of a defect the traceback is kept in a file."""
+    """Describe in one line what ended a program; the traceback of a defect is kept in a file."""
     if isinstance(error, Fault):
         message = str(error)
     elif isinstance(error, MemoryError):
@@ -75,9 +75,9 @@ def error_line(error: Exception) -> str:
     elif isinstance(error, ModuleNotFoundError) and not f"{error.name}.".startswith("popularity."):
         message = f"{error}; install the packages of requirements.txt, or run Snakemake with conda"
     else:
-        told = f"{type(error).__name__} {error}"
+        found = f"{type(error).__name__} {error}"
         script = Path(sys.argv[0]).name
-        message = f"{told} (a defect of {script}, or of what it uses; {_traceback(error)})"
+        message = f"{found} (a defect of {script}, or of what it uses; {_traceback(error)})"
     return "error: " + one_line(message)
 
 

@@ -1,4 +1,4 @@
-"""What a run was made of: enough to repeat it, and never a reason to."""
+"""Provenance of a run. An output only: it never causes a rerun."""
 
 import datetime
 import hashlib
@@ -38,7 +38,7 @@ def describe_run(settings: dict[str, Any], inputs: list[Path], started: float) -
     Parameters
     ----------
     settings
-        All that the run was told.
+        All settings of the run.
     inputs
         The tables that it read.
     started

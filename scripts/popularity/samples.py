@@ -23,8 +23,8 @@ class Windows:
     label
         float64 [n, T, K], the movies' requests in the slots.
     weight
-        float64 [n, T, K]: for how many pairs of its slot a pair stands, 1, or more where it was
-        drawn, or 0 where it is no target (the movie is no candidate yet, or the slot no part of it).
+        float64 [n, T, K], importance weights: 1, or 1 / sampling rate for a sampled pair, or 0 for no
+        target (the movie is no candidate yet, or the slot is not among those to predict).
     """
 
     movie: Ints
@@ -57,15 +57,15 @@ def concatenate(parts: list[Windows]) -> Windows:
 def sample_block(series: Series, slots: range, others: int, generator: np.random.Generator) -> Windows:
     """Take every movie requested in a block of slots, and ``others`` drawn from the other candidates.
 
-    The targets are the movie's slots of the block that have requests and come after its first. A
-    drawn movie weighs as many as it stands for, so that weighted sums over the block's rows are
-    unbiased for sums over its candidates; added to a logit, the weight's log makes it so for the
-    softmax's denominator (Bengio and Senécal 2008, "Adaptive importance sampling to accelerate
-    training of a neural probabilistic language model").
+    A movie's targets are the slots of the block that have requests and come after its first request.
+    With their importance weights, sums over the block's rows are unbiased estimates of sums over all
+    candidates. So is the softmax's denominator, if the log of the weight is added to the logit (Bengio
+    and Senécal 2008, "Adaptive importance sampling to accelerate training of a neural probabilistic
+    language model").
 
     Returns
     -------
-    :class:`Windows` with K = 1 and the block's slots; no row where no target has a request.
+    :class:`Windows` with K = 1 and the block's slots; without a row if no target has a request.
     """
     elements = series.elements_in(slots)
     requested, row = np.unique(series.movie[elements], return_inverse=True)

@@ -1,4 +1,4 @@
-"""The movies' series, and the windows over them, looked up by slot and movie and never copied whole."""
+"""The movies' series, and windows over them that are looked up by slot and movie, not stored."""
 
 import functools
 import itertools
@@ -15,7 +15,7 @@ from popularity.settings.slots import FoldSplit
 
 Ints = npt.NDArray[np.integer]
 
-#: Movies of one slot from which it is faster to look at all movies at once than at each.
+#: For more movies of one slot than this it is faster to look all movies up at once.
 _MANY = 256
 
 
@@ -70,7 +70,7 @@ class Series:
         return np.where(inside, self.totals[np.clip(at, 0, len(self.totals) - 1)], 0.0)
 
     def requested_slots(self, slots: range) -> Ints:
-        """Those of the slots that have a request."""
+        """Select the slots that have a request."""
         numbers = np.arange(slots.start, slots.stop)
         return numbers[self.requests(numbers) > 0]
 
@@ -109,7 +109,7 @@ class Series:
         return np.sort(top[requests[top] > 0])
 
     def elements_before(self, movies: Ints, slots: Ints | int) -> Ints:
-        """Position of each movie's first element at or after the slot: all before it is the past."""
+        """Find the position of each movie's first element at or after the slot: the end of its past."""
         slot = _only(slots)
         if slot is not None and len(movies) > _MANY:
             return self._ends_before(slot)[movies]
@@ -117,9 +117,9 @@ class Series:
         return np.searchsorted(self._keys, movies * self._stride + at)
 
     def _ends_before(self, slot: int) -> Ints:
-        """:meth:`elements_before` of every movie, int64 [M], from that of the last slot asked for.
+        """Update :meth:`elements_before` of every movie, int64 [M], from the slot of the last call.
 
-        Forecasts go from slot to slot, between which few elements lie.
+        Forecasts go from slot to slot, and few elements lie between two of them.
         """
         last, ends = self._last_ends
         between = self.elements_in(range(min(slot, last), max(slot, last)))

@@ -55,8 +55,8 @@ LABELLED = pa.schema(
 )
 
 #: One row per movie: its series of slots with a request, in time's order, and where its windows are.
-#: ``first_target`` is the first slot that a window precedes (calendar) or the series' first such
-#: position (observed); its other targets follow one by one, ``windows`` of them in all.
+#: ``first_target`` is the target of the first window: a slot with the gaps ``calendar``, a position in
+#: the series with ``observed``. The targets of all ``windows`` windows follow one another.
 SEQUENCES = pa.schema(
     [
         ("movieId", pa.int32()),
@@ -86,7 +86,7 @@ _LARGEST_LOOKUP = 50_000_000
 
 
 def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """Yield the items, of which a thread makes the next ``depth``; its error is raised here."""
+    """Yield the items. A thread computes the next ``depth`` items; its exceptions propagate."""
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
         waiting = deque(pool.submit(next, iterator, end) for _ in range(depth))
@@ -149,7 +149,7 @@ def row_groups(path: Path, schema: pa.Schema) -> list[int]:
 def batches(
     path: Path, schema: pa.Schema, columns: Sequence[str], groups: Sequence[int] | None = None
 ) -> Iterator[pa.Table]:
-    """Read some columns part by part, each while the one before is worked on; checked like `read`.
+    """Read some columns part by part, the next part by a thread; checked like :func:`read`.
 
     A part is a row group: all of them, or those of ``groups``.
     """
@@ -176,10 +176,10 @@ def write_partial(path: Path, table: pa.Table) -> None:
 def write_batches(
     path: Path, schema: pa.Schema, parts: Iterable[pa.RecordBatch], group: int = GROUP
 ) -> None:
-    """Write a table of numbers part by part, each while the next is made; whole or not at all.
+    """Write a table of numbers part by part, whole or not at all; a thread makes the next part.
 
-    The same rows give the same bytes, however they are divided into parts, as the file's row groups
-    have ``group`` rows each.
+    The same rows give the same bytes, however they are divided into parts: the file's row groups have
+    ``group`` rows each.
     """
     with atomic_write(path) as partial, open_writer(partial, schema) as writer:
         for part in prefetch(regrouped(parts, group)):
@@ -202,9 +202,9 @@ def regrouped(parts: Iterable[pa.RecordBatch], group: int = GROUP) -> Iterator[p
 def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Open a large table to write it part by part, of numbers only (to a path of `atomic_write`).
 
-    Bytes split by their place and LZ4 are, measured on ratings, as fast to write and read as no
-    encoding at all, at a third of the size; dictionaries, statistics and Zstandard cost time. Only
-    shares are better whole, while they stand by slot, where they repeat.
+    Measured on ratings, LZ4 with split byte streams is as fast to write and read as no encoding, at a
+    third of the size; dictionaries, statistics and Zstandard cost time. Shares are not split: they
+    repeat within a slot, and compress better whole.
     """
     split = [
         f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
@@ -235,10 +235,10 @@ def array(values: npt.NDArray[np.number], valid: npt.NDArray[np.bool_] | None = 
 
 
 def numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
-    """View a column of numbers as a NumPy array, copied only if it is in chunks or lacks values.
+    """View a column of numbers as a NumPy array, copied only if it has several chunks or nulls.
 
-    A missing value is NaN, which a column of whole numbers has no room for. `to_numpy` does it,
-    too, but imports pandas as `pyarrow.array` does.
+    Nulls become NaN; a column of whole numbers must have none. `to_numpy` does it, too, but imports
+    pandas as `pyarrow.array` does.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -285,8 +285,8 @@ def genres_and_release(
 
     def look_up(wanted: npt.NDArray[np.integer]) -> tuple[pa.Array, pa.Array]:
         if dense.size:
-            # Whatever is beyond the largest id is clipped to the last entry, a 0; a negative one is
-            # no movie's, such as that of all other movies together.
+            # Ids beyond the largest one are clipped to the last entry, a 0. Negative ids are no
+            # movie's: one of them stands for all other movies together.
             found = dense.take(wanted, axis=1, mode="clip")
             found[:, wanted < 0] = 0
         else:

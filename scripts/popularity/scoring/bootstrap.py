@@ -1,25 +1,25 @@
-"""How sure a number is that adds up over slots: the bootstrap over slots."""
+"""The bootstrap over slots: intervals of scores that are sums over slots."""
 
 import functools
 
 import numpy as np
 import numpy.typing as npt
 
-#: How often slots are drawn, and how much of what they give lies in the interval.
+#: Number of draws, and the share of them that lies in the interval.
 DRAWS = 1000
 LEVEL = 0.95
 
 
 @functools.lru_cache(maxsize=1)
 def drawn_slots(slots: int, draws: int = DRAWS, seed: int = 0) -> npt.NDArray[np.float64]:
-    """How often each slot is drawn when as many as there are are drawn with replacement.
+    """Count how often each slot is drawn when all slots are resampled with replacement.
 
     Efron and Tibshirani (1993), "An Introduction to the Bootstrap". Forecasts over the same slots are
     compared in pairs by giving them the same draws.
 
     Returns
     -------
-    float64 [1 + draws, slots], not to be written to; the first row is of the slots as they are.
+    float64 [1 + draws, slots], read-only; the first row counts each slot once.
     """
     drawn = np.ones((1 + draws, slots))
     drawn[1:] = np.random.default_rng(seed).multinomial(slots, np.full(slots, 1 / slots), size=draws)
@@ -28,6 +28,6 @@ def drawn_slots(slots: int, draws: int = DRAWS, seed: int = 0) -> npt.NDArray[np
 
 
 def interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Find the middle :data:`LEVEL` of the values that the draws gave."""
+    """Find the interval of the middle :data:`LEVEL` of the draws' values."""
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

@@ -1,8 +1,8 @@
-"""How many requests a forecast of shares expects of each movie, within which interval.
+"""Expected requests of each movie and their intervals, from a forecast of shares.
 
-The requests of a movie are negative binomial around what the model expects: its share times the expected
-total of the slot, over all movies known by then. One dispersion for all movies is what the validation
-slots show beyond Poisson; with it the uncertainty of the total is in each movie's interval, too.
+A movie's requests have a negative binomial distribution. Its mean is the predicted share times the
+expected requests of the slot for all movies known by then. The dispersion is the same for all movies and
+estimated on the validation slots, so that it covers the uncertainty of the slot's total as well.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,9 +18,9 @@ from popularity.series import Series
 
 Floats = npt.NDArray[np.float64]
 
-#: Half-lives in slots, of which the validation slots choose one for the total of a slot.
+#: Half-lives, in slots, to choose from for the expected total of a slot.
 TOTAL_HALF_LIVES = (1, 2, 3, 5, 7, 10, 14, 20, 28, 42, 60, 90, 130, 200, 400)
-#: Least dispersion, as good as Poisson.
+#: Smallest dispersion: practically a Poisson distribution.
 LEAST_DISPERSION = 1e-6
 
 
@@ -55,7 +55,7 @@ def expected_totals(totals: Floats, half_life: float) -> Floats:
 
 
 def tuned_half_life(totals: Floats, validation: slice) -> float:
-    """Choose the half-life of :func:`expected_totals` with the lowest Poisson deviance on some slots."""
+    """Choose the half-life of :func:`expected_totals` with the lowest Poisson deviance on these slots."""
     losses = []
     for half_life in TOTAL_HALF_LIVES:
         expected = np.maximum(expected_totals(totals, half_life)[:-1][validation], 1e-12)
@@ -64,12 +64,12 @@ def tuned_half_life(totals: Floats, validation: slice) -> float:
 
 
 def expected_requests(shares: Floats, total: float) -> Floats:
-    """Divide a slot's expected requests by the predicted shares, made into a distribution."""
+    """Distribute a slot's expected requests over its candidates by their predicted shares."""
     return total * distribution(shares)
 
 
 def bounds(expected: Floats, dispersion: float | Floats, level: float) -> tuple[Floats, Floats]:
-    """Find the middle interval of negative binomial requests.
+    """Find the central interval of negative binomial requests.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def bounds(expected: Floats, dispersion: float | Floats, level: float) -> tuple[
     dispersion
         The variance is ``expected + dispersion * expected ** 2``; a number, or [n].
     level
-        Least probability of the interval, which leaves at most half of the rest on each side.
+        Least probability of the interval; at most half of the rest lies on each side of it.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def bounds(expected: Floats, dispersion: float | Floats, level: float) -> tuple[
     size = np.broadcast_to(size, expected.shape)
     chance = size / (size + expected)
     low, high = np.zeros((2, len(expected)))
-    # For most movies 0 requests have this probability alone, which is fast to tell.
+    # A shortcut for most movies: 0 requests alone have that probability.
     some = size * np.log(chance) < np.log((1 + level) / 2)
     low[some] = nbinom.ppf((1 - level) / 2, size[some], chance[some])
     high[some] = nbinom.ppf((1 + level) / 2, size[some], chance[some])
@@ -96,7 +96,7 @@ def bounds(expected: Floats, dispersion: float | Floats, level: float) -> tuple[
 
 
 class IntervalCheck:
-    """Learns the dispersion on the validation slots and counts on the test slots what intervals hold.
+    """Estimates the dispersion on the validation slots and checks the intervals on the test slots.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class IntervalCheck:
         self._counted = {False: np.zeros(3), True: np.zeros(3)}
 
     def watch(self, forecasts: Iterable[Forecast], part: str) -> Iterator[Forecast]:
-        """Look at each forecast of the ``validation`` or, later, the ``test`` slots on its way."""
+        """Pass on the forecasts of the ``validation`` slots or, later, the ``test`` slots, and use each."""
         for slot, movies, shares in forecasts:
             if len(movies) and np.isfinite(shares).all():
                 expected = expected_requests(shares, self._totals[slot - self._series.first_slot])
@@ -134,7 +134,7 @@ class IntervalCheck:
 
     @property
     def dispersion(self) -> float:
-        """Method of moments: the squared errors beyond Poisson's, as a part of the squares."""
+        """The estimate by the method of moments: squared errors beyond Poisson's / squared means."""
         return max(self._excess / self._squares, LEAST_DISPERSION) if self._squares else LEAST_DISPERSION
 
     def _count(self, expected: Floats, counts: Floats) -> None:
@@ -142,33 +142,33 @@ class IntervalCheck:
         inside = (counts >= low) & (counts <= high)
         size = 1 / self.dispersion
         chance = size / (size + expected)
-        meant = np.exp(size * np.log(chance))
+        probability = np.exp(size * np.log(chance))
         some = high > 0
-        meant[some] = nbinom.cdf(high[some], size, chance[some])
-        meant[some] -= nbinom.cdf(low[some] - 1, size, chance[some])
+        probability[some] = nbinom.cdf(high[some], size, chance[some])
+        probability[some] -= nbinom.cdf(low[some] - 1, size, chance[some])
         for large, which in ((False, slice(None)), (True, expected >= 1)):
             found = inside[which]
-            self._counted[large] += [len(found), found.sum(), meant[which].sum()]
+            self._counted[large] += [len(found), found.sum(), probability[which].sum()]
 
     def summary(self) -> dict[str, Any]:
-        """Tell what the intervals hold.
+        """Summarise the check.
 
         Returns
         -------
-        ``interval`` (the level), ``total_half_life``, ``dispersion``; over all pairs of a test slot and
-        a candidate ``pairs``, ``coverage`` (share of pairs whose requests lie in the interval) and
-        ``expected_coverage`` (what it would be if the distribution were true: more than the level, as
-        requests are whole numbers); and the same of ``_expected_1``: pairs with at least one expected
-        request, as the others' zeros are easy to hold. None where there is no pair.
+        ``interval`` (the level), ``total_half_life``, ``dispersion``. For all pairs of a test slot and a
+        candidate: ``pairs``, ``coverage`` (share of pairs whose requests lie in the interval) and
+        ``expected_coverage`` (the coverage if the distribution were true; above the level, since
+        requests are whole numbers). With the suffix ``_expected_1`` the same for pairs with at least
+        one expected request: the zeros of the others are easy to cover. None where there is no pair.
         """
-        told: dict[str, Any] = {
+        summary: dict[str, Any] = {
             "interval": self._level,
             "total_half_life": self._half_life,
             "dispersion": self.dispersion,
         }
-        for large, (pairs, inside, meant) in self._counted.items():
+        for large, (pairs, inside, probability) in self._counted.items():
             suffix = "_expected_1" if large else ""
-            told[f"pairs{suffix}"] = int(pairs)
-            told[f"coverage{suffix}"] = float(inside / pairs) if pairs else None
-            told[f"expected_coverage{suffix}"] = float(meant / pairs) if pairs else None
-        return told
+            summary[f"pairs{suffix}"] = int(pairs)
+            summary[f"coverage{suffix}"] = float(inside / pairs) if pairs else None
+            summary[f"expected_coverage{suffix}"] = float(probability / pairs) if pairs else None
+        return summary

@@ -1,4 +1,4 @@
-"""How good a forecast of one slot is, how slots add up to a score, and how sure a difference is."""
+"""Scores of forecasts: of one slot, of all slots together, and as ratios with their intervals."""
 
 from collections.abc import Iterable, Sequence
 
@@ -65,13 +65,14 @@ def score_slot(
     requests
         All of the slot's requests, those for other movies included (> 0).
     classes
-        [candidates] class of each, a number of :data:`CLASSES`: sums of each class are returned, too.
+        [candidates] class of each, a number of :data:`CLASSES`. With them the sums of each class are
+        returned as well.
 
     Returns
     -------
-    Sums that :func:`summarise` adds up over slots. Movies predicted alike are in no order, so what
-    depends on order is its mean over all orders of such ties (McSherry and Najork 2008, "Computing
-    information retrieval performance measures efficiently in the presence of tied scores").
+    Sums that :func:`summarise` adds up over slots. Candidates with equal predictions are in no order:
+    what depends on the order is the mean over all orders of such ties (McSherry and Najork 2008,
+    "Computing information retrieval performance measures efficiently in the presence of tied scores").
     """
     size = len(counts)
     errors = predicted - counts / requests
@@ -95,14 +96,14 @@ def score_slot(
         "log_loss": float(losses.sum()),
         "squared_error": float(errors @ errors),
         "absolute_error": float(np.abs(errors).sum()),
-        # Where no candidate is requested no order is better than another.
+        # If no candidate is requested, no order is better than another.
         "ndcg_20": float(by_rank[:top] @ discounts) / ideal if ideal > 0 else np.nan,
         "top_20_accuracy": (float(_mean_over_ties(ranked, frequent)[:top].mean()) if size else np.nan),
     }
     for percent in CACHE_PERCENTS:
         scores[f"hits_{percent}"] = float(by_rank[: _cache_size(size, percent)].sum())
     if classes is not None:
-        # Chance to be in the cache, those of equal prediction in any order.
+        # Probability of each candidate to be in the cache, over the orders of ties.
         cached = np.zeros(size)
         inside = (np.arange(size) < _cache_size(size, CLASS_CACHE_PERCENT)).astype(np.float64)
         cached[order] = _mean_over_ties(ranked, inside)
@@ -120,12 +121,12 @@ def score_slot(
 
 
 def _cache_size(candidates: int, percent: int) -> int:
-    """Movies in a cache of this percentage, rounded up."""
+    """Find how many movies a cache of this percentage of the candidates holds, rounded up."""
     return -(-candidates * percent // 100)
 
 
 def _mean_over_ties(ranked: Floats, values: Floats) -> Floats:
-    """Replace values by rank by the mean over their run of equal predictions, which are in order."""
+    """Replace each value [n] by the mean over candidates with the same prediction (``ranked``, sorted)."""
     if not len(ranked):
         return np.zeros(0)
     starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
@@ -133,7 +134,7 @@ def _mean_over_ties(ranked: Floats, values: Floats) -> Floats:
     return np.repeat(np.add.reduceat(values, starts) / sizes, sizes)
 
 
-#: What scripts say of the movies that :func:`score_forecasts` takes as common.
+#: Help of the option ``--common``: see :func:`score_forecasts`.
 COMMON_HELP = "score these many most requested movies of the training slots on their own, too"
 
 
@@ -166,11 +167,19 @@ def score_forecasts(
 
 
 def summarise(slots: pd.DataFrame) -> dict[str, float]:
-    """Add up the rows of :func:`score_slot` to the scores, ``requests`` and what share is covered.
+    """Add up the rows of :func:`score_slot` to the scores.
 
-    Raises a Fault if no request is of a candidate, which leaves nothing to score.
+    Returns
+    -------
+    ``slots``, ``requests``, the shares of the requests for candidates (``covered_share``) and for other
+    movies (``unseen_share``), and the scores of all slots together.
+
+    Raises
+    ------
+    Fault
+        If no request is for a candidate, so that there is nothing to score.
     """
-    # A forecast that is no number has no score; a slot without an order to judge has no ndcg_20.
+    # Predictions that are not numbers have no score. Slots without a requested candidate have no ndcg_20.
     sums, means = slots.sum(numeric_only=True, skipna=False), slots.mean(numeric_only=True)
     if sums["covered"] == 0:
         raise Fault(
@@ -209,9 +218,9 @@ def summarise_classes(slots: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     A row for each of :data:`CLASSES` and ``never``: ``class``, ``request_share`` (of all requests),
-    ``candidate_share`` (of all candidates), and over the class alone ``cross_entropy`` (nats per
-    request), ``rmse``, and ``hit_ratio_5`` (of the cache of all movies); ``cross_entropy_part`` and
-    ``hit_ratio_5_part`` are what the class contributes to the score of all.
+    ``candidate_share`` (of all candidates); for the class alone ``cross_entropy`` (nats per request),
+    ``rmse`` and ``hit_ratio_5`` (of the cache for all movies); and the class's contributions to the
+    scores of all movies, ``cross_entropy_part`` and ``hit_ratio_5_part``.
     """
     sums = slots.sum(numeric_only=True, skipna=False)
     rows = []
@@ -247,14 +256,15 @@ def score_ratio(
     Parameters
     ----------
     slots
-        Rows of :func:`score_slot` of each seed of a forecast, over the same slots; of the seeds' scores
-        the mean is taken.
+        Rows of :func:`score_slot` for each seed of a forecast, over the same slots. The scores of the
+        seeds are averaged.
     reference
         Rows of the forecast to compare with, over the same slots.
     score
         A name of :data:`SUMMED_SCORES`; with ``common`` of :data:`COMPARED_SCORES`.
     draws
-        How often slots are drawn with replacement, the same for both (Efron and Tibshirani 1993).
+        How often slots are drawn with replacement, the same ones for both forecasts (Efron and
+        Tibshirani 1993).
     common
         Compare over the common movies of :func:`score_forecasts` alone.
 
@@ -273,6 +283,6 @@ def score_ratio(
         return ratios
 
     means, rival = np.mean([scores(table) for table in slots], axis=0), scores(reference)
-    # Where both are 0, as a loss is with one candidate in each slot, neither is better.
+    # Both are 0 where each slot has a single candidate: then neither is better.
     ratios = np.where((means == 0) & (rival == 0), 1.0, means / np.maximum(rival, 1e-300))
     return float(ratios[0]), *bootstrap.interval(ratios[1:])
