@@ -73,9 +73,10 @@ STAGES = (
         "Pictures, tables, settings, times and software in one HTML file",
         ("plots/", "report.html"),
         (
-            *("plot_log", "plot_eda", "plot_training", "plot_models", "plot_predictions", "plot_cache"),
-            *("plot_runtimes", "write_table", "write_front_page", "write_report"),
-            *("list_software", "record_settings", "compare"),
+            *("plot_log", "plot_eda", "plot_feature_information", "plot_training", "plot_models"),
+            *("plot_predictions", "plot_cache", "plot_runtimes"),
+            *("write_table", "write_front_page", "write_report", "list_software"),
+            *("record_settings", "compare"),
         ),
     ),
 )

@@ -9,6 +9,8 @@ import pytest
 
 from workdir import ROOT, copy_workflow, snakemake
 
+#: Where a rule is named, or one that reuses another.
+NAME = r"^(?:use rule \w+ as (?=\w+ with:)|rule (?=\w+:))(\w+)"
 #: Rules without files of their own, which are there to be asked for.
 TARGETS = {"all", "forecast", "search"}
 
@@ -20,7 +22,7 @@ def stages() -> Any:
 
 def test_every_rule_belongs_to_one_stage(stages: Any) -> None:
     files = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
-    rules = [name for path in files for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)]
+    rules = [name for path in files for name in re.findall(NAME, path.read_text(), re.MULTILINE)]
     told = [rule for stage in stages for rule in stage.rules]
     assert sorted(told) == sorted(set(rules) - TARGETS)
 
