@@ -30,10 +30,16 @@ rule train_model:
         # No output, which Snakemake would remove when the job fails.
         checkpoint="results/{dataset}/{fold}models/{model}/seed-{seed}/.checkpoint.npz",
     shell:
-        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
-        " --movies {input.movies:q} --name {wildcards.model:q} --settings {params.settings:q}"
-        " --seed {wildcards.seed} --threads {threads} --run {params.run:q}"
-        " --checkpoint {params.checkpoint:q} > {log:q} 2>&1"
+        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q}"
+        " --sequences {input.sequences:q}"
+        " --movies {input.movies:q}"
+        " --name {wildcards.model:q}"
+        " --settings {params.settings:q}"
+        " --seed {wildcards.seed}"
+        " --threads {threads}"
+        " --run {params.run:q}"
+        " --checkpoint {params.checkpoint:q}"
+        " > {log:q} 2>&1"
 
 
 rule evaluate_model:
@@ -64,11 +70,17 @@ rule evaluate_model:
         common=COMMON,
         interval=settings.forecast.interval,
     shell:
-        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
-        " --movies {input.movies:q} --run {params.run:q} --common {params.common:q} --threads {threads}"
+        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q}"
+        " --sequences {input.sequences:q}"
+        " --movies {input.movies:q}"
+        " --run {params.run:q}"
+        " --common {params.common:q}"
+        " --threads {threads}"
         " --interval {params.interval:q}"
-        " --predictions {output.predictions:q} --scores {output.scores:q}"
-        " --metrics {output.metrics:q} > {log:q} 2>&1"
+        " --predictions {output.predictions:q}"
+        " --scores {output.scores:q}"
+        " --metrics {output.metrics:q}"
+        " > {log:q} 2>&1"
 
 
 rule evaluate_baselines:
@@ -95,9 +107,15 @@ rule evaluate_baselines:
         split=split,
         common=COMMON,
     shell:
-        "python {input.code[0]:q} --sequences {input.sequences:q} --methods {input.methods:q}"
-        " --baselines {params.baselines:q} --split {params.split:q} --common {params.common:q} --scores {output.scores:q}"
-        " --metrics {output.metrics:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --sequences {input.sequences:q}"
+        " --methods {input.methods:q}"
+        " --baselines {params.baselines:q}"
+        " --split {params.split:q}"
+        " --common {params.common:q}"
+        " --scores {output.scores:q}"
+        " --metrics {output.metrics:q}"
+        " > {log:q} 2>&1"
 
 
 rule search_settings:
@@ -130,12 +148,20 @@ rule search_settings:
         seed=settings.seeds[0],
         backend=settings.backend,
     shell:
-        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
-        " --movies {input.movies:q} --name {params.name:q} --settings {params.settings:q}"
-        " --own {params.own:q} --space {params.space:q} --trials {params.trials:q}"
-        " --seed {params.seed:q} --threads {threads}"
-        " --studies results/{wildcards.dataset:q}/search/studies --trials-table {output.trials:q}"
-        " --fragment {output.fragment:q} > {log:q} 2>&1"
+        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q}"
+        " --sequences {input.sequences:q}"
+        " --movies {input.movies:q}"
+        " --name {params.name:q}"
+        " --settings {params.settings:q}"
+        " --own {params.own:q}"
+        " --space {params.space:q}"
+        " --trials {params.trials:q}"
+        " --seed {params.seed:q}"
+        " --threads {threads}"
+        " --studies results/{wildcards.dataset:q}/search/studies"
+        " --trials-table {output.trials:q}"
+        " --fragment {output.fragment:q}"
+        " > {log:q} 2>&1"
 
 
 rule evaluate_learned:
@@ -162,7 +188,15 @@ rule evaluate_learned:
         settings=learned_settings,
         common=COMMON,
     shell:
-        "python {input.code[0]:q} --sequences {input.sequences:q} --movies {input.movies:q}"
-        " --methods {input.methods:q} --name {wildcards.learned:q} --settings {params.settings:q} --seed {wildcards.seed}"
-        " --threads {threads} --common {params.common:q} --scores {output.scores:q}"
-        " --metrics {output.metrics:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --sequences {input.sequences:q}"
+        " --movies {input.movies:q}"
+        " --methods {input.methods:q}"
+        " --name {wildcards.learned:q}"
+        " --settings {params.settings:q}"
+        " --seed {wildcards.seed}"
+        " --threads {threads}"
+        " --common {params.common:q}"
+        " --scores {output.scores:q}"
+        " --metrics {output.metrics:q}"
+        " > {log:q} 2>&1"

@@ -158,10 +158,16 @@ rule forecast_next_slot:
         futures=settings.forecast.futures,
         interval=settings.forecast.interval,
     shell:
-        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q} --sequences {input.sequences:q}"
-        " --movies {input.movies:q} --runs {params.runs:q} --model {params.model:q}"
-        " --slots {params.slots:q} --futures {params.futures:q} --interval {params.interval:q}"
-        " --threads {threads} --forecast {output.forecast:q}"
+        "KERAS_BACKEND={params.backend:q} python {input.code[0]:q}"
+        " --sequences {input.sequences:q}"
+        " --movies {input.movies:q}"
+        " --runs {params.runs:q}"
+        " --model {params.model:q}"
+        " --slots {params.slots:q}"
+        " --futures {params.futures:q}"
+        " --interval {params.interval:q}"
+        " --threads {threads}"
+        " --forecast {output.forecast:q}"
         " > {log:q} 2>&1"
 
 
@@ -196,11 +202,20 @@ rule simulate_cache:
         split=canonical(settings.split),
         slot=settings.slot,
     shell:
-        "python {input.code[0]:q} --joined {input.joined:q} --sequences {input.sequences:q}"
-        " --runs {params.runs:q} --methods {input.methods:q}"
-        " --scores {input.baselines:q} --baselines {params.baselines:q} --metrics {input.metrics:q}"
-        " --cache {params.cache:q} --split {params.split:q} --slot {params.slot:q}"
-        " --threads {threads} --hit-ratios {output.hit_ratios:q} > {log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --joined {input.joined:q}"
+        " --sequences {input.sequences:q}"
+        " --runs {params.runs:q}"
+        " --methods {input.methods:q}"
+        " --scores {input.baselines:q}"
+        " --baselines {params.baselines:q}"
+        " --metrics {input.metrics:q}"
+        " --cache {params.cache:q}"
+        " --split {params.split:q}"
+        " --slot {params.slot:q}"
+        " --threads {threads}"
+        " --hit-ratios {output.hit_ratios:q}"
+        " > {log:q} 2>&1"
 
 
 rule plot_cache:
@@ -354,8 +369,10 @@ rule plot_training:
     params:
         runs=runs,
     shell:
-        "python {input.code[0]:q} --runs {params.runs:q}"
-        " --dataset {wildcards.dataset:q} --folder results/{wildcards.dataset:q}/plots"
+        "python {input.code[0]:q}"
+        " --runs {params.runs:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --folder results/{wildcards.dataset:q}/plots"
         " > {log:q} 2>&1"
 
 
@@ -381,8 +398,12 @@ rule plot_models:
         runs=runs,
         swept=["--swept", *SWEPT] if SWEPT else [],
     shell:
-        "python {input.code[0]:q} --leaderboard {input.leaderboard:q} --runs {params.runs:q}"
-        " {params.swept:q} --dataset {wildcards.dataset:q} --folder results/{wildcards.dataset:q}/plots"
+        "python {input.code[0]:q}"
+        " --leaderboard {input.leaderboard:q}"
+        " --runs {params.runs:q}"
+        " {params.swept:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --folder results/{wildcards.dataset:q}/plots"
         " > {log:q} 2>&1"
 
 
@@ -414,8 +435,15 @@ rule plot_predictions:
         split=canonical(settings.split),
         seed=settings.seeds[0],
     shell:
-        "python {input.code[0]:q} --leaderboard {input.leaderboard:q} --by-class {input.by_class:q}"
+        "python {input.code[0]:q}"
+        " --leaderboard {input.leaderboard:q}"
+        " --by-class {input.by_class:q}"
         " --runs {params.runs:q}"
-        " --movies {input.movies:q} --labelled {input.labelled:q}"
-        " --dataset {wildcards.dataset:q} --slot {params.slot:q} --split {params.split:q}"
-        " --seed {params.seed:q} --folder results/{wildcards.dataset:q}/plots > {log:q} 2>&1"
+        " --movies {input.movies:q}"
+        " --labelled {input.labelled:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q}"
+        " --split {params.split:q}"
+        " --seed {params.seed:q}"
+        " --folder results/{wildcards.dataset:q}/plots"
+        " > {log:q} 2>&1"

@@ -1,5 +1,6 @@
 """The code's style and types, and the rules': each tool must find nothing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,11 @@ def test_finds_nothing(call: list[str]) -> None:
         [BIN / call[0], *call[1:]], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "rules").glob("*.smk")), ids=lambda path: path.stem)
+def test_commands_have_an_option_a_line(path: Path) -> None:
+    assert not re.findall(r'^ +".* --.* --.*"$', path.read_text(), re.MULTILINE)
 
 
 def test_the_repository_names_no_machine_and_no_index() -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from popularity.forecasters.network.saved import TrainedModel
 from popularity.scoring.scores import summarise
 from workdir import ROOT, SMALL, copy_workflow, planned, snakemake
 
@@ -202,10 +203,10 @@ def module_file(name: str) -> Path:
     return ROOT / "scripts" / f"{name.replace('.', '/')}.py"
 
 
-def imported(script: Path, name: str) -> bool:
-    """Whether a script imports a module of ours, through others or not, as Python itself sees it."""
+def imported(script: Path, name: str, *loaded: Path) -> bool:
+    """Whether a script or the modules loaded by it import a module of ours, through others or not."""
     seen: set[str] = set()
-    todo = [script]
+    todo = [script, *loaded]
     while todo:
         for node in ast.walk(ast.parse(todo.pop().read_text())):
             found = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
@@ -215,7 +216,7 @@ def imported(script: Path, name: str) -> bool:
             new = {module for module in found if module_file(module).exists()} - seen
             seen |= new
             todo += map(module_file, new)
-    return f"popularity.{name}" in seen
+    return f"popularity.{name}" in seen or module_file(f"popularity.{name}") in loaded
 
 
 @functools.cache
@@ -228,6 +229,16 @@ def forced(folder: Path) -> list[tuple[str, list[str]]]:
     ]
 
 
+@functools.cache
+def loaded(folder: Path, rule: str) -> list[Path]:
+    """The modules of methods of baselines that jobs of a rule load by their paths: their --methods."""
+    printed = snakemake(folder, "--dry-run", "--forceall", "--printshellcmds").stdout
+    paths = re.findall(
+        rf"^Shell command: .*scripts/{rule}\.py .*--methods ([^-]*) --", printed, re.MULTILINE
+    )
+    return [ROOT / path for path in sorted(set(" ".join(paths).split()))]
+
+
 PACKAGE = ROOT / "scripts" / "popularity"
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("[a-z]*.py")
@@ -236,7 +247,11 @@ MODULES = sorted(
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_shared_module_reruns_the_rules_whose_scripts_import_it(finished: Path, module: str) -> None:
-    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py") if imported(path, module)}
+    scripts = {
+        path.stem
+        for path in (ROOT / "scripts").glob("*.py")
+        if imported(path, module, *loaded(finished, path.stem))
+    }
     path = f"scripts/popularity/{module.replace('.', '/')}.py"
     declared = {rule for rule, inputs in forced(finished) if path in inputs}
     # The demo's archive is not downloaded, one job makes each table, and the others run when asked for.
@@ -252,10 +267,10 @@ def test_an_edited_shared_module_reruns_its_rules(folder: Path) -> None:
     assert not {"join_ratings", "label_popularity", "sort_by_time", "plot_eda", "plot_log"} & jobs
 
 
-def test_the_settings_file_of_a_model_is_all_that_its_training_depends_on(finished: Path) -> None:
-    settings = json.loads((finished / "results/demo/models/lstm/seed-1/settings.json").read_text())
-    assert settings["layers"] == [4]
-    assert settings["slot"] == "day"
+def test_a_model_keeps_all_settings_that_its_training_depends_on(finished: Path) -> None:
+    settings = TrainedModel.open(finished / "results/demo/models/lstm/seed-1").asked.settings
+    assert list(settings.model.layers) == [4]
+    assert settings.slot == "day"
 
 
 def test_a_folder_of_another_name_gives_the_same_tables(finished: Path, tmp_path: Path) -> None:
