@@ -53,6 +53,12 @@ def test_the_shipped_settings_are_complete_and_those_of_the_schema() -> None:
     assert CONFIG["defaults"] == {key: entry["default"] for key, entry in MODEL_KEYS.items()}
 
 
+def test_null_leaves_an_entry_out() -> None:
+    found = resolve_settings(changed({"baselines.ridge": None, "models.gru": None}), SCHEMA)
+    assert not {"ridge"} & set(found.baselines)
+    assert not {"gru"} & set(found.models)
+
+
 def test_every_dataset_of_grouplens_and_the_demo_are_there() -> None:
     names = {"ml-latest", "ml-latest-small", "ml-32m", "ml-25m", "ml-20m", "ml-10m", "ml-1m", "ml-100k"}
     assert set(CONFIG["datasets"]) == {*names, "demo"}

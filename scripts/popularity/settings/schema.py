@@ -170,7 +170,11 @@ class SchemaWriter:
             },
             "allOf": [
                 {
-                    "if": {"properties": {"method": {"const": name}}, "required": ["method"]},
+                    "if": {
+                        "type": "object",
+                        "properties": {"method": {"const": name}},
+                        "required": ["method"],
+                    },
                     "then": {"$ref": f"#/$defs/methods/{name}"},
                 }
                 for name in sorted(self._methods)
