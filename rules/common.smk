@@ -29,6 +29,7 @@ os.environ.update(PATH=os.pathsep.join(programs))
 os.environ.pop("PYTHONSAFEPATH", None)
 
 from popularity.addresses import is_address, written_secrets
+from popularity.program import SNAKEMAKE
 from popularity.settings.fields import SettingsError, as_json, canonical
 from popularity.settings.resolve import (
     fitting_settings,
@@ -37,6 +38,10 @@ from popularity.settings.resolve import (
 )
 
 schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+
+# A job ends with the Snakemake that started it, however that ends.
+os.environ[SNAKEMAKE] = str(os.getpid())
+
 WRONG = "The settings (config.yaml, --configfile, --config) are wrong:"
 # First, as the others would show what they find.
 if secrets := written_secrets(config):

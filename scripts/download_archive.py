@@ -27,7 +27,7 @@ import requests
 import urllib3
 
 from popularity.addresses import completed, shown, without_secrets
-from popularity.program import Fault, atomic_write, run
+from popularity.program import NO_ROOM, Fault, atomic_write, run
 
 # Bytes per read: what a connection that breaks may lose of what it brought.
 BLOCK = 1 << 14
@@ -42,6 +42,10 @@ class Again(Exception):
         """Keep the reason, and the wait."""
         super().__init__(reason)
         self.after = after
+
+
+class Slow(Again):
+    """Too few bytes come: what came is no progress that would allow for another try."""
 
 
 class Wrong(Fault):
@@ -156,11 +160,37 @@ def reporter(have: int, total: int | None) -> Callable[[int], None]:
     return report
 
 
-def fetch(session: requests.Session, url: str, partial: Partial, size: int | None, timeout: float) -> None:
+def speedometer(have: int, least_rate: float, seconds: float) -> Callable[[int], None]:
+    """Make a function that takes the bytes there now and raises Slow if too few came in ``seconds``."""
+    began, first = time.monotonic(), have
+
+    def judge(now: int) -> None:
+        nonlocal began, first
+        clock = time.monotonic()
+        if clock - began < seconds:
+            return
+        if now - first < least_rate * (clock - began):
+            raise Slow(
+                f"{now - first} bytes came in {clock - began:.0f} s, less than {least_rate:g} a second"
+            )
+        began, first = clock, now
+
+    return judge
+
+
+def fetch(
+    session: requests.Session,
+    url: str,
+    partial: Partial,
+    size: int | None,
+    timeout: float,
+    least_rate: float,
+) -> None:
     """Try once to complete ``partial``: ask for what is missing, or for all, and append it.
 
-    ``size`` is the expected length in bytes, ``timeout`` the seconds a server may stay silent.
-    Raises Again where another try may help, and Fault where none would.
+    ``size`` is the expected length in bytes, ``timeout`` the seconds a server may stay silent and those
+    over which it has to send ``least_rate`` bytes a second. Raises Again where another try may help, and
+    Fault where none would.
     """
     known = partial.remembered(url)
     have = partial.size() if known else 0
@@ -179,7 +209,7 @@ def fetch(session: requests.Session, url: str, partial: Partial, size: int | Non
                 if total is None:
                     logging.info("the server's file has changed, or cannot go on: starting anew")
                     partial.drop()
-                    return fetch(session, url, partial, size, timeout)
+                    return fetch(session, url, partial, size, timeout, least_rate)
                 if status == 416:  # Nothing is missing.
                     return None
                 logging.info("going on after the %d bytes that came before", have)
@@ -198,12 +228,14 @@ def fetch(session: requests.Session, url: str, partial: Partial, size: int | Non
                     logging.info("the server sends the whole file: starting anew")
                 have = 0
                 partial.start(url, answer, total)
-            report = reporter(have, total)
+            report, judge = reporter(have, total), speedometer(have, least_rate, timeout)
             with partial.path.open("ab") as file:
-                while block := response.raw.read(BLOCK, decode_content=False):
+                # What there is, as waiting for a whole block may take hours.
+                while block := response.raw.read1(BLOCK, decode_content=False):
                     file.write(block)
                     have += len(block)
                     report(have)
+                    judge(have)
             if total is not None and have != total:
                 raise Again(f"{have} of {total} bytes came")
     except requests.exceptions.SSLError as error:
@@ -267,13 +299,15 @@ def download(
     tries: int = 8,
     timeout: float = 60.0,
     wait: float = 1.0,
+    least_rate: float = 1000.0,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
     """Download ``url`` to ``output``, which appears whole and checked, or not at all.
 
     A try that fails is repeated after ``wait`` seconds, then twice as many, and so on, or when the
-    server asks for it. Raises a Fault when ``tries`` in a row brought nothing new, and when what
-    came is no zip of ``size`` bytes with that checksum (``sha256:HEX``, ``md5:HEX``), twice.
+    server asks for it. Raises a Fault when ``tries`` in a row brought nothing new, or less than
+    ``least_rate`` bytes a second over ``timeout`` seconds, and when what came is no zip of ``size`` bytes
+    with that checksum (``sha256:HEX``, ``md5:HEX``), twice.
     """
     partial = Partial(output)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -283,12 +317,12 @@ def download(
         session.hooks["response"].append(refuse_unsafe_redirect)
         while True:
             try:
-                fetch(session, url, partial, size, timeout)
+                fetch(session, url, partial, size, timeout, least_rate)
                 check(partial.path, size, checksum)
                 break
             except Again as again:
                 have = partial.size()
-                failures = 1 if have > furthest else failures + 1
+                failures = 1 if have > furthest and not isinstance(again, Slow) else failures + 1
                 furthest = max(have, furthest)
                 if failures >= tries:
                     kept = f"; run again to go on after the {have} bytes that came" if have else ""
@@ -385,6 +419,12 @@ def main() -> None:
     parser.add_argument(
         "--wait", type=float, default=1.0, help="seconds before the second try (%(default)s)"
     )
+    parser.add_argument(
+        "--least-rate",
+        type=float,
+        default=1000.0,
+        help="bytes a second that have to come over --timeout seconds (%(default)s)",
+    )
     args = parser.parse_args()
 
     checksum = checksum_of(args.checksum) if args.checksum else None
@@ -403,7 +443,8 @@ def main() -> None:
         if scheme is None:
             copy(local_path(url), args.output, args.size, checksum)
         elif scheme[1].lower() in ("http", "https"):
-            download(url, args.output, args.size, checksum, args.tries, args.timeout, args.wait)
+            patience = (args.tries, args.timeout, args.wait, args.least_rate)
+            download(url, args.output, args.size, checksum, *patience)
         else:
             raise Fault("neither an http or https address nor a plain local path")
     except Fault as fault:
@@ -413,6 +454,12 @@ def main() -> None:
             f"means and give its path (datasets: {args.output.stem}: url: path/to/file.zip)"
         ) from fault
     except OSError as error:  # A full disk, a file that may not be read, ...
+        kept = Partial(args.output)
+        if error.errno in NO_ROOM and (have := kept.size()):
+            raise Fault(
+                f"{args.output}: {error}; {kept.path} keeps the {have} bytes that came: make room and run "
+                "again to go on after them, or delete it"
+            ) from error
         raise Fault(f"{args.output}: {error}") from error
 
 

@@ -5,9 +5,12 @@ import errno
 import logging
 import os
 import re
+import select
 import signal
 import sys
 import tempfile
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +23,13 @@ class Fault(Exception):
 
 #: What to do with a damaged file that the workflow has written.
 ANEW = "delete it, and the next run writes it anew"
+
+#: Errors of a disk or file system that takes no more bytes.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: The variable by which the rules tell their jobs the number of Snakemake's process.
+SNAKEMAKE = "POPULARITY_SNAKEMAKE"
+#: Seconds between two looks at whether a process lives, where the system cannot wait for its end.
+LOOK = 1.0
 
 #: A part of the work: its number from 0, and how many parts there are.
 Shard = tuple[int, int]
@@ -38,8 +48,8 @@ def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``: log to stderr, and end a :class:`Fault` in one line and exit code 1.
 
     So does a lack of memory. SIGINT and SIGTERM let it clean up, and then end it as they would
-    have. Any other exception is a defect of ours: it ends in one line, too, which names the file that
-    keeps its traceback.
+    have; the end of the Snakemake that started it counts as a SIGTERM. Any other exception is a defect
+    of ours: it ends in one line, too, which names the file that keeps its traceback.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
@@ -49,6 +59,8 @@ def run(main: Callable[[], None]) -> None:
     bytearray(31 << 20)
     usual = signal.signal(signal.SIGTERM, _terminate)
     try:
+        if number := os.environ.get(SNAKEMAKE):
+            threading.Thread(target=_end_after, args=(int(number),), daemon=True).start()
         main()
         return
     except KeyboardInterrupt:
@@ -100,6 +112,26 @@ class _Terminated(BaseException):
 
 def _terminate(*_: Any) -> None:
     raise _Terminated
+
+
+def _end_after(number: int) -> None:
+    """Wait for the end of a process, and then end this one as by SIGTERM.
+
+    Snakemake ends its jobs unless it is killed outright. They would then go on, and write outputs that
+    a later run makes, too.
+    """
+    try:
+        # Linux can wait; the number alone may come to be another process's.
+        select.select([os.pidfd_open(number)], [], [])
+    except ProcessLookupError:
+        pass
+    except (AttributeError, OSError):
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.kill(number, 0)
+                time.sleep(LOOK)
+    logging.error("the Snakemake that started this job has ended")
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _die_of(number: signal.Signals) -> NoReturn:
@@ -160,7 +192,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     So ``path`` holds the whole output or is not touched, whenever the process ends or the machine
     does. What an earlier process that was killed left beside it is removed. A disk or file system
-    that takes no more bytes is a :class:`Fault`.
+    that takes no more bytes is a :class:`Fault`, and so is another process that begins to write the same.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(".*.partial*"):
@@ -170,14 +202,24 @@ def atomic_write(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
-        # The name is not to be on the disk before the bytes.
-        with partial.open("rb") as file:
-            os.fsync(file)
-        partial.replace(path)
+        _finish(partial, path)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in NO_ROOM:
             raise
         reason = os.strerror(error.errno).lower()
         raise Fault(f"{path}: could not be written, {reason}; make room and run again") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _finish(partial: Path, path: Path) -> None:
+    """Rename what was written, once its bytes are on the disk, as the name is not to be there before."""
+    try:
+        with partial.open("rb") as file:
+            os.fsync(file)
+        partial.replace(path)
+    except FileNotFoundError as error:
+        raise Fault(
+            f"{path}: another job has begun to write this, too, and has removed what this one wrote; let "
+            "one run of a folder end before the next begins"
+        ) from error

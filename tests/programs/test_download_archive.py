@@ -148,6 +148,17 @@ def breaks(partial: Path, body: bytes = SOURCE, how: str = "reset", **headers: o
     return step
 
 
+def trickles(handler: Handler) -> None:
+    """The file, two bytes at a time, 40 bytes a second, whatever was asked for before."""
+    start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
+    span = f"bytes {start}-{len(SOURCE) - 1}/{len(SOURCE)}"
+    length = len(SOURCE) - start
+    handler.answer(206 if start else 200, ETag='"one"', Content_Length=length, Content_Range=span)
+    for at in range(start, len(SOURCE), 2):
+        handler.wfile.write(SOURCE[at : at + 2])
+        time.sleep(0.05)
+
+
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
@@ -284,6 +295,48 @@ def test_stalled_connection_goes_on(output: Path, partial: Path) -> None:
         get(server, output, timeout=0.5)
     assert "Range" in server.seen[1]
     assert only(output) == SOURCE
+
+
+def test_a_download_that_trickles_ends(output: Path, partial: Path) -> None:
+    with serving(trickles) as server, pytest.raises(Fault) as told:
+        get(server, output, timeout=0.5, least_rate=1000.0)
+    assert re.fullmatch(
+        r"\d+ bytes came in 1 s, less than 1000 a second \(tries without progress: 3\); run again to go on "
+        r"after the \d+ bytes that came",
+        str(told.value),
+    )
+    assert len(server.seen) == 3
+    assert 0 < partial.stat().st_size < 200
+    assert SOURCE.startswith(partial.read_bytes())
+
+
+def test_a_download_that_trickled_goes_on_by_range(output: Path) -> None:
+    with serving(trickles, file()) as server:
+        get(server, output, timeout=0.5)
+    assert "Range" in server.seen[1]
+    assert only(output) == SOURCE
+
+
+def test_a_slow_download_may_last(output: Path) -> None:
+    def steady(handler: Handler) -> None:
+        handler.answer(200, ETag='"one"', Content_Length=len(SOURCE))
+        for at in range(0, len(SOURCE), 20_000):
+            handler.wfile.write(SOURCE[at : at + 20_000])
+            time.sleep(0.1)
+
+    with serving(steady) as server:
+        get(server, output, timeout=0.5)
+    assert len(server.seen) == 1
+    assert only(output) == SOURCE
+
+
+def test_on_a_full_disk_the_file_that_keeps_it_full_is_named(output: Path, partial: Path) -> None:
+    with serving(file()) as server:
+        line = ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *command(server.url, output)]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=30, check=False)
+    assert_fault(done, output, "File too large", f"; {partial} keeps the ", "make room and run again")
+    assert partial.stat().st_size == 100 * 1024
+    assert f"keeps the {100 * 1024} bytes" in done.stderr
 
 
 def test_goes_on_by_date_where_the_etag_is_weak(output: Path, partial: Path) -> None:

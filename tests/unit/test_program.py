@@ -94,6 +94,42 @@ def test_what_others_write_beside_an_output_stays(tmp_path: Path) -> None:
     assert outputs(tmp_path) == {*others, "a.csv"}
 
 
+@pytest.mark.parametrize("waits", ["", "del os.pidfd_open"], ids=["waiting", "looking"])
+@pytest.mark.parametrize("when", ["before", "while it writes"])
+def test_a_job_ends_with_the_snakemake_that_started_it(tmp_path: Path, when: str, waits: str) -> None:
+    snakemake = subprocess.Popen(["sleep", "60"])
+    if when == "before":
+        snakemake.kill()
+        snakemake.wait()
+    begin = f"import os\n{waits}\nos.environ['POPULARITY_SNAKEMAKE'] = '{snakemake.pid}'\n"
+    job = program(tmp_path, begin + textwrap.dedent(ENDLESS))
+    assert job.stdout is not None
+    if when == "while it writes":
+        assert job.stdout.readline() == "writing\n"
+        snakemake.kill()
+        snakemake.wait()
+    _, told = job.communicate(timeout=30)
+    assert job.returncode == -signal.SIGTERM
+    assert [line[9:] for line in told.splitlines()] == [
+        "the Snakemake that started this job has ended",
+        "stopped by SIGTERM",
+    ]
+    assert outputs(tmp_path) == set()
+
+
+def test_of_two_jobs_that_write_one_output_the_first_is_told_and_the_second_writes(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    told = pytest.raises(Fault, match=r"out\.txt: another job has begun to write this")
+    with told, atomic_write(path) as one:
+        # As if of another process, which begins after this one.
+        one.write_text("first")
+        one.rename(tmp_path / ".out.1.partial.txt")
+        with atomic_write(path) as two:
+            two.write_text("second")
+    assert path.read_text() == "second"
+    assert outputs(tmp_path) == {"out.txt"}
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_disk_that_takes_no_more_is_a_fault_that_names_the_output(tmp_path: Path, number: int) -> None:
     (tmp_path / "a.csv").write_text("before")

@@ -136,6 +136,14 @@ def test_after_snakemake_was_stopped_the_next_run_finishes(finished: Path, tmp_p
     assert ended.returncode != 0
     assert "--unlock" in ended.stdout + ended.stderr
     assert snakemake(folder, "--unlock").returncode == 0
+    # The end of Snakemake alone, as by the system when memory is short: its jobs end, too.
+    stop(folder, signal.SIGKILL, jobs_too=False)
+    assert atomic_write()
+    for rule in ("evaluate_baselines", "plot_log"):
+        told = (folder / f"results/demo/logs/{rule}.log").read_text().splitlines()
+        assert told[-2].endswith("the Snakemake that started this job has ended")
+        assert told[-1].endswith("stopped by SIGTERM")
+    assert snakemake(folder, "--unlock").returncode == 0
     # `kill`: the jobs that are running end, but no other starts.
     stop(folder, signal.SIGTERM, jobs_too=False)
     assert atomic_write()
