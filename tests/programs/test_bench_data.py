@@ -87,6 +87,79 @@ def test_the_check_sees_a_difference(
     assert any(re.fullmatch(told, line) for line in found), found
 
 
+def without(column: str, row: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Make a value null that was 0, which the numbers alone do not tell from a null."""
+
+    def changed(table: pd.DataFrame) -> pd.DataFrame:
+        table[column] = table[column].astype("Int64")
+        table.loc[row, column] = 0
+        return table
+
+    return changed
+
+
+def added(column: str, row: int, value: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def changed(table: pd.DataFrame) -> pd.DataFrame:
+        table[column] = table[column].where(table.index != row, table[column] + value)
+        return table
+
+    return changed
+
+
+def test_the_check_sees_a_difference_in_each_column(
+    ours: Path, pandas_tables: Path, tmp_path: Path
+) -> None:
+    """Of a row in the middle, by as little as may not be."""
+    cases: list[tuple[str, str, float, str]] = [
+        *(("joined", column, 1, "joined: rows differ") for column in agreement.JOINED),
+        *(("sorted", column, 1, f"sorted: {column} differs") for column in agreement.LABELLED),
+        ("sorted", "label_n", 1e-11, "sorted: label_n differs"),
+        ("sorted", "avg_rating", 1e-4, "sorted: avg_rating differs"),
+        ("series", "slot", 1, "windows: targets differ"),
+        ("series", "label_n", 1e-11, "windows: values 0 before the target differ"),
+        ("series", "label_n", 1e-11, "windows: values 3 before the target differ"),
+    ]
+    for name, column, value, told in cases:
+        for made in pandas_tables.iterdir():
+            shutil.copy2(made, tmp_path)
+        table = pd.read_parquet(pandas_tables / f"{name}.parquet")
+        # The fifth value of the longest series is a target, and is in the windows of three others.
+        row = 100
+        if name == "series":
+            row = int(table.index[table["movieId"] == table["movieId"].mode()[0]][5])
+        elif table[column].isna().any():
+            row = int(table.index[table[column].notna()][100])
+        added(column, row, value)(table).to_parquet(tmp_path / f"{name}.parquet", index=False)
+        assert told in agreement.differences(ours, tmp_path), (name, column)
+
+
+def test_the_check_tells_null_from_0_and_what_is_labelled_from_what_is_sorted(
+    ours: Path, pandas_tables: Path, tmp_path: Path
+) -> None:
+    for folder, source in (("peer", pandas_tables), ("ours", ours)):
+        shutil.copytree(source, tmp_path / folder)
+    path = tmp_path / "peer" / "sorted.parquet"
+    table = pd.read_parquet(path)
+    unknown = int(table.index[table["releaseDate"].isna()][0])
+    without("releaseDate", unknown)(table).to_parquet(path, index=False)
+    assert agreement.differences(tmp_path / "ours", tmp_path / "peer") == ["sorted: nulls differ"]
+    shutil.copy2(pandas_tables / "sorted.parquet", path)
+    path = tmp_path / "ours" / "labelled.parquet"
+    change("label", 5, 77)(pd.read_parquet(path)).to_parquet(path, index=False)
+    assert agreement.differences(tmp_path / "ours", tmp_path / "peer") == [
+        "labelled: is not what is sorted"
+    ]
+
+
+def test_the_last_digits_are_free(ours: Path, pandas_tables: Path, tmp_path: Path) -> None:
+    for made in pandas_tables.iterdir():
+        shutil.copy2(made, tmp_path)
+    for name, column, value in (("sorted", "label_n", 1e-14), ("series", "label_n", 1e-14)):
+        path = tmp_path / f"{name}.parquet"
+        added(column, 9, value)(pd.read_parquet(path)).to_parquet(path, index=False)
+    assert agreement.differences(ours, tmp_path) == []
+
+
 def test_the_order_of_joined_rows_is_free(ours: Path, pandas_tables: Path, tmp_path: Path) -> None:
     for made in pandas_tables.iterdir():
         shutil.copy2(made, tmp_path)

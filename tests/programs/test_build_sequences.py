@@ -190,3 +190,22 @@ def test_a_window_holds_at_least_one_slot(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "--window is 0: it must be at least 1" in done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["sorted.parquet"]
+
+
+def test_no_more_rows_than_fit_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = by_time({(slot, movie): (1, 3.0) for slot in range(5) for movie in range(8)})
+    readings: list[int] = []
+
+    def read() -> list[pa.Table]:
+        readings.append(1)
+        return [rows]
+
+    monkeypatch.setattr(build_sequences, "ROW_BYTES", 1_000_000)
+    parts = build_sequences.build_sequences(read, len(rows), 2, "calendar", memory_mb=10)
+    assert sum(map(len, parts)) == 8
+    # One to count them, and one for each two movies.
+    assert len(readings) == 5
+    readings.clear()
+    parts = build_sequences.build_sequences(read, len(rows), 2, "calendar", memory_mb=40)
+    assert sum(map(len, parts)) == 8
+    assert len(readings) == 1

@@ -169,3 +169,29 @@ def test_runs_that_share_nothing_are_told_in_one_line(
         command(monkeypatch, runs[1], old)
     with pytest.raises(SystemExit, match=r"^error: .*settings\.json: is missing; is "):
         command(monkeypatch, runs[1], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "lower", "higher"),
+    [
+        (0.1, 0.2, "worse", "better"),
+        (-0.2, -0.1, "better", "worse"),
+        (-0.1, 0.1, "no clear difference", "no clear difference"),
+    ],
+)
+def test_the_verdict_is_by_what_is_better_of_each_score(
+    low: float, high: float, lower: str, higher: str
+) -> None:
+    row = {"name": "net", "before": 1.0, "after": 1.1, "difference": 0.1, "low": low, "high": high}
+    scores = pd.DataFrame(
+        [
+            {**row, "score": "cross_entropy", "better": "lower"},
+            {**row, "score": "hit_ratio_5", "better": "higher"},
+        ]
+    )
+    lines = compare_runs.as_text(pd.DataFrame(), scores).splitlines()[-2:]
+    assert [line.split()[0] for line in lines] == ["cross_entropy", "hit_ratio_5"]
+    assert [line.endswith(f" {verdict}") for line, verdict in zip(lines, (lower, higher), strict=True)] == [
+        True,
+        True,
+    ]

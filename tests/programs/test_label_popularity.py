@@ -251,3 +251,38 @@ def test_a_wrong_table_is_one_line_and_leaves_nothing(
     assert done.stderr.startswith(f"error: {path}: {reason}")
     assert done.stderr.count("\n") == 1
     assert sorted(file.name for file in folder.iterdir()) == ["joined.parquet", "movies.parquet"]
+
+
+def test_no_more_requests_than_fit_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = [(movie, 3.0, 86_400 * slot) for slot in range(20) for movie in range(5)]
+    whole = joined(log)
+    readings: list[int] = []
+
+    def read() -> list[pa.Table]:
+        readings.append(1)
+        return [whole]
+
+    monkeypatch.setattr(label_popularity, "REQUEST_BYTES", 1_000_000)
+    parts = label_popularity.label_popularity(read, len(whole), catalogue(), "day", 10)
+    assert sum(map(len, parts)) == len(log)
+    # One to count them, and one for each two slots.
+    assert len(readings) == 11
+    readings.clear()
+    parts = label_popularity.label_popularity(read, len(whole), catalogue(), "day", 100)
+    assert sum(map(len, parts)) == len(log)
+    assert len(readings) == 1
+
+
+@pytest.mark.parametrize("shards", [2, 3, 4, 7])
+def test_shards_have_about_as_many_requests_each(shards: int) -> None:
+    log = [(movie, 3.0, 86_400 * slot) for slot in range(60) for movie in range(1 + slot % 3)]
+    whole = joined(log)
+    sizes = []
+    for shard in range(shards):
+        parts = label_popularity.label_popularity(
+            lambda: [whole], len(whole), catalogue(), "day", shard=(shard, shards)
+        )
+        sizes.append(sum(map(len, parts)))
+    assert sum(sizes) == len(log)
+    # A slot is in one shard alone, so that they differ by what a slot holds at either end.
+    assert max(sizes) - min(sizes) <= 2 * 3

@@ -325,6 +325,36 @@ def test_a_bad_checksum_is_a_fault(archive: Path) -> None:
         read(archive)
 
 
+def test_a_bad_checksum_of_a_deflated_member_is_a_fault(archive: Path) -> None:
+    # At level 0 deflate keeps the bytes as they are, so that one may be changed.
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as file:
+        file.writestr("ratings.csv", RATINGS)
+        file.writestr("movies.csv", MOVIES)
+    assert read(archive)[0] == ROWS
+    archive.write_bytes(archive.read_bytes().replace(b"2.5,", b"3.5,"))
+    with pytest.raises(Fault, match=r"ratings\.csv: is damaged \(.*checksum"):
+        read(archive)
+
+
+def test_a_line_that_never_ends_is_told_before_it_fills_the_memory(archive: Path) -> None:
+    # 60 MB, which a zip holds in 60 kB.
+    movielens(archive, ratings=b"userId,movieId,rating,timestamp\n" + b"1" * 60_000_000)
+    tracemalloc.start()
+    with pytest.raises(Fault, match=r"ratings\.csv: has no ends of lines"):
+        read(archive)
+    assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    tracemalloc.stop()
+
+
+def test_the_largest_id_of_the_catalogue_is_the_largest_int32(archive: Path) -> None:
+    heading = "movieId,title,genres\n"
+    movielens(archive, movies=f"{heading}2147483647,Last (1999),Drama\n31,A (1995),Drama\n")
+    assert read(archive)[1][0][:2] == (2147483647, "Last (1999)")
+    movielens(archive, movies=f"{heading}2147483648,Last (1999),Drama\n31,A (1995),Drama\n")
+    with pytest.raises(Fault, match=r"line 2: movie '2147483648'"):
+        read(archive)
+
+
 def set_in_zip(path: Path, local: int, central: int, value: bytes) -> None:
     """Change a field of every member's two headers."""
     data = bytearray(path.read_bytes())

@@ -141,6 +141,13 @@ DEFINITIONS: dict[str, tuple[dict[str, Any], Callable[[int, int], float]]] = {
     "two_sided_ewma": ({"half_lives": [5]}, two_sided_ewma),
     "plain ewma": ({"method": "ewma", "half_lives": [5], "uniform_share": 0}, plain_ewma),
     "ewma_mix": ({"short": [2], "long": [20], "weights": [0.3]}, ewma_mix),
+    "uneven ewma_mix": (
+        {"method": "ewma_mix", "short": [2], "long": [20], "weights": [0.3], "uniform_share": 0.25},
+        lambda slot, movie: (
+            0.75 * (ewma_mix(slot, movie) - 0.02 / len(candidates(slot))) / 0.98
+            + 0.25 / len(candidates(slot))
+        ),
+    ),
     "oracle": ({}, oracle),
 }
 
@@ -247,6 +254,20 @@ def test_mix_is_the_best_of_the_slots_it_is_tuned_on(seed: int) -> None:
     _, chosen = tuned(series, slots, "ewma_mix", **options)
     assert (*chosen.half_lives, chosen.weights[0]) == min(losses, key=losses.__getitem__)
     assert sum(chosen.weights) == 1
+
+
+def test_an_average_is_tuned_with_the_even_share_that_it_has() -> None:
+    # A log on which that share decides which average is best.
+    series = series_of(random_log(60, seed=9))
+    slots = range(FIRST + 30, FIRST + 45)
+    found = []
+    for share in (0.0, 0.3, 0.8):
+        made = {half_life: ewma_of(series, half_life, share) for half_life in HALF_LIVES}
+        losses = {half_life: loss_of(forecaster, series, slots) for half_life, forecaster in made.items()}
+        _, chosen = tuned(series, slots, "ewma", half_lives=HALF_LIVES, uniform_share=share)
+        found.append(chosen.half_life)
+        assert found[-1] == min(losses, key=losses.__getitem__)
+    assert found == [6, 20, 500]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -125,12 +125,13 @@ def test_decayed_counts_and_averages_of_shares_by_hand() -> None:
 
 
 def test_a_release_is_new_for_a_year_and_a_fifth() -> None:
-    series = series_of(log_of(*((17_000, movie, 1) for movie in range(4))))
+    series = series_of(log_of(*((17_000, movie, 1) for movie in range(6))))
     names = ["label_n", "new_release", "new_release_idle"]
-    made = make(series, names, years=[2015, 2016.7, 2017.2, math.nan])
+    made = make(series, names, years=[2015, 2016.7, 2017.2, math.nan, 2016.79, 2016.81])
     # Slot 17533 is New Year's Eve of 2017, and 533 slots after the requests.
-    found = made(np.arange(4), np.full(4, 17_533))["static"]
-    assert found.tolist() == near([[0, 0], [0, 0], [1, math.log(41)], [0, 0]])
+    found = made(np.arange(6), np.full(6, 17_533))["static"]
+    new, old = [1, math.log(41)], [0, 0]
+    assert found.tolist() == near([old, old, new, old, old, new])
 
 
 def test_genres_are_those_of_the_catalogue() -> None:

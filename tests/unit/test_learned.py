@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
@@ -217,3 +218,54 @@ def test_the_program_scores_both_parts(tmp_path: Path) -> None:
     assert metrics["offset_weights"] == as_json(average_on(series, parts["validation"], **MIX))
     tested = summarise(scored[scored["split"] == "test"])
     assert metrics["test"]["cross_entropy"] == pytest.approx(tested["cross_entropy"])
+
+
+def test_what_the_offset_tells_already_is_no_pattern_to_learn() -> None:
+    # Movies keep their shares, which the average tells: a count without its exposure would tell them twice.
+    draw = np.random.default_rng(2)
+    rates = np.repeat([1.0, 4.0, 16.0, 64.0], 5)
+    log = log_of(
+        *(
+            (FIRST_SLOT + slot, movie, count)
+            for slot in range(60)
+            for movie, count in enumerate(draw.poisson(rates) if slot else rates.astype(int))
+            if count
+        )
+    )
+    for name in ("glm_offset", "trees_offset"):
+        series, forecaster, _ = build(log, name)
+        shares = forecaster(LAST, series.candidates(LAST))
+        assert shares == pytest.approx(rates / rates.sum(), rel=0.4), name
+
+
+def test_no_share_is_negative_where_a_line_would_go_below_0() -> None:
+    # Each second slot has requests for the one half or the other, by chance some more.
+    draw = np.random.default_rng(1)
+    log = log_of(
+        *(
+            (FIRST_SLOT + slot, movie, int(draw.integers(1, 30)))
+            for slot in range(60)
+            for movie in range(slot % 2, 20, 2)
+        )
+    )
+    series, forecaster, _ = build(log, "ridge")
+    shares = np.concatenate([forecaster(slot, series.candidates(slot)) for slot in SLOTS["test"]])
+    assert shares.min() == 0
+    assert (shares == 0).sum() > 1
+
+
+@pytest.mark.parametrize("name", ["trees", "trees_offset"])
+def test_trees_are_grown_with_the_seed_and_threads_that_are_given(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    train = lightgbm.train
+
+    def watched(parameters: dict[str, Any], *rest: Any, **others: Any) -> lightgbm.Booster:
+        seen.append(parameters)
+        return train(parameters, *rest, **others)
+
+    monkeypatch.setattr("lightgbm.train", watched)
+    build(LOG, name, seed=5)
+    assert [(one["seed"], one["num_threads"]) for one in seen] == [(5, 1)]
+    assert all(one["deterministic"] for one in seen)

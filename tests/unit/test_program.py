@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,3 +165,41 @@ def test_a_lack_of_memory_is_told_in_one_line(tmp_path: Path) -> None:
     assert told.startswith("error: out of memory (Unable to allocate")
     assert "mem_mb" in told
     assert outputs(tmp_path) == set()
+
+
+def test_the_bytes_are_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("before")
+    synced: list[tuple[int, int, str]] = []
+
+    def watched(file: Any) -> None:
+        status = os.fstat(file.fileno())
+        synced.append((status.st_ino, status.st_size, path.read_text()))
+
+    monkeypatch.setattr("os.fsync", watched)
+    with atomic_write(path) as partial:
+        partial.write_text("after it")
+    assert synced == [(path.stat().st_ino, 8, "before")]
+    assert path.read_text() == "after it"
+
+
+def test_an_output_takes_the_place_of_the_one_before_in_one_step(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text("before")
+    job = program(
+        tmp_path,
+        """
+        import os, sys
+        def watch(event, details):
+            if event in ("os.rename", "os.remove", "os.link", "open", "os.truncate", "shutil.move"):
+                names = [os.path.basename(str(name)) for name in details[:2]]
+                if "out.txt" in names:
+                    print(event, *names)
+        def main():
+            sys.addaudithook(watch)
+            with atomic_write(Path("out.txt")) as path:
+                path.write_text("after")
+        """,
+    )
+    told, _ = job.communicate(timeout=30)
+    assert told.splitlines() == [f"os.rename .out.{job.pid}.partial.txt out.txt"]
+    assert (tmp_path / "out.txt").read_text() == "after"

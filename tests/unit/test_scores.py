@@ -261,3 +261,22 @@ def test_a_movie_is_new_for_28_slots() -> None:
     )
     assert table["candidates_new"].tolist() == [1, 0]
     assert table["candidates_head"].tolist() == [1, 1]
+
+
+def test_scores_of_a_class_are_over_its_own_requests_and_candidates() -> None:
+    parts = {"requests": (6, 3, 0, 1), "candidates": (2, 4, 5, 0), "log_loss": (3.0, 6.0, 0.0, 4.0)}
+    parts |= {"squared_error": (0.5, 0.04, 0.2, 0.0), "hits": (3, 1, 0, 1)}
+    row = {
+        f"{part}_{name}": float(v)
+        for part, of in parts.items()
+        for name, v in zip(CLASSES, of, strict=True)
+    }
+    slots = pd.DataFrame([row | {"requests": 16.0, "candidates": 11.0, "covered": 10.0}] * 2)
+    found = summarise_classes(slots).set_index("class")
+    assert found["request_share"].tolist() == [6 / 16, 3 / 16, 0, 1 / 16, 1 - 10 / 16]
+    assert found["candidate_share"].tolist() == [2 / 11, 4 / 11, 5 / 11, 0, 0]
+    assert found["cross_entropy"].tolist() == pytest.approx([0.5, 2, math.nan, 4, math.nan], nan_ok=True)
+    assert found["cross_entropy_part"].tolist() == pytest.approx([0.3, 0.6, 0, 0.4, math.nan], nan_ok=True)
+    assert found["rmse"].tolist() == pytest.approx([0.5, 0.1, 0.2, math.nan, math.nan], nan_ok=True)
+    assert found["hit_ratio_5"].tolist() == pytest.approx([0.5, 1 / 3, math.nan, 1, math.nan], nan_ok=True)
+    assert found["hit_ratio_5_part"].tolist() == pytest.approx([3 / 16, 1 / 16, 0, 1 / 16, 0])

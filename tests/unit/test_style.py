@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from popularity import style
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
@@ -53,3 +55,11 @@ def test_the_requirements_are_locked_with_hashes() -> None:
     ]
     locked = {line.split("==")[0] for line in packages}
     assert {name.lower() for name in asked if name and name[0] != "#"} <= locked
+
+
+def test_a_dollar_in_a_title_or_a_source_is_a_dollar() -> None:
+    figure, _ = style.new_figure("of $x_{ and $y", "$a$ of the log")
+    texts = [text for text in figure.texts if text.get_text()]
+    assert {text.get_text() for text in texts} >= {"of $x_{ and $y", "source: $a$ of the log"}
+    assert [text.get_parse_math() for text in texts] == [False] * len(texts)
+    figure.draw_without_rendering()
