@@ -17,24 +17,24 @@ for _module in pkgutil.iter_modules(forecasters.__path__):
         importlib.import_module(f"{forecasters.__name__}.{_module.name}")
 
 
-def entry_of(method: str, **options: Any) -> Baseline:
+def entry_of(method: str, /, **options: Any) -> Baseline:
     """An entry of ``baselines``."""
     return Baseline(method, options)
 
 
-def tuned(series: Series, slots: range, method: str, **options: Any) -> tuple[Forecaster, Any]:
+def tuned(series: Series, slots: range, /, method: str, **options: Any) -> tuple[Forecaster, Any]:
     """Tune a method on some slots: the forecaster, and what was chosen."""
     settings = method_of(entry_of(method, **options), SimpleMethod)
     parameters = settings.tune(series, slots)
     return settings.forecaster(series, parameters), parameters
 
 
-def fixed(series: Series, method: str, **options: Any) -> Forecaster:
+def fixed(series: Series, method: str, /, **options: Any) -> Forecaster:
     """The forecaster of a method that has nothing to choose."""
     return tuned(series, range(series.first_slot, series.first_slot), method, **options)[0]
 
 
-def average_on(series: Series, slots: range, method: str, **options: Any) -> Average:
+def average_on(series: Series, slots: range, /, method: str, **options: Any) -> Average:
     """The average that an offset of this method is, tuned on some slots."""
     return method_of(entry_of(method, **options), OffsetMethod).average(series, slots)
 
