@@ -80,8 +80,9 @@ def common_slots(before: pd.DataFrame, after: pd.DataFrame) -> npt.NDArray[np.in
     requests = [rows.drop_duplicates("slot").set_index("slot")["requests"] for rows in (before, after)]
     slots = np.sort(np.intersect1d(requests[0].index, requests[1].index))
     if not len(slots):
+        sides = [describe_slots(side.index) for side in requests]
         raise Fault(
-            f"no test slot is in both runs: {told(requests[0].index)} and {told(requests[1].index)}; "
+            f"no test slot is in both runs: {sides[0]} and {sides[1]}; "
             "compare runs on one log with the same length of slots"
         )
     counts = [side[slots].to_numpy() for side in requests]
@@ -94,8 +95,8 @@ def common_slots(before: pd.DataFrame, after: pd.DataFrame) -> npt.NDArray[np.in
     return slots
 
 
-def told(slots: pd.Index) -> str:
-    """Say in a few words which slots these are."""
+def describe_slots(slots: pd.Index) -> str:
+    """Describe slots in a few words."""
     return f"{len(slots)} from {slots.min()} to {slots.max()}"
 
 
@@ -215,7 +216,7 @@ def main() -> None:
     print(as_text(changed, scores))
     for folder, side in zip(folders, (before, after), strict=True):
         if len(slots) < side["slot"].nunique():
-            had = told(pd.Index(side["slot"].unique()))
+            had = describe_slots(pd.Index(side["slot"].unique()))
             print(f"\nThe test slots of {folder} are {had}: compared on {len(slots)} that both have")
     alone = sorted(set(before["name"]) ^ set(after["name"]))
     if alone:

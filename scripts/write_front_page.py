@@ -40,7 +40,7 @@ def plain(text: str) -> str:
 
 
 def log_facts(labelled: pa.Table, users: int, slot: str, split: FoldSplit) -> dict[str, str]:
-    """Tell what the log holds and how its slots are divided."""
+    """Describe what the log holds and how its slots are divided."""
     slots, label = labelled["slot"].to_numpy(), labelled["label"].to_numpy()
     first, last = int(slots.min()), int(slots.max())
     requests = np.bincount(slots - first, label)
@@ -125,7 +125,7 @@ def board_facts(board: pd.DataFrame) -> dict[str, str]:
 
 
 def forecast_facts(forecast: pd.DataFrame) -> dict[str, str]:
-    """Tell which movies to expect."""
+    """Describe which movies to expect."""
     first = forecast.sort_values("rank").head(NAMED)
     named = [
         f"*{plain(str(title))}* ({style.percent(share)} of the requests)"
@@ -140,7 +140,7 @@ def forecast_facts(forecast: pd.DataFrame) -> dict[str, str]:
 
 
 def rejected_rows(count: int) -> str:
-    """Tell how many rows of the log were left out, if any were."""
+    """Describe how many rows of the log were left out, if any were."""
     return f" {count} rows of the log could not be used and are left out." if count else ""
 
 

@@ -187,7 +187,7 @@ HALF_LIFE_FEATURES = {
 }
 _WITH_HALF_LIFE = re.compile(rf"({'|'.join(HALF_LIFE_FEATURES)})_(\d+)")
 
-#: Most genres that ``genres`` tells: MovieLens has 20, another catalogue may have thousands.
+#: Most genres of the feature ``genres``: MovieLens has 20, another catalogue may have thousands.
 MOST_GENRES = 32
 
 #: Slots after which the calendar comes round: hours by the day, days by the week, the rest by year.
@@ -229,7 +229,7 @@ def requested_with_decayed_sums(
 def decayed_totals(
     values: npt.NDArray[np.integer | np.floating], slots: Ints, half_lives: Sequence[float]
 ) -> Floats:
-    """Decayed sum of the slots' values up to and with each of these (rising) slots, [n, half-lives]."""
+    """Compute the decayed sums of the values up to and with each of the (rising) slots, [n, half-lives]."""
     decay = _decay(half_lives)
     totals = np.zeros((len(slots), len(decay)))
     current = np.zeros(len(decay))
@@ -297,16 +297,16 @@ class DecayedShares:
 
 
 def genre_names(movies: pa.Table) -> list[str]:
-    """Name the catalogue's genres that ``genres`` tells: the most frequent, by name."""
+    """Name the genres of the feature ``genres``: the catalogue's most frequent ones, in order of name."""
     texts = movies["genre_names"].to_pylist()
     counts = Counter(name for text in texts for name in (text or "").split("|") if name)
-    # Of those equally frequent the first by name, so that the order of the catalogue does not matter.
+    # Genres that are equally frequent are taken by name, so that the catalogue's order does not matter.
     frequent = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_GENRES]
     return sorted(frequent)
 
 
 def genre_flags(movies: pa.Table, movie_ids: Ints, names: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Tell for movies, by id, which of the genres they have: [movies, names]."""
+    """Flag which of the genres each movie has, by its id: [movies, names]."""
     columns = {name: at for at, name in enumerate(names)}
     rows = {movie: row for row, movie in enumerate(movie_ids.tolist())}
     flags = np.zeros((len(movie_ids), len(names)), dtype=bool)

@@ -159,8 +159,8 @@ def _traceback(error: Exception) -> str:
             handle, name = tempfile.mkstemp(".traceback", f"{Path(sys.argv[0]).stem}.")
             os.close(handle)
             path = Path(name)
-        told = "".join(traceback.format_exception(error))
-        path.write_text(told, encoding="utf-8", errors="backslashreplace")
+        text = "".join(traceback.format_exception(error))
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as fault:
         return f"its traceback could not be written: {fault}"
     with contextlib.suppress(ValueError):
