@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-slurm lint format docs screenshot bench-data bench-billion bench-cache bench-training \
+.PHONY: help demo check test test-slurm mutants lint format docs screenshot bench-data bench-billion bench-cache bench-training \
 	audit lock clean
 
 # The newest Python that the locked packages are for.
@@ -27,6 +27,9 @@ test: check .venv/installed-torch .venv/installed-chromium ## Run all checks and
 test-slurm: .venv-slurm/installed ## Test the workflow on a private Slurm cluster (some 10 minutes).
 	tests/slurm/install-packages
 	.venv-slurm/bin/python -m pytest tests/slurm
+
+mutants: .venv/installed-tests ## Change the code in one place at a time: do the tests notice (an hour or more)?
+	$(BIN)/python tests/mutants.py
 
 lint: .venv/installed-tests ## Check style, types and rules.
 	$(BIN)/ruff check .

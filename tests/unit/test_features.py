@@ -165,7 +165,14 @@ def test_a_movie_before_its_first_request_has_nothing_to_tell() -> None:
 
 @pytest.mark.parametrize(
     ("slot", "number", "turn"),
-    [("hour", 30, 6 / 24), ("day", 24, 3 / 7), ("month", 27, 3 / 12), ("year", 40, 0)],
+    [
+        ("hour", 30, 6 / 24),
+        ("day", 24, 3 / 7),
+        # A year has 365.2425 days.
+        ("week", 60, 60 * 7 / 365.2425),
+        ("month", 27, 3 / 12),
+        ("year", 40, 0),
+    ],
 )
 def test_calendar_comes_round(slot: str, number: int, turn: float) -> None:
     angle = 2 * math.pi * turn

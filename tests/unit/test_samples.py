@@ -342,3 +342,11 @@ def test_rows_of_several_movies_by_brute_force() -> None:
                 assert taken.label[row, step, place] == target * COUNTS.get((slot, found), 0)
     assert taken.weight.any()
     assert not taken.weight.all()
+
+
+def test_blocks_fill_a_batch_to_the_last_row() -> None:
+    # With one row each block is a batch of its own, in the order of the epoch.
+    sizes = [len(block) for _, block in blocks(rows=1).batches(0)]
+    whole = sizes[0] + sizes[1]
+    assert len(next(blocks(rows=whole).batches(0))[1]) == whole
+    assert len(next(blocks(rows=whole - 1).batches(0))[1]) == sizes[0]

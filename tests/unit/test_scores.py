@@ -15,6 +15,7 @@ from popularity.scoring.scores import (
     score_slot,
     summarise,
     summarise_classes,
+    summarise_common,
 )
 from small_logs import FIRST_SLOT, log_of, random_log, series_of
 
@@ -280,3 +281,16 @@ def test_scores_of_a_class_are_over_its_own_requests_and_candidates() -> None:
     assert found["rmse"].tolist() == pytest.approx([0.5, 0.1, 0.2, math.nan, math.nan], nan_ok=True)
     assert found["hit_ratio_5"].tolist() == pytest.approx([0.5, 1 / 3, math.nan, 1, math.nan], nan_ok=True)
     assert found["hit_ratio_5_part"].tolist() == pytest.approx([3 / 16, 1 / 16, 0, 1 / 16, 0])
+
+
+def test_scores_over_common_movies_by_hand() -> None:
+    sums = {"log_loss": (2.0, 4.0), "covered": (1.0, 3.0), "squared_error": (0.25, 0.75)}
+    sums |= {"candidates": (10.0, 15.0), "hits_5": (1.0, 2.0), "requests": (4.0, 6.0)}
+    slots = pd.DataFrame({f"common_{part}": values for part, values in sums.items()})
+    expected = {"common_cross_entropy": 1.5, "common_rmse": 0.2, "common_hit_ratio_5": 0.3}
+    assert summarise_common(slots) == pytest.approx(expected)
+    # A forecast that is no number in one slot has no score.
+    slots.loc[1, "common_log_loss"] = math.nan
+    assert summarise_common(slots) == pytest.approx(
+        expected | {"common_cross_entropy": math.nan}, nan_ok=True
+    )

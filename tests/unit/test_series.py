@@ -268,3 +268,16 @@ def test_all_movies_of_one_slot_are_looked_up_at_once_alike(log: Log, offsets: l
             for plain, fast in zip(*found, strict=True):
                 assert plain.tolist() == fast.tolist()
                 assert plain.dtype == fast.dtype
+
+
+@pytest.mark.parametrize("labels", [[0, 5, 2], [3, 0, 0], [0, 0, 1], [0, 0, 0]])
+def test_a_log_that_goes_on_is_the_longer_log(labels: list[int]) -> None:
+    series = series_of(HAND)
+    slot = series.last_slot + 2
+    found = series.extended(slot, np.arange(3), np.array(labels))
+    longer = series_of(HAND | {(movie, slot): label for movie, label in enumerate(labels) if label})
+    for name in ("movie_ids", "starts", "slot", "label", "label_n", "totals", "movie", "first_request"):
+        assert np.array_equal(getattr(found, name), getattr(longer, name)), name
+    assert (found.first_slot, found.last_slot) == (longer.first_slot, longer.last_slot)
+    # The shorter one is as it was.
+    assert np.array_equal(series.slot, series_of(HAND).slot)
