@@ -111,3 +111,10 @@ def test_a_table_that_was_cut_off_is_refused(tmp_path: Path, kept: int) -> None:
     for read in (tables.read, tables.count, tables.row_groups):
         with pytest.raises(Fault, match=r"table\.parquet: .*; delete it, and the next run writes it anew"):
             read(path, tables.LABELLED)
+
+
+def test_what_a_log_may_lack_is_null_and_all_else_never() -> None:
+    lacking = {field.name for field in tables.JOINED if field.nullable}
+    assert lacking == {"rating", "genres", "releaseDate"}
+    lacking = {field.name for field in tables.LABELLED if field.nullable}
+    assert lacking == {"avg_rating", "genres", "releaseDate"}
