@@ -7,7 +7,7 @@ import numpy.typing as npt
 SLOT_SECONDS = {"hour": 3_600, "day": 86_400, "week": 604_800, "year": 31_536_000}
 
 #: Every slot that the workflow knows.
-SLOTS = (*SLOT_SECONDS, "month")
+SLOTS = ("hour", "day", "week", "month", "year")
 
 
 def slot_of(timestamps: npt.NDArray[np.int64], slot: str) -> npt.NDArray[np.int32]:

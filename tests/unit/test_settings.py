@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,31 @@ def test_null_leaves_an_entry_out() -> None:
     found = resolve_settings(changed({"baselines.ridge": None, "models.gru": None}), SCHEMA)
     assert not {"ridge"} & set(found.baselines)
     assert not {"gru"} & set(found.models)
+
+
+def comments(text: str) -> dict[str, str]:
+    """The comment right above each key of a YAML file, by the key's dotted path."""
+    path: list[str] = []
+    block: list[str] = []
+    found = {}
+    for line in text.splitlines():
+        if comment := re.match(r" *# ?(.*)", line):
+            block.append(comment[1])
+            continue
+        if key := re.match(r"( *)([\w-]+):", line):
+            path = [*path[: len(key[1]) // 2], key[2]]
+            found[".".join(path)] = " ".join(" ".join(block).split())
+        block = []
+    return found
+
+
+def test_comments_of_config_yaml_say_what_the_settings_mean() -> None:
+    meanings = {path: entry["description"] for path, entry in keys(SCHEMA, SCHEMA)}
+    found = comments((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    commented = [path for path in found if path in meanings and not path.startswith("datasets.")]
+    assert len(commented) > 60
+    for path in commented:
+        assert found[path].startswith(meanings[path]), path
 
 
 def test_every_dataset_of_grouplens_and_the_demo_are_there() -> None:
