@@ -171,7 +171,7 @@ def test_snakemake_keeps_a_failed_trainings_checkpoint(finished: Path, tmp_path:
     assert run.returncode != 0
     assert "epoch 2 of 2" in run.stdout + run.stderr
     assert {".checkpoint.npz"} == {path.name for path in outputs.glob(".*") if "partial" not in path.name}
-    assert not any((outputs / name).exists() for name in ("model.keras", "history.csv", "settings.json"))
+    assert not any((outputs / name).exists() for name in ("model.keras", "history.csv", "run.json"))
 
 
 def test_a_training_goes_on_from_no_other_trainings_state(finished: Path, tmp_path: Path) -> None:

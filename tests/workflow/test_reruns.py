@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from popularity.forecasters.network.saved import TrainedModel
 from popularity.scoring.scores import summarise
 from workdir import ROOT, SMALL, copy_workflow, planned, snakemake
 
@@ -198,21 +199,30 @@ def test_the_report_shows_every_picture_and_every_table_of_its_pages(finished: P
     assert made - {"results/demo/runtimes.csv"} <= set(jobs["plot_runtimes"])
 
 
-def imported(script: Path, name: str) -> bool:
-    """Whether a script imports a module of ours, through others or not, as Python itself sees it."""
-    seen: set[str] = set()
-    todo = [script]
+#: Modules that a rule's job loads by their paths, as its settings say.
+SIMPLE = ["averages", "intermittent", "references", "seasonal", "simple"]
+LOADED = {
+    "evaluate_baselines": SIMPLE,
+    "simulate_cache": SIMPLE,
+    "evaluate_learned": ["averages", "trees"],
+}
+PACKAGE = ROOT / "scripts" / "popularity"
+
+
+def imported(script: Path) -> set[str]:
+    """Modules of ours that a script imports or loads, through others or not, as Python itself sees it."""
+    seen = {f"popularity.forecasters.{name}" for name in LOADED.get(script.stem, [])}
+    todo = [script, *(PACKAGE / "forecasters" / f"{name}.py" for name in LOADED.get(script.stem, []))]
     while todo:
-        for node in ast.walk(ast.parse(todo.pop().read_text())):
+        for node in ast.walk(ast.parse(todo.pop().read_text(encoding="utf-8"))):
             found = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
-            if isinstance(node, ast.ImportFrom) and node.module == "popularity":
-                found = {f"popularity.{alias.name}" for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                found = {node.module or ""}
-            new = {module for module in found if module.startswith("popularity.")} - seen
+            if isinstance(node, ast.ImportFrom):
+                module = node.module or ""
+                found = {module, *(f"{module}.{alias.name}" for alias in node.names)}
+            new = {module for module in found if module in MODULES} - seen
             seen |= new
             todo += [ROOT / "scripts" / f"{module.replace('.', '/')}.py" for module in new]
-    return f"popularity.{name}" in seen
+    return seen
 
 
 @functools.cache
@@ -225,30 +235,60 @@ def forced(folder: Path) -> list[tuple[str, list[str]]]:
     ]
 
 
-MODULES = sorted(path.stem for path in (ROOT / "scripts" / "popularity").glob("[a-z]*.py"))
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT / "scripts").with_suffix("").parts)
+    for path in PACKAGE.rglob("[a-z]*.py")
+)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_shared_module_reruns_the_rules_whose_scripts_import_it(finished: Path, module: str) -> None:
-    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py") if imported(path, module)}
-    declared = {rule for rule, inputs in forced(finished) if f"scripts/popularity/{module}.py" in inputs}
+    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py") if module in imported(path)}
+    file = f"scripts/{module.replace('.', '/')}.py"
+    declared = {rule for rule, inputs in forced(finished) if file in inputs}
     # The demo's archive is not downloaded, one job makes each table, and the others run when asked for.
     others = {"download_archive", "gather_shards", "search_settings", "compare_runs", "predict"}
     assert declared == scripts - others
 
 
+OF_A_FAMILY = {
+    "intermittent": {"evaluate_baselines", "simulate_cache"},
+    "trees": {"evaluate_learned lightgbm_offset"},
+    "averages": {"evaluate_baselines", "evaluate_learned lightgbm_offset", "train_model lstm"},
+    "network/losses": {"train_model lstm", "train_model course_lstm", "evaluate_model lstm"},
+}
+
+
+@pytest.mark.parametrize("family", OF_A_FAMILY)
+def test_an_edited_family_of_forecasters_reruns_just_its_jobs(folder: Path, family: str) -> None:
+    with (folder / "scripts/popularity/forecasters" / f"{family}.py").open("a") as module:
+        module.write("# changed\n")
+    jobs = planned(folder)
+    assert OF_A_FAMILY[family] <= jobs
+    kinds = ("evaluate_baselines", "evaluate_learned", "train_model", "build_sequences", "join_ratings")
+    begun = {job for job in jobs if job.startswith(kinds)}
+    assert {job.split()[0] for job in begun} <= {job.split()[0] for job in OF_A_FAMILY[family]}
+
+
+def test_an_edited_class_of_settings_reruns_just_what_it_is_for(folder: Path) -> None:
+    with (folder / "scripts/popularity/settings/results.py").open("a") as module:
+        module.write("# changed\n")
+    assert planned(folder) == OF_CACHE | REPORTING
+
+
 def test_an_edited_shared_module_reruns_its_rules(folder: Path) -> None:
-    with (folder / "scripts" / "popularity" / "scores.py").open("a") as module:
+    with (folder / "scripts/popularity/scoring/scores.py").open("a") as module:
         module.write("# changed\n")
     jobs = planned(folder)
     assert {"evaluate_baselines", "evaluate_model lstm", "compare_models"} <= jobs
     assert not {"join_ratings", "label_popularity", "sort_by_time", "plot_eda"} & jobs
 
 
-def test_the_settings_file_of_a_model_is_all_that_its_training_depends_on(finished: Path) -> None:
-    settings = json.loads((finished / "results/demo/models/lstm/seed-1/settings.json").read_text())
-    assert settings["layers"] == [4]
-    assert settings["slot"] == "day"
+def test_the_file_of_a_model_has_all_that_its_training_depends_on(finished: Path) -> None:
+    run = TrainedModel.open(finished / "results/demo/models/lstm/seed-1")
+    assert run.asked.settings.model.layers == (4,)
+    assert (run.asked.settings.slot, run.asked.settings.split.fold) == ("day", 0)
+    assert run.asked.settings.offset is not None
 
 
 def test_a_folder_of_another_name_gives_the_same_tables(finished: Path, tmp_path: Path) -> None:
