@@ -138,7 +138,7 @@ def test_without_a_tree_the_forecast_is_the_offset() -> None:
         patch.setattr(trees, "MOST_ROUNDS", 1)
         patch.setitem(trees.TREES, "learning_rate", 1e-12)
         series, forecaster, chosen = build(LOG, "trees_offset")
-    assert chosen == {"rounds": 1}
+    assert chosen == trees.Rounds(1)
     average = average_on(series, SLOTS["validation"], **MIX)
     assert average is not None
     movies = series.candidates(LAST)
@@ -165,8 +165,8 @@ def test_the_penalty_is_the_best_of_the_validation_rows() -> None:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SPECS["ridge"], "penalties", [1e-6, 1e9])
-        assert build(pattern, "ridge")[2] == {"penalty": 1e-6}
-        assert build(changed, "ridge")[2] == {"penalty": 1e9}
+        assert build(pattern, "ridge")[2] == regressions.Penalty(1e-6)
+        assert build(changed, "ridge")[2] == regressions.Penalty(1e9)
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -304,7 +304,8 @@ def _log_epoch(name: str, epochs: int, history: list[Row]) -> None:
 
 def _optimizer(settings: ModelSettings) -> keras.optimizers.Optimizer:
     return OPTIMIZERS[settings.optimizer](
-        learning_rate=settings.learning_rate,
+        # Keras takes no whole number for a rate.
+        learning_rate=float(settings.learning_rate),
         weight_decay=settings.weight_decay,
         clipnorm=settings.clipnorm,
         use_ema=settings.ema_momentum is not None,
