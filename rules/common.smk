@@ -263,12 +263,13 @@ def names_with(key):
 
 def dataset_option(wildcards, option, key):
     """A command-line option for an entry of the dataset, if it is given."""
-    value = getattr(DATASETS[wildcards.dataset], key)
-    return (
-        []
-        if value is None
-        else [option, value if isinstance(value, str) else canonical(value)]
-    )
+    value = as_json(getattr(DATASETS[wildcards.dataset], key))
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        # What is not given of it is not passed on either.
+        value = {name: part for name, part in value.items() if part is not None}
+    return [option, value if isinstance(value, str) else canonical(value)]
 
 
 def searched_model():
