@@ -118,3 +118,13 @@ def test_what_a_log_may_lack_is_null_and_all_else_never() -> None:
     assert lacking == {"rating", "genres", "releaseDate"}
     lacking = {field.name for field in tables.LABELLED if field.nullable}
     assert lacking == {"avg_rating", "genres", "releaseDate"}
+
+
+def test_a_large_table_has_no_statistics_which_nothing_reads(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    tables.write_batches(path, tables.LABELLED, labelled(90).to_batches())
+    with pq.ParquetFile(path) as file:
+        group = file.metadata.row_group(0)
+        assert [group.column(at).statistics for at in range(group.num_columns)] == [
+            None
+        ] * group.num_columns
