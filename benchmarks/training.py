@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from popularity import tables
-from popularity.features import Features
-from popularity.forecasters.averages import tuned_offset
+from popularity.features import Features, usable_seasons
+from popularity.forecasters.mixture import tuned_offset
 from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import Found
-from popularity.offsets import Average
+from popularity.offsets import Mixture
 from popularity.samples import Training, Windows
 from popularity.scoring.cross_entropy import sampled_cross_entropy
 from popularity.series import Series, read_series, split_slots
@@ -34,7 +34,8 @@ class Problem:
     """A model's settings, completed, and what it is trained and judged on."""
 
     settings: TrainingSettings
-    offset: Average | None
+    offset: Mixture | None
+    seasons: tuple[int, ...]
     series: Series
     movies: pa.Table
     slots: dict[str, range]
@@ -50,11 +51,12 @@ def read_problem(sequences: Path, movies: Path, settings: TrainingSettings, seed
     offset = tuned_offset(settings.offset, series, slots["validation"])
     last_step = dataclasses.replace(settings.model, output="last_step")
     settings = dataclasses.replace(settings, model=last_step)
-    found = Found(slots["validation"].stop - 1, offset)
+    seasons = usable_seasons(series, settings.seasons, settings.model.features)
+    found = Found(slots["validation"].stop - 1, offset, tuple(seasons))
     framing = Framing(series, catalogue, settings, found)
     training = framing.training(slots["training"], seed)
     validation = framing.validation(slots["validation"], seed)
-    return Problem(settings, offset, series, catalogue, slots, framing, training, validation)
+    return Problem(settings, offset, found.seasons, series, catalogue, slots, framing, training, validation)
 
 
 class Judge:
@@ -84,7 +86,7 @@ def write_long(problem: Problem, table: Path, rows: Path) -> None:
     settings = problem.settings
     names, gaps = settings.model.features, settings.gaps
     features = Features.of_catalogue(
-        problem.series, problem.movies, names, settings.slot, 1, gaps, problem.offset
+        problem.series, problem.movies, names, settings.slot, 1, gaps, problem.offset, problem.seasons
     )
     schema = pa.schema(
         [("unique_id", pa.int32()), ("ds", pa.int32()), ("y", pa.float32()), ("log_average", pa.float32())]

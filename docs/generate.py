@@ -12,7 +12,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from popularity import caches, forecasters, slots  # noqa: E402
-from popularity.features import HALF_LIFE_FEATURES, STATIC_FEATURES, STEP_FEATURES  # noqa: E402
+from popularity.features import (  # noqa: E402
+    HALF_LIFE_FEATURES,
+    SEASON_FEATURES,
+    STATIC_FEATURES,
+    STEP_FEATURES,
+)
 from popularity.forecasters.averages import OffsetMethod  # noqa: E402
 from popularity.forecasters.base import METHODS  # noqa: E402
 from popularity.forecasters.network import architecture, losses, training  # noqa: E402
@@ -44,7 +49,7 @@ def vocabularies() -> dict[str, Schema]:
     """List the words that settings may hold, from what implements them."""
     offsets = [name for name, kind in METHODS.items() if issubclass(kind, OffsetMethod)]
     online = [name for name, policy in caches.REACTIVE.items() if not policy.knows_future]
-    with_number = [f"{name}_[0-9]+" for name in HALF_LIFE_FEATURES]
+    with_number = [*(f"{name}_[0-9]+" for name in HALF_LIFE_FEATURES), "seasons", "season_[1-9][0-9]*"]
     return {
         "slot": words_of(slots.SLOTS),
         "format": words_of(archive.FORMS),
@@ -100,7 +105,10 @@ def features_page() -> str:
         "",
         "| once for the movie and the predicted slot | what it is |",
         "| --- | --- |",
-        *(f"| `{name}` | {meaning} |" for name, meaning in {**averages, **static}.items()),
+        *(
+            f"| `{name}` | {meaning} |"
+            for name, meaning in {**averages, **SEASON_FEATURES, **static}.items()
+        ),
     ]
     return "\n".join([*lines, ""])
 

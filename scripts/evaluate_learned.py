@@ -8,7 +8,7 @@ from pathlib import Path
 import popularity.start
 
 from popularity import tables
-from popularity.forecasters.averages import tuned_offset
+from popularity.features import usable_seasons
 from popularity.forecasters.base import (
     METHODS_HELP,
     FittingData,
@@ -17,6 +17,7 @@ from popularity.forecasters.base import (
     load_methods,
     method_of,
 )
+from popularity.forecasters.mixture import tuned_offset
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
 from popularity.scoring.evaluation import evaluate
@@ -57,6 +58,7 @@ def main() -> None:
         parts["training"],
         parts["validation"],
         tuned_offset(settings.offset, series, parts["validation"]),
+        usable_seasons(series, settings.seasons, settings.baseline.options.get("features", ())),
         args.seed,
         args.threads,
     )

@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from popularity import tables
-from popularity.features import genre_names
-from popularity.forecasters.averages import tuned_offset
+from popularity.features import genre_names, usable_seasons
+from popularity.forecasters.mixture import tuned_offset
 from popularity.forecasters.network import inference, training
 from popularity.forecasters.network.checkpoints import Checkpoint, fingerprint
 from popularity.forecasters.network.framings import Framing
@@ -46,9 +46,11 @@ def fit(
             "a shorter window (slot and window in config.yaml)"
         )
     trained = training.train_network(asked, framing, rows, validation, checkpoint)
+    trained = training.keep_certain(asked, framing, validation, trained)
     best_epoch = int(training.best_of(trained.history)["epoch"])
     parameters = trained.model.count_params()
-    return trained, dataclasses.replace(found, best_epoch=best_epoch, parameters=parameters)
+    found = dataclasses.replace(found, best_epoch=best_epoch, parameters=parameters)
+    return trained, dataclasses.replace(found, correction=trained.correction)
 
 
 def find(settings: TrainingSettings, series: Series, slots: dict[str, range], movies: pa.Table) -> Found:
@@ -61,6 +63,7 @@ def find(settings: TrainingSettings, series: Series, slots: dict[str, range], mo
     return Found(
         validated_to=slots["validation"].stop - 1,
         offset=tuned_offset(settings.offset, series, slots["validation"]),
+        seasons=tuple(usable_seasons(series, settings.seasons, model.features)),
         covered_movies=covered,
         genre_names=tuple(genre_names(movies)) if "genres" in model.features else None,
     )

@@ -5,10 +5,10 @@ import pkgutil
 from typing import Any
 
 from popularity import forecasters
-from popularity.features import UNIFORM_SHARE
+from popularity.averages import UNIFORM_SHARE
 from popularity.forecasters.averages import OffsetMethod, average_forecaster
 from popularity.forecasters.base import Forecaster, SimpleMethod, method_of
-from popularity.offsets import Average
+from popularity.offsets import Average, Mixture
 from popularity.series import Series
 from popularity.settings.baselines import Baseline
 
@@ -34,9 +34,9 @@ def fixed(series: Series, method: str, /, **options: Any) -> Forecaster:
     return tuned(series, range(series.first_slot, series.first_slot), method, **options)[0]
 
 
-def average_on(series: Series, slots: range, /, method: str, **options: Any) -> Average:
-    """The average that an offset of this method is, tuned on some slots."""
-    return method_of(entry_of(method, **options), OffsetMethod).average(series, slots)
+def offset_on(series: Series, slots: range, /, method: str, **options: Any) -> Mixture:
+    """What an offset of this method is, tuned on some slots."""
+    return method_of(entry_of(method, **options), OffsetMethod).offset(series, slots)
 
 
 def ewma(series: Series, half_life: float, uniform_share: float = UNIFORM_SHARE) -> Forecaster:

@@ -41,7 +41,7 @@ COMMON: dict[str, Any] = {
     "score_at_epochs": [],
     "offset_grid": None,
     "sampled_movies": 5,
-    "epoch_slots": None,
+    "epoch_steps": None,
     "training_windows": 200,
 }
 MODELS: dict[str, dict[str, Any]] = {

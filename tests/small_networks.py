@@ -30,7 +30,7 @@ SMALL_MODEL: dict[str, Any] = {
     "epochs": 2,
     "patience": None,
     "sampled_movies": 5,
-    "epoch_slots": None,
+    "epoch_steps": None,
     "training_windows": 100,
 }
 
@@ -46,7 +46,7 @@ def found_of(asked: Asked, series: Series, training: range, top: int = 6) -> Fou
     model = asked.settings.model
     found = Found(validated_to=training.stop - 1)
     if model.offset != "none":
-        found = dataclasses.replace(found, offset=Average((5.0,), (1.0,)))
+        found = dataclasses.replace(found, offset=Average((5.0,), (1.0,)).mixture(0.02))
     if model.of_all_movies:
         covered = series.movie_ids[series.most_requested(training, top)]
         found = dataclasses.replace(found, covered_movies=tuple(covered.tolist()))

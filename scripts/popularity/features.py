@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
-from popularity.offsets import Average
+from popularity.averages import UNIFORM_SHARE, DecayedShares, MixedShares
+from popularity.offsets import Mixture
+from popularity.seasons import SeasonalSums, covered_seasons
 from popularity.series import Ints, Series
 from popularity.slots import slot_start
 
@@ -112,7 +114,11 @@ STEP_FEATURES = {
 def _calendar(pairs: Pairs) -> Floats:
     cycle = _CYCLES[pairs.features.slot]
     phase = 2 * np.pi * (pairs.slots % cycle) / cycle
-    return np.stack([np.sin(phase), np.cos(phase)], axis=1)
+    place: Floats = np.stack([np.sin(phase), np.cos(phase)], axis=1)
+    if pairs.features.slot != "hour":
+        return place
+    days = (pairs.slots - 1) // 24
+    return np.hstack([place, days[:, None] % 7 == np.arange(7)])
 
 
 def _mean_rating(pairs: Pairs) -> Floats:
@@ -171,7 +177,9 @@ STATIC_FEATURES = {
         lambda pairs: np.log1p(pairs.features.series.requests(pairs.slots - 1)),
     ),
     "calendar": StaticFeature(
-        "sine and cosine of the predicted slot's place in the week, year or day", _calendar
+        "sine and cosine of the predicted slot's place in the week, year or day; with hours, seven flags "
+        "for the weekday, too",
+        _calendar,
     ),
     "genres": StaticFeature(
         "for each genre (the 32 most frequent of the catalogue) 1 if the movie has it, else 0",
@@ -187,113 +195,29 @@ HALF_LIFE_FEATURES = {
 }
 _WITH_HALF_LIFE = re.compile(rf"({'|'.join(HALF_LIFE_FEATURES)})_(\d+)")
 
+#: Features of seasons: of all of the settings' seasons, and of one of P slots, which is written with it.
+SEASON_FEATURES = {
+    "seasons": "season_P for each of the log's seasons (seasons in config.yaml)",
+    "season_P": "how much more often than in all slots the movie was requested at this place of the last "
+    "seasons of P slots, e.g. season_24 for the hours of a day: logs of three ratios, decayed over half a "
+    "season, two and eight; left out where the log holds fewer than three seasons",
+}
+_OF_SEASON = re.compile(r"season_([1-9]\d*)")
+#: Half-lives of that feature, in seasons.
+SEASON_HALF_LIVES = (0.5, 2.0, 8.0)
+#: Half-life of the share in all slots that it compares with, in seasons.
+OVERALL_HALF_LIFE = 8.0
+#: Requests that pull it to 0.
+SEASON_PULL = 1.0
+
+#: Smallest share of an offset, as a share of an even one: its log is taken.
+LEAST_OFFSET = 1e-6
+
 #: Most genres of the feature ``genres``: MovieLens has 20, another catalogue may have thousands.
 MOST_GENRES = 32
 
 #: Slots after which the calendar comes round: hours by the day, days by the week, the rest by year.
 _CYCLES = {"hour": 24.0, "day": 7.0, "week": 365.2425 / 7, "month": 12.0, "year": 1.0}
-
-#: Share of an average that is spread evenly over the candidates, so that none is held impossible: a part
-#: of the forecast, unlike the ``SMOOTHING_SHARE`` that the scores give every forecast.
-UNIFORM_SHARE = 0.02
-
-
-def requested_with_decayed_sums(
-    series: Series, values: npt.NDArray[np.integer | np.floating], half_lives: Sequence[float]
-) -> Iterator[tuple[int, Ints, Floats, Ints]]:
-    """Walk the slots that have requests, keeping a decayed sum of each movie's values.
-
-    Parameters
-    ----------
-    values
-        [K] a number for each element of the series, such as its requests.
-    half_lives
-        In slots: a value counts half as much after so many.
-
-    Yields
-    ------
-    A slot, its elements, and for each of their movies the sums over the slots s before this one of
-    ``0.5 ** ((l - s) / H) * value(s)``, [elements, half-lives], as of its latest slot l, [elements].
-    """
-    decay = _decay(half_lives)
-    current = np.zeros((len(series.movie_ids), len(decay)))
-    latest = np.full(len(series.movie_ids), series.first_slot)
-    for elements in series.elements_by_slot():
-        movies, slot = series.movie[elements], int(series.slot[elements[0]])
-        yield slot, elements, current[movies], latest[movies]
-        current[movies] *= decay ** (slot - latest[movies])[:, None]
-        current[movies] += values[elements, None]
-        latest[movies] = slot
-
-
-def decayed_totals(
-    values: npt.NDArray[np.integer | np.floating], slots: Ints, half_lives: Sequence[float]
-) -> Floats:
-    """Compute the decayed sums of the values up to and with each of the (rising) slots, [n, half-lives]."""
-    decay = _decay(half_lives)
-    totals = np.zeros((len(slots), len(decay)))
-    current = np.zeros(len(decay))
-    gaps = np.diff(slots, prepend=slots[:1])
-    for at, value in enumerate(values):
-        current = current * decay ** gaps[at] + value
-        totals[at] = current
-    return totals
-
-
-def _decay(half_lives: Sequence[float]) -> Floats:
-    return 0.5 ** (1 / np.asarray(half_lives, dtype=np.float64))
-
-
-class DecayedShares:
-    """Exponentially weighted averages of the movies' counts, as shares, before any slot.
-
-    The average of half-life H before slot t is the sum over slots s < t of
-    ``0.5 ** ((t - 1 - s) / H) * count(s)``, divided by the same sum over all movies (simple
-    exponential smoothing of counts). With ``of="shares"`` a movie's share of its slot stands in the
-    place of its count. Then :data:`UNIFORM_SHARE` of it is spread evenly over the slot's candidates.
-    """
-
-    def __init__(self, series: Series, half_lives: Sequence[float], of: str = "counts") -> None:
-        self._series = series
-        self._decay = _decay(half_lives)
-        self._requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
-        by_count = of == "counts"
-        values = series.label if by_count else series.label_n
-        totals = series.requests(self._requested) if by_count else np.ones(len(self._requested))
-        # Decayed sum of each element's movie up to and with the element, [K, half-lives].
-        self._states = np.zeros((len(series.slot), len(self._decay)))
-        for slot, elements, sums, latest in requested_with_decayed_sums(series, values, half_lives):
-            self._states[elements] = sums * self._decay ** (slot - latest)[:, None]
-            self._states[elements] += values[elements, None]
-        self._totals = decayed_totals(totals, self._requested, half_lives)
-
-    def sums(self, movies: Ints, slots: Ints) -> Floats:
-        """Decayed sums themselves, as of the slot before; see :meth:`__call__`."""
-        last = self._series.elements_before(movies, slots) - 1
-        return self._states[last] * self._decay ** (slots - 1 - self._series.slot[last])[:, None]
-
-    def __call__(
-        self, movies: Ints, slots: Ints, candidates: Floats, uniform_share: float = UNIFORM_SHARE
-    ) -> Floats:
-        """Shares of movies before slots.
-
-        Parameters
-        ----------
-        movies, slots
-            int [n]; each movie has to be a candidate of its slot.
-        candidates
-            [n] number of candidates of each slot.
-
-        Returns
-        -------
-        float64 [n, half-lives]
-        """
-        last = self._series.elements_before(movies, slots) - 1
-        # As of the latest slot with requests: after a long silence both sums would vanish.
-        latest = np.searchsorted(self._requested, slots) - 1
-        gap = self._requested[latest] - self._series.slot[last]
-        shares = self._states[last] * self._decay ** gap[:, None] / self._totals[latest]
-        return (1 - uniform_share) * shares + uniform_share / candidates[:, None]
 
 
 def genre_names(movies: pa.Table) -> list[str]:
@@ -334,6 +258,8 @@ class Features:
         Steps, and what they are made of: see ``build_sequences``.
     offset
         What the network starts from the log of, or None for no offset.
+    seasons
+        The seasons, in slots, that the log holds often enough: other ones' features are left out.
     genres
         bool [M, genres] which genres each movie has: :func:`genre_flags`.
     """
@@ -346,7 +272,8 @@ class Features:
         slot: str,
         window: int,
         gaps: str,
-        offset: Average | None,
+        offset: Mixture | None,
+        seasons: Sequence[int] = (),
         genres: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self.series: Series = series
@@ -356,11 +283,12 @@ class Features:
         self._gaps = gaps
         self._steps = [STEP_FEATURES[name] for name in names if name in STEP_FEATURES]
         self._static = [STATIC_FEATURES[name] for name in names if name in STATIC_FEATURES]
-        self._weights = None if offset is None else np.asarray(offset.weights, dtype=np.float64)
-        # The averages of the offset come last.
-        self._counts = _averages(series, names, "ewma", () if offset is None else offset.half_lives)
-        self._shares = _averages(series, names, "ewma_share", (), "shares")
-        self._decayed_counts = _averages(series, names, "decayed_count", ())
+        self._offset = None if offset is None else MixedShares(series, offset)
+        self._counts = _averages(series, names, "ewma")
+        self._shares = _averages(series, names, "ewma_share", "shares")
+        self._decayed_counts = _averages(series, names, "decayed_count")
+        asked = seasons if "seasons" in names else named_seasons(names)
+        self._seasons = [_SeasonFeature(series, season) for season in seasons if season in asked]
         self.genres: npt.NDArray[np.bool_] = (
             np.zeros((len(series.movie_ids), 0), bool) if genres is None else genres
         )
@@ -380,7 +308,8 @@ class Features:
         slot: str,
         window: int,
         gaps: str,
-        offset: Average | None,
+        offset: Mixture | None,
+        seasons: Sequence[int] = (),
         known_genres: Sequence[str] | None = None,
     ) -> "Features":
         """Make the features of movies that a catalogue (:data:`tables.MOVIES`) describes.
@@ -393,12 +322,12 @@ class Features:
         if "genres" in names:
             flags = genre_flags(movies, series.movie_ids, known_genres or genre_names(movies))
         years = release_years.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return cls(series, years, names, slot, window, gaps, offset, flags)
+        return cls(series, years, names, slot, window, gaps, offset, seasons, flags)
 
     @property
     def has_offset(self) -> bool:
         """Whether the network starts from an average."""
-        return self._weights is not None
+        return self._offset is not None
 
     def candidates(self, slots: Ints) -> Floats:
         """Count the candidates of each slot."""
@@ -420,24 +349,23 @@ class Features:
         static = [_columns(feature.values(pairs).astype(np.float64)) for feature in self._static]
         # The log of shares times candidates is around 0 whatever the size of the catalogue.
         scale = np.log(candidates)[:, None]
-        offset = np.zeros((len(movies), 1))
-        if self._counts is not None:
-            shares = self._counts(movies, at, candidates)
-            if self._weights is not None:
-                offset = np.log(shares[:, -len(self._weights) :] @ self._weights)[:, None]
-                offset[unknown] = np.log(UNIFORM_SHARE / candidates[unknown, None])
-                shares = shares[:, : -len(self._weights)]
-            static.append(np.log(shares) + scale)
-        if self._shares is not None:
-            static.append(np.log(self._shares(movies, at, candidates)) + scale)
+        offset = np.zeros(len(movies))
+        if self._offset is not None:
+            shares = self._offset(movies, at, candidates)
+            offset = np.log(np.maximum(shares, LEAST_OFFSET / candidates))
+            offset[unknown] = np.log(UNIFORM_SHARE / candidates[unknown])
+        for averages in (self._counts, self._shares):
+            if averages is not None:
+                static.append(np.log(averages(movies, at, candidates)) + scale)
         if self._decayed_counts is not None:
             static.append(np.log1p(self._decayed_counts.sums(movies, at)))
+        static += [season(movies, at, candidates) for season in self._seasons]
         values = np.concatenate([np.zeros((len(movies), 0)), *static], axis=1)
         values[unknown] = 0
         return {
             "steps": self._step_features(movies, slots, candidates).astype(np.float32),
             "static": values.astype(np.float32),
-            "offset": offset.astype(np.float32),
+            "offset": offset[:, None].astype(np.float32),
         }
 
     def _step_features(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:
@@ -453,12 +381,37 @@ def _columns(values: Floats) -> Floats:
     return values if values.ndim == 2 else values[:, None]
 
 
+def named_seasons(names: Sequence[str]) -> list[int]:
+    """Seasons, in slots, of the features ``season_P`` among these names."""
+    return [int(match[1]) for name in names if (match := _OF_SEASON.fullmatch(name))]
+
+
+def usable_seasons(series: Series, seasons: Sequence[int], names: Sequence[str]) -> list[int]:
+    """List the seasons, given or named by features, that the log holds often enough, in slots."""
+    return covered_seasons(series, sorted({*seasons, *named_seasons(names)}))
+
+
+class _SeasonFeature:
+    """The feature ``season_P`` of one season: see :data:`SEASON_FEATURES`."""
+
+    def __init__(self, series: Series, season: int) -> None:
+        self._sums = SeasonalSums(series, season, SEASON_HALF_LIVES)
+        self._overall = DecayedShares(series, [OVERALL_HALF_LIFE * season])
+
+    def __call__(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:
+        """Compute it for pairs, [n, half-lives]."""
+        same = self._sums(movies, slots)
+        expected = self._overall(movies, slots, candidates, 0.0) * self._sums.totals(slots)
+        ratios: Floats = np.log((same + SEASON_PULL) / (expected + SEASON_PULL))
+        return ratios
+
+
 def _averages(
-    series: Series, names: Sequence[str], feature: str, others: Sequence[float], of: str = "counts"
+    series: Series, names: Sequence[str], feature: str, of: str = "counts"
 ) -> DecayedShares | None:
-    """Make the averages of a feature's half-lives among the names, then those of other half-lives."""
+    """Make the averages of a feature's half-lives among the names."""
     found = [match for name in names if (match := _WITH_HALF_LIFE.fullmatch(name))]
-    half_lives = [float(match[2]) for match in found if match[1] == feature] + list(others)
+    half_lives = [float(match[2]) for match in found if match[1] == feature]
     return DecayedShares(series, half_lives, of) if half_lives else None
 
 

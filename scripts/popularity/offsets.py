@@ -1,11 +1,47 @@
-"""What a network or a learned baseline starts from: the parameters of an average, as they were found."""
+"""What a network or a learned baseline starts from: the parameters of averages, as they were found."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Component:
+    """One average that a mixture is made of.
+
+    Attributes
+    ----------
+    of
+        ``counts`` or ``shares`` of all earlier slots, counts at the same place of a ``season``, or the
+        ``even`` share of all candidates.
+    half_life
+        In slots, with a season in seasons; 0 for the even share.
+    season
+        In slots; 0 for none.
+    weight
+        Share of the mixture.
+    """
+
+    of: str
+    half_life: float = 0.0
+    season: int = 0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A weighted sum of averages.
+
+    Attributes
+    ----------
+    components
+        Their weights add up to 1.
+    """
+
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True)
 class Average:
-    """A weighted sum of exponentially weighted averages.
+    """A weighted sum of exponentially weighted averages of counts.
 
     Attributes
     ----------
@@ -15,3 +51,11 @@ class Average:
 
     half_lives: tuple[float, ...]
     weights: tuple[float, ...]
+
+    def mixture(self, uniform_share: float) -> Mixture:
+        """Mix it with the even share, which gets ``uniform_share``."""
+        counts = tuple(
+            Component("counts", half_life, 0, (1 - uniform_share) * weight)
+            for half_life, weight in zip(self.half_lives, self.weights, strict=True)
+        )
+        return Mixture((*counts, Component("even", weight=uniform_share)))

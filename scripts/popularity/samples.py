@@ -1,5 +1,6 @@
 """Which slots and movies a network learns from, and in which batches."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -106,8 +107,8 @@ class BlockBatches:
         Most rows of a batch, unless a single block has more.
     seed
         Each batch depends on this and its epoch alone.
-    epoch_slots
-        Slots of the blocks that an epoch draws, None for all blocks.
+    epoch_steps
+        Batches of an epoch, drawn from as many passes over the blocks as that takes; None for one pass.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class BlockBatches:
         others: int,
         rows: int,
         seed: int,
-        epoch_slots: int | None = None,
+        epoch_steps: int | None = None,
     ) -> None:
         self._series = series
         self._slots = slots
@@ -126,14 +127,17 @@ class BlockBatches:
         self._others = others
         self._rows = rows
         self._seed = seed
-        self._blocks = None if epoch_slots is None else -(-epoch_slots // steps)
+        self._epoch_steps = epoch_steps
 
     def batches(self, epoch: int) -> Iterator[tuple[float, Windows]]:
         """Batches of an epoch, each with the share of the epoch that lies before it."""
         generator = np.random.default_rng((self._seed, epoch))
+        return _epoch((self._pass(generator) for _ in itertools.count()), self._epoch_steps)
+
+    def _pass(self, generator: np.random.Generator) -> Iterator[tuple[float, Windows]]:
         first = self._slots.start + int(generator.integers(self._steps))
         starts = np.arange(first, self._slots.stop - self._steps + 1, self._steps)
-        starts = generator.permutation(starts)[: self._blocks]
+        starts = generator.permutation(starts)
         waiting: list[Windows] = []
         begun = 0
         for done, start in enumerate(starts.tolist()):
@@ -148,19 +152,43 @@ class BlockBatches:
 
 
 class RowBatches:
-    """The same rows in each epoch, in a new order: parameters as of :class:`BlockBatches`."""
+    """The same rows in each pass, in a new order: parameters as of :class:`BlockBatches`."""
 
-    def __init__(self, windows: Windows, rows: int, seed: int) -> None:
+    def __init__(self, windows: Windows, rows: int, seed: int, epoch_steps: int | None = None) -> None:
         self._windows = windows
         self._rows = rows
         self._seed = seed
+        self._epoch_steps = epoch_steps
 
     def batches(self, epoch: int) -> Iterator[tuple[float, Windows]]:
         """Batches of an epoch, each with the share of the epoch that lies before it."""
+        generator = np.random.default_rng((self._seed, epoch))
+        return _epoch((self._pass(generator) for _ in itertools.count()), self._epoch_steps)
+
+    def _pass(self, generator: np.random.Generator) -> Iterator[tuple[float, Windows]]:
         count = len(self._windows)
-        order = np.random.default_rng((self._seed, epoch)).permutation(count)
+        order = generator.permutation(count)
         for start in range(0, count, self._rows):
             yield start / count, self._windows.take(order[start : start + self._rows])
+
+
+def _epoch(
+    passes: Iterator[Iterator[tuple[float, Windows]]], steps: int | None
+) -> Iterator[tuple[float, Windows]]:
+    """Take an epoch's batches: those of one pass, or so many of as many passes as that takes."""
+    if steps is None:
+        yield from next(passes)
+        return
+    made = 0
+    for batches in passes:
+        before = made
+        for _, windows in batches:
+            yield made / steps, windows
+            made += 1
+            if made == steps:
+                return
+        if made == before:
+            return
 
 
 def draw_windows(

@@ -11,7 +11,7 @@ import pytest
 from popularity import tables
 from popularity.series import read_series, split_slots
 from popularity.settings.slots import FoldSplit
-from small_forecasters import average_on
+from small_forecasters import offset_on
 from small_logs import FIRST_SLOT, catalogue_of, write_sequences
 from small_models import BASELINES, SPLIT, call, modules, settings_of, training
 
@@ -81,8 +81,8 @@ def test_these_logs_would_show_a_leak(logs: list[Path]) -> None:
         TESTED
     ] * 2
     for spec in (BASELINES["average"], MIX):
-        validated = [average_on(series, VALIDATED, **spec) for series in both]
-        tested = [average_on(series, TESTED, **spec) for series in both]
+        validated = [offset_on(series, VALIDATED, **spec) for series in both]
+        tested = [offset_on(series, TESTED, **spec) for series in both]
         assert validated[0] == validated[1]
         assert tested[0] != tested[1]
 

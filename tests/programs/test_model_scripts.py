@@ -91,11 +91,13 @@ def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
         asked = saved.Asked(name, seed, parse(TrainingSettings, settings_of(name)))
         found = saved.Found(
             validated_to=VALIDATED.stop - 1,
-            offset=None if name == "course" else Average((tuned,), (1.0,)),
+            offset=None if name == "course" else Average((tuned,), (1.0,)).mixture(0.02),
             covered_movies=tuple(TOP) if name == "joint" else None,
             best_epoch=int(history["val_loss"].argmin()) + 1,
             parameters=sum(weight.size for weight in model.get_weights()),
+            correction=run.found.correction,
         )
+        assert 0 <= run.found.correction <= 1
         assert (run.name, run.asked, run.found) == (name, asked, found)
         record = json.loads((folder / name / str(seed) / "run.json").read_text())
         assert record["settings"] == {**as_json(asked), **as_json(found)}

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from popularity.features import DecayedShares
-from popularity.forecasters.averages import average_forecaster, tuned_offset
+from popularity.averages import DecayedShares
+from popularity.forecasters.averages import average_forecaster
 from popularity.forecasters.base import Forecaster, forecast_slots
 from popularity.forecasters.intermittent import Kind, Smoothing, intermittent
+from popularity.forecasters.mixture import tuned_offset
 from popularity.offsets import Average
 from popularity.scoring.scores import score_slot
 from popularity.series import Series

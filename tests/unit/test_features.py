@@ -11,7 +11,7 @@ import pytest
 
 from popularity import features, tables
 from popularity.features import Features
-from popularity.offsets import Average
+from popularity.offsets import Average, Mixture
 from popularity.series import Series
 from small_forecasters import ewma
 from small_logs import FIRST_SLOT, NOW, catalogue_of, log_of, other_futures, random_log, series_of
@@ -20,6 +20,7 @@ EVERY = [
     *features.STEP_FEATURES,
     *features.STATIC_FEATURES,
     *(f"{name}_{h}" for name in features.HALF_LIFE_FEATURES for h in (2, 30)),
+    "seasons",
 ]
 MIX_SPEC = {"short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
 MIX = Average((3.0, 40.0), (0.3, 0.7))
@@ -31,8 +32,8 @@ HAND = pd.DataFrame(
 )
 
 
-def one_average(half_life: float) -> Average:
-    return Average((half_life,), (1.0,))
+def one_average(half_life: float) -> Mixture:
+    return Average((half_life,), (1.0,)).mixture(0.02)
 
 
 def make(
@@ -40,13 +41,14 @@ def make(
     names: list[str],
     slot: str = "day",
     gaps: str = "calendar",
-    offset: Average | None = None,
+    offset: Mixture | None = None,
+    seasons: Sequence[int] = (),
     window: int = 3,
     years: list[float] | None = None,
     genres: np.ndarray | None = None,
 ) -> Features:
     release_years = np.array(years or [np.nan] * len(series.movie_ids))
-    return Features(series, release_years, names, slot, window, gaps, offset, genres)
+    return Features(series, release_years, names, slot, window, gaps, offset, seasons, genres)
 
 
 def catalogue_with_genres(log: pd.DataFrame) -> pa.Table:
@@ -143,7 +145,7 @@ def test_genres_are_those_of_the_catalogue() -> None:
     found = Features.of_catalogue(series, movies, names, "day", 1, "calendar", None)(*pairs)["static"]
     assert found.tolist() == near([[0, 1, math.log(3)], [1, 1, math.log(3)], [0, 0, math.log(2)]])
     known = ["Action", "Comedy"]
-    trained = Features.of_catalogue(series, movies, names, "day", 1, "calendar", None, known)
+    trained = Features.of_catalogue(series, movies, names, "day", 1, "calendar", None, (), known)
     assert trained(*pairs)["static"][:, :2].tolist() == [[0, 0], [0, 1], [0, 0]]
 
 
@@ -176,7 +178,41 @@ def test_a_movie_before_its_first_request_has_nothing_to_tell() -> None:
 )
 def test_calendar_comes_round(slot: str, number: int, turn: float) -> None:
     angle = 2 * math.pi * turn
-    assert hand("calendar", number, slot=slot)[0] == near([[math.sin(angle), math.cos(angle)]])[0]
+    place = hand("calendar", number, slot=slot)[0][:2]
+    assert place == near([[math.sin(angle), math.cos(angle)]])[0]
+
+
+def test_hours_have_a_weekday_in_the_calendar() -> None:
+    # Slot 1 is the first hour of 1970, a Thursday; 24 hours later it is Friday.
+    days = [hand("calendar", number, slot="hour")[0][2:] for number in (24, 25, 24 + 168)]
+    assert [sum(flags) for flags in days] == [1, 1, 1]
+    assert days[0] == days[2] != days[1]
+
+
+def test_a_seasons_feature_compares_its_place_with_all_slots() -> None:
+    # Movie 1 on even slots, movie 2 on odd ones, four requests each, for 40 slots.
+    series = series_of(log_of(*((100 + at, 1 + at % 2, 4) for at in range(40))))
+    compute = make(series, ["label_n", "season_2"], seasons=[2])
+    even, odd = (compute(np.array([0, 1]), np.full(2, slot))["static"] for slot in (140, 141))
+    assert even.shape == (2, len(features.SEASON_HALF_LIVES))
+    assert (even[0] > 0.3).all()
+    assert (even[1] < -0.3).all()
+    assert (odd[0] < -0.3).all()
+    # By hand, with the half-life of half a season: a request two slots ago counts in full, four slots
+    # ago a quarter.
+    same = sum(4 * 0.5 ** ((k - 1) / 0.5) for k in range(1, 21))
+    overall = 0.5 ** (np.arange(40) / (features.OVERALL_HALF_LIFE * 2))
+    share = overall[1::2].sum() / overall.sum()
+    assert even[0, 0] == pytest.approx(math.log((same + 1) / (share * same + 1)), rel=1e-5)
+
+
+def test_seasons_are_those_that_the_log_holds() -> None:
+    series = series_of(log_of((100, 1, 1), (130, 2, 1)))
+    assert features.usable_seasons(series, [7, 24], ["season_10", "season_11", "ewma_3"]) == [7, 10]
+    pair = np.array([0]), np.array([131])
+    assert make(series, ["label_n", "seasons"], seasons=[7, 10])(*pair)["static"].shape == (1, 6)
+    assert make(series, ["label_n", "season_7"], seasons=[7, 10])(*pair)["static"].shape == (1, 3)
+    assert make(series, ["label_n", "season_24"], seasons=[7, 10])(*pair)["static"].shape == (1, 0)
 
 
 def test_years_since_the_release_from_0_to_90_and_0_where_unknown() -> None:
@@ -203,12 +239,13 @@ def test_offset_may_be_a_mix_of_averages() -> None:
     series = series_of(random_log())
     movies = series.candidates(series.last_slot)
     slots = np.full(len(movies), series.last_slot)
-    made = make(series, ["label_n", "ewma_9"], offset=MIX)(movies, slots)
+    made = make(series, ["label_n", "ewma_9"], offset=MIX.mixture(0.02))(movies, slots)
     short, long = (ewma(series, h)(series.last_slot, movies) for h in MIX.half_lives)
     assert np.exp(made["offset"][:, 0]) == pytest.approx(0.3 * short + 0.7 * long, rel=1e-6)
     assert made["static"].tolist() == make(series, ["label_n", "ewma_9"])(movies, slots)["static"].tolist()
     catalogue = catalogue_of(random_log())
-    resolved = Features.of_catalogue(series, catalogue, ["label_n"], "day", 3, "calendar", MIX)
+    offset = MIX.mixture(0.02)
+    resolved = Features.of_catalogue(series, catalogue, ["label_n"], "day", 3, "calendar", offset)
     assert resolved(movies, slots)["offset"].tolist() == made["offset"].tolist()
 
 
@@ -237,8 +274,8 @@ def test_release_years_come_from_the_catalogue() -> None:
 
 @pytest.mark.parametrize("future", ["none", "more", "less", "multiplied", "rated anew"])
 @pytest.mark.parametrize("gaps", ["calendar", "observed"])
-@pytest.mark.parametrize("offset", [one_average(4.0), MIX], ids=["ewma", "ewma_mix"])
-def test_nothing_depends_on_the_slot_itself_or_later_ones(offset: Average, gaps: str, future: str) -> None:
+@pytest.mark.parametrize("offset", [one_average(4.0), MIX.mixture(0.02)], ids=["ewma", "ewma_mix"])
+def test_nothing_depends_on_the_slot_itself_or_later_ones(offset: Mixture, gaps: str, future: str) -> None:
     log = random_log(movies=15)
     known, changed = series_of(log), series_of(other_futures(log)[future])
     common = np.intersect1d(known.movie_ids, changed.movie_ids)
@@ -246,7 +283,9 @@ def test_nothing_depends_on_the_slot_itself_or_later_ones(offset: Average, gaps:
     for series in (known, changed):
         years = (1950 + series.movie_ids % 60).tolist()
         genres = series.movie_ids[:, None] % [2, 3] == 0
-        compute = make(series, EVERY, gaps=gaps, offset=offset, window=5, years=years, genres=genres)
+        compute = make(
+            series, EVERY, "day", gaps, offset, seasons=(5, 7), window=5, years=years, genres=genres
+        )
         # Movies before their first request, too.
         both = np.flatnonzero(np.isin(series.movie_ids, common))
         pairs = [(slot, movie) for slot in range(FIRST_SLOT, NOW + 1) for movie in both]

@@ -44,14 +44,16 @@ def built(name: str, log: pd.DataFrame, seed: int = 1) -> tuple[Series, Forecast
     """Fit a method to a log before :data:`NOW`, and what was chosen, as JSON has it."""
     series = series_of(log)
     entry = ENTRIES[name]
-    if "season" in {field.name for field in dataclasses.fields(METHODS[name])}:  # type: ignore[arg-type]
-        entry = entry_of(name, **{**entry.options, "season": 7})
+    options = {field.name for field in dataclasses.fields(METHODS[name])}  # type: ignore[arg-type]
+    for option, seasons in (("season", 7), ("seasons", [7])):
+        if option in options:
+            entry = entry_of(name, **{**entry.options, option: seasons})
     method = method_of(entry, Method)
     if isinstance(method, LearnedMethod):
         offset = ENTRIES.get(entry.options.get("offset", "none"))
-        average = None if offset is None else method_of(offset, OffsetMethod).average(series, VALIDATION)
+        average = None if offset is None else method_of(offset, OffsetMethod).offset(series, VALIDATION)
         catalogue = catalogue_of(LOG)
-        data = FittingData(series, catalogue, "day", TRAINING, VALIDATION, average, seed, 1)
+        data = FittingData(series, catalogue, "day", TRAINING, VALIDATION, average, (7,), seed, 1)
         forecaster, chosen = method.fit(data)
         return series, forecaster, as_json(chosen)
     assert isinstance(method, SimpleMethod)

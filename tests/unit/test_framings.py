@@ -37,7 +37,7 @@ def asked_to(one: str, out: str, **changes: Any) -> Asked:
         "loss": "poisson",
         "batch_size": 16,
         "sampled_movies": 3,
-        "epoch_slots": None,
+        "epoch_steps": None,
         "training_windows": 60,
         **changes,
     }

@@ -14,14 +14,14 @@ import pytest
 import evaluate_learned
 from popularity import tables
 from popularity.forecasters import averages, regressions, trees
-from popularity.forecasters.averages import average_forecaster
 from popularity.forecasters.base import FittingData, Forecaster, LearnedMethod, forecast_slots, method_of
+from popularity.forecasters.mixture import mixture_forecaster
 from popularity.forecasters.rows import draw_rows
 from popularity.scoring.scores import score_forecasts, summarise
 from popularity.series import Series, read_series
 from popularity.settings.baselines import Baseline
 from popularity.settings.fields import as_json
-from small_forecasters import average_on, ewma, fixed
+from small_forecasters import ewma, fixed, offset_on
 from small_logs import FIRST_SLOT, catalogue_of, log_of, random_log, series_of, write_sequences
 
 LOG = random_log(60, movies=25, seed=5)
@@ -63,9 +63,9 @@ def build(log: pd.DataFrame, name: str, seed: int = 1) -> tuple[Series, Forecast
     series = series_of(log)
     offset = None
     if SPECS[name].get("offset") == "ewma_mix":
-        offset = average_on(series, SLOTS["validation"], **MIX)
+        offset = offset_on(series, SLOTS["validation"], **MIX)
     training, validation = SLOTS["training"], SLOTS["validation"]
-    data = FittingData(series, catalogue_of(LOG), "day", training, validation, offset, seed, 1)
+    data = FittingData(series, catalogue_of(LOG), "day", training, validation, offset, (), seed, 1)
     method = method_of(Baseline.from_json({**SPECS[name], "training_rows": 800}), LearnedMethod)
     return series, *method.fit(data)
 
@@ -139,10 +139,10 @@ def test_without_a_tree_the_forecast_is_the_offset() -> None:
         patch.setitem(trees.TREES, "learning_rate", 1e-12)
         series, forecaster, chosen = build(LOG, "trees_offset")
     assert chosen == trees.Rounds(1)
-    average = average_on(series, SLOTS["validation"], **MIX)
+    average = offset_on(series, SLOTS["validation"], **MIX)
     assert average is not None
     movies = series.candidates(LAST)
-    expected = average_forecaster(series, average)(LAST, movies)
+    expected = mixture_forecaster(series, average)(LAST, movies)
     assert forecaster(LAST, movies) == pytest.approx(expected, rel=1e-5)
 
 
@@ -215,7 +215,7 @@ def test_the_program_scores_both_parts(tmp_path: Path) -> None:
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     series = read_series(tmp_path / "sequences.parquet")
     parts = {"validation": range(FIRST_SLOT + 42, FIRST_SLOT + 51)}
-    assert metrics["offset_weights"] == as_json(average_on(series, parts["validation"], **MIX))
+    assert metrics["offset_weights"] == as_json(offset_on(series, parts["validation"], **MIX))
     tested = summarise(scored[scored["split"] == "test"])
     assert metrics["test"]["cross_entropy"] == pytest.approx(tested["cross_entropy"])
 

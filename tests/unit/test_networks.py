@@ -433,15 +433,29 @@ def test_the_model_is_the_moving_average_of_its_weights(
     changes = {"cell": "none", "ema_momentum": momentum, "epochs": 3}
     made, framing, windows = train(series, changes)
     model, history = made.model, made.history
-    expected, *later = by_step
-    for weights in later:
-        kept = momentum or 0.0
-        expected = [kept * old + (1 - kept) * new for old, new in zip(expected, weights, strict=True)]
+    # The weights before the first step are no part of it.
+    kept = (momentum or 0.0) ** np.arange(len(by_step) - 1, -1, -1)
+    expected = [np.average(parts, axis=0, weights=kept) for parts in zip(*by_step, strict=True)]
     for found, wanted in zip(model.get_weights(), expected, strict=True):
         assert found == pytest.approx(wanted, rel=1e-4, abs=1e-6)
     assert val_loss(model, framing, windows) == pytest.approx(history[-1]["val_loss"], rel=1e-5)
     moved = zip(model.get_weights(), by_step[-1], strict=True)
     assert all(map(np.array_equal, *zip(*moved, strict=True))) == (not momentum)
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_a_network_ends_at_its_offset_where_it_learned_nothing(loss: str, series: Series) -> None:
+    changes: dict[str, Any] = {"loss": loss, "cell": "none", "epochs": 2}
+    made, framing, windows = train(series, changes)
+    asked = asked_of(changes)
+    layer = made.model.get_layer("output")
+    # Noise in the place of what was learned: no validation slot supports it.
+    noise = np.random.default_rng(1).normal(0, 9, layer.get_weights()[0].shape)
+    layer.set_weights([noise, layer.get_weights()[1]])
+    certain = trainer.keep_certain(asked, framing, windows, made)
+    assert certain.correction < 0.3
+    left = np.abs(certain.model.get_layer("output").get_weights()[0])
+    assert left == pytest.approx(certain.correction * np.abs(noise), rel=1e-5)
 
 
 def test_weights_that_are_read_are_those_of_a_run_of_so_many_epochs(series: Series, tmp_path: Path) -> None:

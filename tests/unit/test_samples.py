@@ -197,20 +197,35 @@ def test_batches_hold_whole_blocks(rows: int, steps: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 4])
-def test_an_epoch_draws_as_many_slots_as_it_is_told(steps: int) -> None:
-    whole = blocks(steps, rows=1)
-    some = BlockBatches(SERIES, SLOTS, steps, 3, 1, 1, epoch_slots=10)
-    count = -(-10 // steps)
-    seen = set()
-    for epoch in range(5):
-        made = list(some.batches(epoch))
-        drawn = {int(windows.slot[0, 0]) for _, windows in made}
-        # A block without requests has no rows.
-        assert count / 2 < len(drawn) == len(made) <= count
-        assert drawn < {int(windows.slot[0, 0]) for _, windows in whole.batches(epoch)}
-        assert {round(share * count, 9) for share, _ in made} <= set(range(count))
-        seen |= drawn
-    assert len(seen) > count
+@pytest.mark.parametrize("wanted", [3, 200])
+def test_an_epoch_has_as_many_steps_as_it_is_told(steps: int, wanted: int) -> None:
+    """Fewer than a pass over the slots, and more."""
+    training = BlockBatches(SERIES, SLOTS, steps, 3, 8, 1, epoch_steps=wanted)
+    for epoch in (0, 1):
+        made = list(training.batches(epoch))
+        assert len(made) == wanted
+        assert [done for done, _ in made] == pytest.approx([at / wanted for at in range(wanted)])
+        again = list(training.batches(epoch))
+        for (_, one), (_, other) in zip(made, again, strict=True):
+            assert one.movie.tolist() == other.movie.tolist()
+    if wanted == 200:
+        # Every pass begins elsewhere and in another order.
+        learned = {slot for _, windows in made for slot, _ in targets_of(windows)}
+        assert learned == {slot for slot in SLOTS if SERIES.requests(np.array([slot]))[0]}
+
+
+def test_an_epoch_of_steps_passes_over_all_rows_before_it_takes_one_again() -> None:
+    windows = concatenate([sample_block(SERIES, SLOTS, 3, np.random.default_rng(1))])
+    rows = len(windows)
+    made = [part for _, part in RowBatches(windows, 1, 1, epoch_steps=2 * rows).batches(0)]
+    first = sorted((part.movie.item(), tuple(part.slot[0])) for part in made[:rows])
+    second = sorted((part.movie.item(), tuple(part.slot[0])) for part in made[rows:])
+    every = [(movie, tuple(slot)) for movie, slot in zip(windows.movie[:, 0], windows.slot, strict=True)]
+    assert first == second == sorted(every)
+
+
+def test_without_anything_to_draw_an_epoch_of_steps_ends() -> None:
+    assert list(BlockBatches(SERIES, range(5, 6), 1, 3, 8, 1, epoch_steps=10).batches(0)) == []
 
 
 def test_blocks_begin_elsewhere_in_other_epochs_so_that_each_slot_is_learned_from() -> None:

@@ -237,16 +237,16 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
         ),
         ({"backend": "theano"}, 'backend: found "theano"; allowed: "tensorflow", "torch", "jax"'),
         (
-            {"baselines.ewma_mix": None},
-            'offset: found "ewma_mix", but no entry of baselines has that method',
+            {"baselines.mixture": None},
+            'offset: found "mixture", but no entry of baselines has that method',
         ),
         (
             {"baselines.ewma_mix": None, "models.gru.offset": "ewma_mix"},
             'models.gru.offset: found "ewma_mix", but no entry of baselines has that method',
         ),
         (
-            {"baselines.ewma_mix": None},
-            'baselines.lightgbm_offset.offset: found "ewma_mix", but no entry of baselines has that method',
+            {"baselines.mixture": None},
+            'baselines.lightgbm_offset.offset: found "mixture", but no entry of baselines has that method',
         ),
         (
             {"baselines.ridge.offset": "none"},

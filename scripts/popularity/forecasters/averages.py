@@ -1,4 +1,4 @@
-"""Exponentially weighted averages of counts, one or a mix of two, and the offset that models start from."""
+"""Exponentially weighted averages of counts, one or a mix of two."""
 
 import itertools
 from abc import abstractmethod
@@ -8,17 +8,16 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from popularity.features import (
+from popularity.averages import (
     UNIFORM_SHARE,
     DecayedShares,
     decayed_totals,
     requested_with_decayed_sums,
 )
-from popularity.forecasters.base import Floats, Forecaster, Method, SimpleMethod, method_of, register
-from popularity.offsets import Average
+from popularity.forecasters.base import Floats, Forecaster, Method, SimpleMethod, register
+from popularity.offsets import Average, Mixture
 from popularity.scoring.cross_entropy import request_losses
 from popularity.series import Ints, Series
-from popularity.settings.baselines import Baseline
 from popularity.settings.fields import Limits, setting
 
 HalfLives = tuple[Annotated[float, Limits(above=0)], ...]
@@ -36,8 +35,8 @@ class OffsetMethod(Method):
     """A method that a network or a learned baseline may start from."""
 
     @abstractmethod
-    def average(self, series: Series, slots: range) -> Average:
-        """Choose the average to start from, by the cross entropy of these slots."""
+    def offset(self, series: Series, slots: range) -> Mixture:
+        """Choose the averages to start from, by the cross entropy of these slots."""
 
 
 @register("ewma")
@@ -56,6 +55,10 @@ class Ewma(SimpleMethod[HalfLife], OffsetMethod):
         """Choose one of the half-lives."""
         options = [Average((half_life,), (1.0,)) for half_life in self.half_lives]
         return tuned_average(series, options, self.uniform_share, slots)
+
+    def offset(self, series: Series, slots: range) -> Mixture:
+        """Start from the average of the best half-life."""
+        return self.average(series, slots).mixture(self.uniform_share)
 
     def tune(self, series: Series, slots: range) -> HalfLife:
         """Choose the half-life."""
@@ -95,6 +98,10 @@ class EwmaMix(SimpleMethod[Average], OffsetMethod):
         options = [Average(pair, (w, round(1 - w, 12))) for pair in pairs for w in self.weights]
         return tuned_average(series, options, self.uniform_share, slots)
 
+    def offset(self, series: Series, slots: range) -> Mixture:
+        """Start from the best mix."""
+        return self.average(series, slots).mixture(self.uniform_share)
+
     def tune(self, series: Series, slots: range) -> Average:
         """Choose the half-lives and their weights."""
         return self.average(series, slots)
@@ -107,7 +114,7 @@ class EwmaMix(SimpleMethod[Average], OffsetMethod):
 def average_forecaster(
     series: Series, average: Average, uniform_share: float = UNIFORM_SHARE
 ) -> Forecaster:
-    """Forecast by a weighted sum of averages: see :class:`popularity.features.DecayedShares`."""
+    """Forecast by a weighted sum of averages: see :class:`popularity.averages.DecayedShares`."""
     shares = DecayedShares(series, average.half_lives)
     weights = np.asarray(average.weights, dtype=np.float64)
 
@@ -116,13 +123,6 @@ def average_forecaster(
         return shares(movies, np.full(size, slot), np.full(size, float(size)), uniform_share) @ weights
 
     return forecast
-
-
-def tuned_offset(entry: Baseline | None, series: Series, slots: range) -> Average | None:
-    """Choose the average that an offset's entry of baselines describes, by these slots' cross entropy."""
-    if entry is None:
-        return None
-    return method_of(entry, OffsetMethod).average(series, slots)
 
 
 def tuned_average(

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from popularity.offsets import Average
+from popularity.offsets import Mixture
 from popularity.program import Fault
 from popularity.scoring.scores import Forecast
 from popularity.series import Ints, Series
@@ -95,7 +95,9 @@ class FittingData:
     training, validation
         Slots to fit on, and slots to choose by.
     offset
-        The average that the forecast corrects, or None.
+        The averages that the forecast corrects, or None.
+    seasons
+        Those that the log holds often enough, in slots.
     seed, threads
         Of what is drawn, and of the work.
     """
@@ -105,7 +107,8 @@ class FittingData:
     slot: str
     training: range
     validation: range
-    offset: Average | None
+    offset: Mixture | None
+    seasons: Sequence[int]
     seed: int
     threads: int
 

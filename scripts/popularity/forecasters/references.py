@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from popularity.features import UNIFORM_SHARE, DecayedShares
+from popularity.averages import UNIFORM_SHARE, DecayedShares
 from popularity.forecasters.averages import Ewma, HalfLife, HalfLives
 from popularity.forecasters.base import (
     FixedMethod,

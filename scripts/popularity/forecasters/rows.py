@@ -102,7 +102,7 @@ def columns_and_base(features: Features, movies: Ints, slots: Ints) -> tuple[Flo
 def features_of(data: FittingData, names: Sequence[str], window: int = 1) -> Features:
     """Make the features of a learned baseline."""
     return Features.of_catalogue(
-        data.series, data.movies, names, data.slot, window, "calendar", data.offset
+        data.series, data.movies, names, data.slot, window, "calendar", data.offset, data.seasons
     )
 
 

@@ -7,7 +7,7 @@ Floats = npt.NDArray[np.floating]
 
 #: Share of every forecast that is spread evenly over the slot's candidates before it is scored, so that
 #: a requested movie predicted at 0 costs much, and not infinitely much. A part of the measure, unlike
-#: ``features.UNIFORM_SHARE``, which is a part of the averages that forecasts are made of.
+#: ``averages.UNIFORM_SHARE``, which is a part of the averages that forecasts are made of.
 SMOOTHING_SHARE = 0.001
 
 
@@ -54,8 +54,20 @@ def sampled_cross_entropy(
     -------
     Nats per request.
     """
+    return float(slot_losses(predicted, requests, weight, slot).sum() / requests.sum())
+
+
+def slot_losses(
+    predicted: Floats, requests: Floats, weight: Floats, slot: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float64]:
+    """Estimate the cross entropy of each slot, over its requests, as :func:`sampled_cross_entropy` does.
+
+    Returns
+    -------
+    float64 [slots], nats.
+    """
     positive = np.maximum(predicted, 0.0)
     total = np.bincount(slot, weights=positive * weight)[slot]
     candidates = np.bincount(slot, weights=weight)[slot]
     shares = np.where(total > 0, positive / np.where(total > 0, total, 1.0), 1 / candidates)
-    return float(requests @ request_losses(shares, candidates) / requests.sum())
+    return np.bincount(slot, requests * request_losses(shares, candidates)).astype(np.float64)

@@ -53,9 +53,12 @@ class FittingSettings:
     offset
         The baseline whose forecast it corrects, whose parameters the validation slots choose; None for
         none.
+    seasons
+        In slots.
     """
 
     baseline: Baseline
     slot: str
     split: FoldSplit
     offset: Baseline | None
+    seasons: tuple[int, ...] = ()

@@ -21,6 +21,13 @@ class Settings:
     dataset: str = setting("The entry of datasets to use.", "ml-latest")
     datasets: dict[str, Dataset] = section("Archives by name; null leaves an entry out.", dict)
     slot: str = setting("Length of a time slot.", "day", words="slot")
+    seasons: tuple[Annotated[int, Limits(minimum=2)], ...] | None = setting(
+        "Lengths in slots of the seasons that requests may have, such as 24 hours; null for a day "
+        "and a week of hours, a week and a year of days, a year of weeks or months. A season is used "
+        "where the log holds it at least three times.",
+        None,
+        unique=True,
+    )
     window: int = setting("Slots that a model looks back on (t_slot).", 7, minimum=1, maximum=1000)
     gaps: Gaps = setting("Windows over the calendar, or over the slots with a request alone.", "calendar")
     split: Split = section("Shares of the slots, by time, that are validation and test slots.", Split)

@@ -71,11 +71,12 @@ class ModelSettings:
             "requested_once",
             "requested_up_to_3",
             "calendar",
+            "seasons",
         ),
         length=1,
         unique=True,
     )
-    offset: str = setting("What the network's output is added to.", "ewma_mix", words="offset")
+    offset: str = setting("What the network's output is added to.", "mixture", words="offset")
     loss: str = setting("What training lowers.", "softmax_cross_entropy", words="loss")
     optimizer: str = setting("An optimizer of Keras, by name.", "adamw", words="optimizer")
     learning_rate: float = setting("Size of a step.", 0.005, above=0, maximum=10)
@@ -92,16 +93,22 @@ class ModelSettings:
         "Gradient clipping: largest norm of a weight matrix's gradient; null for no limit.", 1.0, above=0
     )
     ema_momentum: float | None = setting(
-        "Momentum of the exponential moving average of the weights, which is the model; null for the "
-        "weights of the last step.",
+        "Momentum of the exponential moving average of the weights over the steps, without the initial "
+        "ones, which is the model; null for the weights of the last step.",
         0.998,
         minimum=0,
         below=1,
     )
     batch_size: int = setting("Windows of a training step.", 1024, minimum=1, maximum=1_000_000)
-    epochs: int = setting("Most epochs of training.", 25, minimum=1, maximum=100_000)
+    epoch_steps: int | None = setting(
+        "Training steps of an epoch, after which the model is validated, however long the log is; null for "
+        "one pass over the training windows.",
+        100,
+        minimum=1,
+    )
+    epochs: int = setting("Most epochs of training.", 40, minimum=1, maximum=100_000)
     patience: int | None = setting(
-        "Epochs without a better val_loss before training stops; null to train all.", 3, minimum=1
+        "Epochs without a better val_loss before training stops; null to train all.", 5, minimum=1
     )
     score_at_epochs: tuple[Annotated[int, Limits(minimum=1)], ...] = setting(
         "Epochs after which the model is scored as well, in rows of their own (NAME_EPOCH).",
@@ -113,9 +120,6 @@ class ModelSettings:
         "them) draws.",
         256,
         minimum=1,
-    )
-    epoch_slots: int | None = setting(
-        "With softmax losses, about how many training slots an epoch draws; null for all.", 1000, minimum=1
     )
     training_windows: int | None = setting(
         "With the other losses, training windows drawn at random; null for all.", 200_000, minimum=1
@@ -151,12 +155,15 @@ class TrainingSettings:
     offset
         The baseline that the network's output is added to, whose parameters the validation slots
         choose; None for none.
+    seasons
+        In slots.
     """
 
     model: ModelSettings
     slot: str
     split: FoldSplit
     offset: Baseline | None
+    seasons: tuple[int, ...] = ()
 
     @property
     def window(self) -> int:

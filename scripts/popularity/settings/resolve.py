@@ -20,8 +20,8 @@ from popularity.settings.slots import FoldSplit
 #: Most letters of a model's name, which is a folder's.
 _LONGEST_NAME = 200
 
-#: Slots of a season: a day of hours, a week of days, otherwise a year.
-_SEASONS = {"hour": 24, "day": 7, "week": 52, "month": 12, "year": 1}
+#: Slots of the seasons: a day and a week of hours, a week and a year of days, otherwise a year.
+_SEASONS = {"hour": (24, 168), "day": (7, 365), "week": (52,), "month": (12,), "year": ()}
 
 
 def resolve_settings(config: dict[str, Any], schema: dict[str, Any]) -> Settings:
@@ -73,9 +73,15 @@ def _fill_defaults(config: dict[str, Any], schema: dict[str, Any]) -> None:
         for key, value in common.items():
             model[key] = model.get(key) or value
     slot = config.get("slot", schema["properties"]["slot"]["default"])
+    if config.get("seasons") is None:
+        config["seasons"] = list(_SEASONS[slot])
     for baseline in config["baselines"].values():
-        if "season" in schema["$defs"]["methods"][baseline["method"]]["properties"]:
-            baseline["season"] = baseline.get("season") or _SEASONS[slot]
+        options = schema["$defs"]["methods"][baseline["method"]]["properties"]
+        if "season" in options:
+            # The shortest, and the slot before where there is none.
+            baseline["season"] = baseline.get("season") or min(config["seasons"], default=1)
+        if "seasons" in options and baseline.get("seasons") is None:
+            baseline["seasons"] = config["seasons"]
 
 
 def _expand_sweeps(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
@@ -118,11 +124,12 @@ def offset_baseline(settings: Settings, offset: str) -> Baseline | None:
 def training_settings(settings: Settings, model: ModelSettings, fold: int = 0) -> TrainingSettings:
     """All that the training of a model depends on, in a fold of the backtest."""
     split = FoldSplit(settings.split.validation, settings.split.test, fold)
-    return TrainingSettings(model, settings.slot, split, offset_baseline(settings, model.offset))
+    offset = offset_baseline(settings, model.offset)
+    return TrainingSettings(model, settings.slot, split, offset, settings.seasons or ())
 
 
 def fitting_settings(settings: Settings, baseline: Baseline, fold: int = 0) -> FittingSettings:
     """All that the fitting of a learned baseline depends on, in a fold of the backtest."""
     split = FoldSplit(settings.split.validation, settings.split.test, fold)
     offset = offset_baseline(settings, baseline.options.get("offset", "none"))
-    return FittingSettings(baseline, settings.slot, split, offset)
+    return FittingSettings(baseline, settings.slot, split, offset, settings.seasons or ())

@@ -24,6 +24,10 @@ CELLS = {
 }
 
 
+#: Name of the layer whose output is added to the offset.
+OUTPUT = "output"
+
+
 def build_network(settings: ModelSettings, example: Arrays, scale: float) -> keras.Model:
     """Build the network of these settings.
 
@@ -76,10 +80,17 @@ def build_network(settings: ModelSettings, example: Arrays, scale: float) -> ker
         hidden = keras.layers.Dropout(settings.dropout)(hidden)
     # With an offset the untrained network is the offset itself.
     zeros = settings.offset != "none"
-    output = keras.layers.Dense(movies, kernel_initializer="zeros" if zeros else "glorot_uniform")(hidden)
+    kernel = "zeros" if zeros else "glorot_uniform"
+    output = keras.layers.Dense(movies, kernel_initializer=kernel, name=OUTPUT)(hidden)
     if LOSSES[settings.loss].of_shares:
         output = keras.layers.Rescaling(scale)(output)
     return keras.Model([steps, static, offset], keras.layers.Add()([output, offset]))
+
+
+def scale_output(model: keras.Model, factor: float) -> None:
+    """Multiply what a network adds to its offset."""
+    layer = model.get_layer(OUTPUT)
+    layer.set_weights([factor * weights for weights in layer.get_weights()])
 
 
 def _normalised(inputs: Any, example: npt.NDArray[np.float32]) -> Any:

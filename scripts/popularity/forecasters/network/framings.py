@@ -96,6 +96,7 @@ class Framing:
             window,
             settings.gaps,
             found.offset,
+            found.seasons,
             found.genre_names,
         )
 
@@ -106,10 +107,10 @@ class Framing:
         generator = np.random.default_rng(seed)
         if self._all_movies:
             last = np.arange(slots.stop - 1, slots.start + self.steps - 2, -self.steps)[::-1]
-            return RowBatches(self._of_all_movies(slots, last), rows, seed)
+            return RowBatches(self._of_all_movies(slots, last), rows, seed, settings.epoch_steps)
         if self._loss.whole_slots:
-            others, some = settings.sampled_movies, settings.epoch_slots
-            return BlockBatches(self.series, slots, self.steps, others, rows, seed, some)
+            others, steps = settings.sampled_movies, settings.epoch_steps
+            return BlockBatches(self.series, slots, self.steps, others, rows, seed, steps)
         windows = draw_windows(
             self.series,
             slots,
@@ -119,7 +120,7 @@ class Framing:
             settings.training_windows,
             generator,
         )
-        return RowBatches(windows, rows, seed)
+        return RowBatches(windows, rows, seed, settings.epoch_steps)
 
     def validation(self, slots: range, seed: int) -> Windows:
         """Rows to watch the training by: of slots spread evenly, their last steps alone."""

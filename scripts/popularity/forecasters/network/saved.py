@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from popularity.offsets import Average
+from popularity.offsets import Mixture
 from popularity.program import Fault, reading
 from popularity.results import read_csv, read_json
 from popularity.settings.fields import SettingsError, as_json, parse
@@ -55,7 +55,9 @@ class Found:
     validated_to
         The last validation slot: later ones the model has never seen.
     offset
-        The average that the network's output is added to the log of; None for none.
+        The averages that the network's output is added to the log of; None for none.
+    seasons
+        Those that the log held often enough, in slots.
     covered_movies
         Ids of the movies that a model of all movies tells apart; None for a model of one movie.
     genre_names
@@ -64,14 +66,18 @@ class Found:
         The epoch of the lowest ``val_loss``.
     parameters
         Numbers that were learned.
+    correction
+        The share of what was learned that is added to the offset, as the validation slots support it.
     """
 
     validated_to: int
-    offset: Average | None = None
+    offset: Mixture | None = None
+    seasons: tuple[int, ...] = ()
     covered_movies: tuple[int, ...] | None = None
     genre_names: tuple[str, ...] | None = None
     best_epoch: int = 0
     parameters: int = 0
+    correction: float = 1.0
 
 
 def append_run(path: Path, asked: Asked, found: Found) -> None:

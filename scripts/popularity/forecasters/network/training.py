@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
     # Keras imports its backend; a script that has none can do nothing else.
     sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
 
-from popularity.forecasters.network.architecture import build_network
+from popularity.forecasters.network.architecture import build_network, scale_output
 from popularity.forecasters.network.checkpoints import Checkpoint
 from popularity.forecasters.network.framings import Arrays, Framing
 from popularity.forecasters.network.inference import CHUNK, padded, run_network
@@ -27,7 +27,7 @@ from popularity.forecasters.network.losses import LOSSES, Batch, Loss
 from popularity.forecasters.network.saved import Asked, Found, Weights, append_run
 from popularity.program import Fault
 from popularity.samples import Training, Windows
-from popularity.scoring.cross_entropy import sampled_cross_entropy
+from popularity.scoring.cross_entropy import sampled_cross_entropy, slot_losses
 from popularity.settings.model import ModelSettings
 from popularity.tables import prefetch
 
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Training rows by which inputs are scaled.
 EXAMPLE_ROWS = 50_000
+#: Shares of a network's correction of its offset that are tried.
+CORRECTIONS = tuple(step / 20 for step in range(1, 21))
 #: Steps that a learning-rate schedule divides a whole training into.
 SCHEDULE_STEPS = 10_000
 
@@ -63,11 +65,14 @@ class Trained:
         A row an epoch: ``epoch``, ``loss``, ``val_loss``, ``val_cross_entropy``, ``val_rmse``, ``seconds``.
     snapshots
         Its weights after each epoch of ``score_at_epochs``.
+    correction
+        The share of what the network learned that it adds to its offset.
     """
 
     model: keras.Model
     history: list[Row]
     snapshots: dict[int, Weights]
+    correction: float = 1.0
 
 
 def loss_function(loss: Loss, scale: float, groups: int) -> Callable[[Any, Any], Any]:
@@ -151,12 +156,38 @@ class _Validation:
         outputs = run_network(model, self._inputs)
         loss = float(ops.convert_to_numpy(self._value(self._targets, outputs.astype(np.float32))))
         last = outputs[:, -1][self._judged]
-        shares = self._loss.to_shares(last, self._group, self._weight)
+        shares = self._shares(last)
         return {
             "val_loss": loss,
             "val_cross_entropy": sampled_cross_entropy(shares, self._label, self._weight, self._group),
             "val_rmse": math.sqrt(np.average((shares - self._label_n) ** 2, weights=self._weight)),
         }
+
+    def _shares(self, outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return self._loss.to_shares(outputs, self._group, self._weight)
+
+    def certain_share(self, model: keras.Model) -> float:
+        """Choose the share of a network's correction of its offset that the validation slots support.
+
+        It is the share of the lowest cross entropy, made smaller the less certain its gain is: with the
+        gain g and its standard error s over slots by the factor ``1 - (s / g) ** 2``, down to 0 (James
+        and Stein 1961, "Estimation with quadratic loss").
+        """
+        offset = self._inputs["offset"][:, -1][self._judged].astype(np.float64)
+        correction = run_network(model, self._inputs)[:, -1][self._judged] - offset
+
+        def losses(share: float) -> npt.NDArray[np.float64]:
+            predicted = self._shares(offset + share * correction)
+            return slot_losses(predicted, self._label, self._weight, self._group)
+
+        alone = losses(0.0)
+        gains = {share: alone - losses(share) for share in CORRECTIONS}
+        best = max(gains, key=lambda share: gains[share].sum())
+        gain = gains[best].sum()
+        if gain <= 0:
+            return 0.0
+        uncertain = len(alone) * gains[best].var() / gain**2
+        return round(best * max(1 - float(uncertain), 0.0), 6)
 
 
 def train_network(
@@ -197,11 +228,13 @@ def train_network(
     history: list[Row] = []
     snapshots: dict[int, Weights] = {}
     best = model.get_weights()
+    average = WeightAverage(settings.ema_momentum)
     if checkpoint is not None and (kept := checkpoint.load()) is not None:
         arrays, history = kept
         for variable, value in zip(_state(model), arrays["state"], strict=True):
             variable.assign(value)
         best = arrays["best"]
+        average.restore(arrays["average"])
         snapshots = {
             epoch: arrays[f"epoch {epoch}"] for epoch in settings.score_at_epochs if epoch <= len(history)
         }
@@ -213,8 +246,10 @@ def train_network(
         for done, inputs, targets in prefetch(_batches(framing, training, epoch), 1):
             optimizer.learning_rate = schedule((epoch + done) / settings.epochs)
             losses.append(model.train_on_batch(inputs, targets))
+            average.add(_trainable(model))
         seconds = time.perf_counter() - start
-        trained = _take_average(model)
+        trained = _trainable(model)
+        _set_trainable(model, average.value())
         row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), **validate(model)}
         row["seconds"] = round(seconds, 3)
         history.append(row)
@@ -229,25 +264,96 @@ def train_network(
             snapshots[epoch + 1] = model.get_weights()
         if best_of(history)["epoch"] == epoch + 1:
             best = model.get_weights()
-        model.set_weights(trained)
+        _set_trainable(model, trained)
         if checkpoint is not None:
             arrays = {f"epoch {number}": weights for number, weights in snapshots.items()}
             arrays |= {"best": best, "state": [ops.convert_to_numpy(part) for part in _state(model)]}
-            checkpoint.save(arrays, history)
+            checkpoint.save({**arrays, "average": average.kept()}, history)
     if settings.patience is not None:
         model.set_weights(best)
+        if best_of(history)["epoch"] == settings.epochs:
+            logger.warning(
+                "%s: val_loss still fell in the last of %d epochs: more epochs (config.yaml) may make the "
+                "model better",
+                asked.name,
+                settings.epochs,
+            )
     else:
-        _take_average(model)
+        _set_trainable(model, average.value())
     return Trained(model, history, snapshots)
 
 
-def _take_average(model: keras.Model) -> Weights:
-    """Give a model the average of its weights, where its optimizer keeps one; return those it had."""
-    trained = [weights.copy() for weights in model.get_weights()]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    # Copies: JAX frees what a network was run with, and the averages are still the optimizer's.
-    model.set_weights([weights.copy() for weights in model.get_weights()])
-    return trained
+def keep_certain(asked: Asked, framing: Framing, validation: Windows, trained: Trained) -> Trained:
+    """Keep as much of a network's correction of its offset as the validation slots support.
+
+    So a network ends at its offset where there is nothing to learn: see
+    :meth:`_Validation.certain_share`. The same is done to the weights of each snapshot. A network without
+    an offset stays as it is.
+    """
+    settings, model = asked.settings.model, trained.model
+    if settings.offset == "none":
+        return trained
+    validate = _Validation(framing, validation, LOSSES[settings.loss], 1.0)
+    final = model.get_weights()
+    snapshots = {}
+    for epoch, weights in trained.snapshots.items():
+        model.set_weights(weights)
+        scale_output(model, validate.certain_share(model))
+        snapshots[epoch] = model.get_weights()
+    model.set_weights(final)
+    correction = validate.certain_share(model)
+    scale_output(model, correction)
+    logger.info("%s: keeps %.3g of its correction of the offset", asked.name, correction)
+    return Trained(model, trained.history, snapshots, correction)
+
+
+class WeightAverage:
+    """Exponential moving average of weights without its start: the mean of those added, the latest most.
+
+    After n of them the weight of the k-th is proportional to ``momentum ** (n - k)``, as Adam's corrected
+    moments are (Kingma and Ba 2015, "Adam: a method for stochastic optimization"). So the untrained
+    weights are no part of it, however short the training.
+
+    Parameters
+    ----------
+    momentum
+        None for the weights added last.
+    """
+
+    def __init__(self, momentum: float | None) -> None:
+        self._momentum = momentum or 0.0
+        self._sums: Weights = []
+        self._total = 0.0
+
+    def add(self, weights: Weights) -> None:
+        """Add the weights after a step."""
+        kept, new = self._momentum, 1 - self._momentum
+        if not self._sums:
+            self._sums = [np.zeros_like(part) for part in weights]
+        self._sums = [kept * old + new * part for old, part in zip(self._sums, weights, strict=True)]
+        self._total = kept * self._total + new
+
+    def value(self) -> Weights:
+        """Compute the average of what was added."""
+        return [part / self._total for part in self._sums]
+
+    def kept(self) -> Weights:
+        """Give what :meth:`restore` needs."""
+        return [np.array(self._total), *self._sums]
+
+    def restore(self, kept: Weights) -> None:
+        """Go on from what was kept."""
+        self._total, self._sums = float(kept[0]), list(kept[1:])
+
+
+def _trainable(model: keras.Model) -> Weights:
+    # Copies: JAX frees what a network was run with.
+    return [np.array(ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+
+
+def _set_trainable(model: keras.Model, weights: Weights) -> None:
+    for variable, value in zip(model.trainable_variables, weights, strict=True):
+        variable.assign(value)
 
 
 def _state(model: keras.Model) -> list[Any]:
@@ -308,8 +414,6 @@ def _optimizer(settings: ModelSettings) -> keras.optimizers.Optimizer:
         learning_rate=float(settings.learning_rate),
         weight_decay=settings.weight_decay,
         clipnorm=settings.clipnorm,
-        use_ema=settings.ema_momentum is not None,
-        ema_momentum=settings.ema_momentum or 0.0,
     )
 
 

@@ -1,0 +1,185 @@
+"""Averages of what was requested before a slot, exponentially weighted."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from popularity.offsets import Component, Mixture
+from popularity.seasons import SeasonalSums
+from popularity.series import Ints, Series
+
+Floats = npt.NDArray[np.float64]
+
+#: Requests for which a movie's share of all earlier requests counts in an average over one place of a
+#: season, which may have few (Dirichlet smoothing: Zhai and Lafferty 2001, "A study of smoothing methods
+#: for language models applied to ad hoc information retrieval").
+SEASON_SMOOTHING = 1.0
+
+#: Share of an average that is spread evenly over the candidates, so that none is held impossible: a part
+#: of the forecast, unlike the ``SMOOTHING_SHARE`` that the scores give every forecast.
+UNIFORM_SHARE = 0.02
+
+
+def requested_with_decayed_sums(
+    series: Series, values: npt.NDArray[np.integer | np.floating], half_lives: Sequence[float]
+) -> Iterator[tuple[int, Ints, Floats, Ints]]:
+    """Walk the slots that have requests, keeping a decayed sum of each movie's values.
+
+    Parameters
+    ----------
+    values
+        [K] a number for each element of the series, such as its requests.
+    half_lives
+        In slots: a value counts half as much after so many.
+
+    Yields
+    ------
+    A slot, its elements, and for each of their movies the sums over the slots s before this one of
+    ``0.5 ** ((l - s) / H) * value(s)``, [elements, half-lives], as of its latest slot l, [elements].
+    """
+    decay = _decay(half_lives)
+    current = np.zeros((len(series.movie_ids), len(decay)))
+    latest = np.full(len(series.movie_ids), series.first_slot)
+    for elements in series.elements_by_slot():
+        movies, slot = series.movie[elements], int(series.slot[elements[0]])
+        yield slot, elements, current[movies], latest[movies]
+        current[movies] *= decay ** (slot - latest[movies])[:, None]
+        current[movies] += values[elements, None]
+        latest[movies] = slot
+
+
+def decayed_totals(
+    values: npt.NDArray[np.integer | np.floating], slots: Ints, half_lives: Sequence[float]
+) -> Floats:
+    """Compute the decayed sums of the values up to and with each of the (rising) slots, [n, half-lives]."""
+    decay = _decay(half_lives)
+    totals = np.zeros((len(slots), len(decay)))
+    current = np.zeros(len(decay))
+    gaps = np.diff(slots, prepend=slots[:1])
+    for at, value in enumerate(values):
+        current = current * decay ** gaps[at] + value
+        totals[at] = current
+    return totals
+
+
+def _decay(half_lives: Sequence[float]) -> Floats:
+    return 0.5 ** (1 / np.asarray(half_lives, dtype=np.float64))
+
+
+class DecayedShares:
+    """Exponentially weighted averages of the movies' counts, as shares, before any slot.
+
+    The average of half-life H before slot t is the sum over slots s < t of
+    ``0.5 ** ((t - 1 - s) / H) * count(s)``, divided by the same sum over all movies (simple
+    exponential smoothing of counts). With ``of="shares"`` a movie's share of its slot stands in the
+    place of its count. Then :data:`UNIFORM_SHARE` of it is spread evenly over the slot's candidates.
+    """
+
+    def __init__(self, series: Series, half_lives: Sequence[float], of: str = "counts") -> None:
+        self._series = series
+        self._decay = _decay(half_lives)
+        self._requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
+        by_count = of == "counts"
+        values = series.label if by_count else series.label_n
+        totals = series.requests(self._requested) if by_count else np.ones(len(self._requested))
+        # Decayed sum of each element's movie up to and with the element, [K, half-lives].
+        self._states = np.zeros((len(series.slot), len(self._decay)))
+        for slot, elements, sums, latest in requested_with_decayed_sums(series, values, half_lives):
+            self._states[elements] = sums * self._decay ** (slot - latest)[:, None]
+            self._states[elements] += values[elements, None]
+        self._totals = decayed_totals(totals, self._requested, half_lives)
+
+    def sums(self, movies: Ints, slots: Ints) -> Floats:
+        """Decayed sums themselves, as of the slot before; see :meth:`__call__`."""
+        last = self._series.elements_before(movies, slots) - 1
+        return self._states[last] * self._decay ** (slots - 1 - self._series.slot[last])[:, None]
+
+    def __call__(
+        self, movies: Ints, slots: Ints, candidates: Floats, uniform_share: float = UNIFORM_SHARE
+    ) -> Floats:
+        """Shares of movies before slots.
+
+        Parameters
+        ----------
+        movies, slots
+            int [n]; each movie has to be a candidate of its slot.
+        candidates
+            [n] number of candidates of each slot.
+
+        Returns
+        -------
+        float64 [n, half-lives]
+        """
+        last = self._series.elements_before(movies, slots) - 1
+        # As of the latest slot with requests: after a long silence both sums would vanish.
+        latest = np.searchsorted(self._requested, slots) - 1
+        gap = self._requested[latest] - self._series.slot[last]
+        shares = self._states[last] * self._decay ** gap[:, None] / self._totals[latest]
+        return (1 - uniform_share) * shares + uniform_share / candidates[:, None]
+
+
+class MixedShares:
+    """Shares that a mixture of averages predicts before any slot."""
+
+    def __init__(self, series: Series, mixture: Mixture) -> None:
+        self._all_time = AllTimeShares(series)
+        self._parts: list[tuple[Callable[[Ints, Ints, Floats], Floats], Floats]] = []
+        for (of, season), members in families(mixture.components).items():
+            half_lives = [component.half_life for component in members]
+            weights = np.array([component.weight for component in members])
+            self._parts.append((self._averages(series, of, season, half_lives), weights))
+
+    def _averages(
+        self, series: Series, of: str, season: int, half_lives: list[float]
+    ) -> Callable[[Ints, Ints, Floats], Floats]:
+        if of == "even":
+            return lambda movies, slots, candidates: 1 / candidates[:, None]
+        if of == "season":
+            sums = SeasonalSums(series, season, half_lives)
+            return lambda movies, slots, candidates: seasonal_shares(
+                sums, self._all_time(movies, slots), movies, slots
+            )
+        shares = DecayedShares(series, half_lives, of)
+        return lambda movies, slots, candidates: shares(movies, slots, candidates, 0.0)
+
+    def __call__(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:
+        """Shares of movies [n] before slots [n] with these numbers of candidates, float64 [n].
+
+        Each movie has to be a candidate of its slot.
+        """
+        parts = [averages(movies, slots, candidates) @ weights for averages, weights in self._parts]
+        total: Floats = np.sum(parts, axis=0)
+        return total
+
+
+def seasonal_shares(sums: SeasonalSums, all_time: Floats, movies: Ints, slots: Ints) -> Floats:
+    """Shares of the requests at one place of a season, smoothed, [n, half-lives]."""
+    smoothed = sums(movies, slots) + SEASON_SMOOTHING * all_time[:, None]
+    shares: Floats = smoothed / (sums.totals(slots) + SEASON_SMOOTHING)
+    return shares
+
+
+class AllTimeShares:
+    """A movie's share of all requests before a slot."""
+
+    def __init__(self, series: Series) -> None:
+        self._series = series
+        self._sums = np.concatenate([[0], np.cumsum(series.label)])
+        self._totals = np.concatenate([[0.0], np.cumsum(series.totals)])
+
+    def __call__(self, movies: Ints, slots: Ints) -> Floats:
+        """Compute them for movies [n] before slots [n], float64 [n]."""
+        ends = self._series.elements_before(movies, slots)
+        counts = self._sums[ends] - self._sums[self._series.starts[movies]]
+        at = np.clip(slots - self._series.first_slot, 0, len(self._totals) - 1)
+        shares: Floats = counts / np.maximum(self._totals[at], 1.0)
+        return shares
+
+
+def families(components: Sequence[Component]) -> dict[tuple[str, int], list[Component]]:
+    """Components that are computed together, by what they are of and their season."""
+    families: dict[tuple[str, int], list[Component]] = {}
+    for component in components:
+        families.setdefault((component.of, component.season), []).append(component)
+    return families

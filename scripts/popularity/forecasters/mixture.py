@@ -1,0 +1,245 @@
+"""A weighted mixture of averages, whose weights are found on the validation slots."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from popularity.averages import (
+    AllTimeShares,
+    MixedShares,
+    decayed_totals,
+    families,
+    requested_with_decayed_sums,
+    seasonal_shares,
+)
+from popularity.forecasters.averages import OffsetMethod
+from popularity.forecasters.base import Floats, Forecaster, SimpleMethod, method_of, register
+from popularity.offsets import Component, Mixture
+from popularity.scoring.cross_entropy import SMOOTHING_SHARE, request_losses
+from popularity.seasons import SeasonalSums, covered_seasons
+from popularity.series import Ints, Series
+from popularity.settings.baselines import Baseline
+from popularity.settings.fields import Limits, setting
+
+#: Half-lives of averages over all slots: from one slot on, each so many times the one before.
+HALF_LIFE_STEP = 3
+#: Half-lives of averages over one place of a season, in seasons.
+SEASON_HALF_LIVES = (0.5, 2.0, 8.0, 32.0)
+#: How much the weights found on earlier slots count when those of the validation slots are found, as a
+#: share of the requests of the validation slots.
+PRIOR = 0.3
+#: Smaller weights become 0.
+LEAST_WEIGHT = 0.01
+#: Rounds of expectation-maximisation, and the largest change of a weight that ends them.
+MOST_ROUNDS = 500
+TOLERANCE = 1e-5
+#: Pairs of a movie and a slot with requests that weights are found on; of more, evenly spread slots.
+MOST_PAIRS = 2_000_000
+
+
+Seasons = tuple[Annotated[int, Limits(minimum=2)], ...]
+
+
+@register("mixture")
+@dataclass(frozen=True)
+class MixtureOfAverages(SimpleMethod[Mixture], OffsetMethod):
+    """Weighted sum of averages of many half-lives, over all slots and over one place of each season."""
+
+    parameters: ClassVar[type[Mixture]] = Mixture
+
+    seasons: Seasons | None = setting(
+        "Lengths in slots of the seasons (if not given: those of the settings).", None, unique=True
+    )
+
+    def tune(self, series: Series, slots: range) -> Mixture:
+        """Find the weights."""
+        return tune_mixture(series, self.seasons or (), slots)
+
+    def offset(self, series: Series, slots: range) -> Mixture:
+        """Start from the same mixture."""
+        return self.tune(series, slots)
+
+    def forecaster(self, series: Series, parameters: Mixture) -> Forecaster:
+        """Make the forecaster."""
+        return mixture_forecaster(series, parameters)
+
+
+def mixture_forecaster(series: Series, mixture: Mixture) -> Forecaster:
+    """Forecast by a mixture of averages."""
+    shares = MixedShares(series, mixture)
+
+    def forecast(slot: int, movies: Ints) -> Floats:
+        size = len(movies)
+        return shares(movies, np.full(size, slot), np.full(size, float(size)))
+
+    return forecast
+
+
+def tuned_offset(entry: Baseline | None, series: Series, slots: range) -> Mixture | None:
+    """Choose the averages that an offset's entry of baselines describes, by these slots' cross entropy."""
+    if entry is None:
+        return None
+    return method_of(entry, OffsetMethod).offset(series, slots)
+
+
+def mixture_components(slots: int, seasons: Sequence[int]) -> list[Component]:
+    """List the components of a log with this number of slots and these seasons (in slots)."""
+    half_lives = [1.0]
+    while half_lives[-1] < slots:
+        half_lives.append(half_lives[-1] * HALF_LIFE_STEP)
+    return [
+        *(Component(of, half_life) for of in ("counts", "shares") for half_life in half_lives),
+        *(Component("season", half_life, season) for season in seasons for half_life in SEASON_HALF_LIVES),
+        Component("even"),
+    ]
+
+
+def tune_mixture(series: Series, seasons: Sequence[int], slots: range) -> Mixture:
+    """Find a mixture's components and their weights.
+
+    The weights are the most probable ones given the requests of these slots. What is held probable
+    before are the weights found in the same way on the later half of the slots before, which count
+    :data:`PRIOR` times the slots' requests: what these slots happened not to need is not dropped if the
+    ones before did.
+
+    Parameters
+    ----------
+    seasons
+        In slots; those that the log does not hold often enough are left out.
+    slots
+        The validation slots.
+
+    Returns
+    -------
+    The components of at least :data:`LEAST_WEIGHT`, their weights adding up to 1. On these slots no
+    component alone has a lower cross entropy than the mixture.
+    """
+    components = mixture_components(len(series.totals), covered_seasons(series, seasons))
+    earlier = range((series.first_slot + slots.start) // 2, slots.start)
+    before, now = (requested_shares(series, components, part) for part in (earlier, slots))
+    even = np.full(len(components), 1 / len(components))
+    prior = find_weights(before, even) if len(before.labels) else even
+    weights = find_weights(now, prior, prior)
+    for _ in range(2):
+        # What loses its weight leaves others more: once more, a few of them may fall below the least.
+        kept = weights >= LEAST_WEIGHT
+        weights = find_weights(now, np.where(kept, weights, 0.0), np.where(kept, prior, 0.0))
+    alone = [now.loss(row) for row in np.eye(len(components))]
+    if min(alone) < now.loss(weights):
+        weights = np.eye(len(components))[int(np.argmin(alone))]
+    weights = np.round(weights, 6)
+    weights /= weights.sum()
+    weighted = zip(components, weights.tolist(), strict=True)
+    return Mixture(tuple(replace(part, weight=weight) for part, weight in weighted if weight > 0))
+
+
+@dataclass(frozen=True)
+class Requested:
+    """Pairs of a slot and a candidate with requests.
+
+    Attributes
+    ----------
+    labels
+        float32 [n] requests.
+    candidates
+        float32 [n] number of candidates of each one's slot.
+    shares
+        float32 [n, components] shares that each component alone predicts.
+    """
+
+    labels: npt.NDArray[np.float32]
+    candidates: npt.NDArray[np.float32]
+    shares: npt.NDArray[np.float32]
+
+    def loss(self, weights: Floats) -> float:
+        """Cross entropy of a mixture with these weights, in nats over all requests."""
+        shares = self.shares @ weights.astype(np.float32)
+        return float(request_losses(shares, self.candidates) @ self.labels)
+
+
+def find_weights(requested: Requested, start: Floats, prior: Floats | None = None) -> Floats:
+    """Find the weights under which the requests are most probable, by expectation-maximisation.
+
+    Each round gives a component the share of the requests that it explains, so that the requests get
+    more probable from round to round (Dempster, Laird and Rubin 1977, "Maximum likelihood from incomplete
+    data via the EM algorithm"). What the score itself spreads evenly is a further component, whose weight
+    is fixed.
+
+    Parameters
+    ----------
+    start
+        [components] weights to start from; those that are 0 stay 0.
+    prior
+        [components] weights that count :data:`PRIOR` times the requests, or None.
+    """
+    pseudo = np.zeros(len(start)) if prior is None else PRIOR * prior
+    total = requested.labels.sum(dtype=np.float64)
+    fixed = SMOOTHING_SHARE / requested.candidates
+    weights: Floats = start / start.sum()
+    if total == 0:
+        return weights
+    for _ in range(MOST_ROUNDS):
+        mixed = (1 - SMOOTHING_SHARE) * (requested.shares @ weights.astype(np.float32)) + fixed
+        explained = weights * ((requested.labels / mixed) @ requested.shares) / total + pseudo
+        new = explained / explained.sum()
+        change = np.abs(new - weights).max()
+        weights = new
+        if change < TOLERANCE:
+            break
+    return weights
+
+
+def requested_shares(series: Series, components: Sequence[Component], slots: range) -> Requested:
+    """Compute what each component predicts for the pairs with requests of some slots.
+
+    Each family of components takes a pass over the requests.
+    """
+    elements = series.elements_in(slots)
+    elements = elements[series.first_request[series.movie[elements]] < series.slot[elements]]
+    if len(elements) > MOST_PAIRS:
+        slot = np.unique(series.slot[elements])
+        some = slot[:: -(-len(elements) // MOST_PAIRS)]
+        elements = elements[np.isin(series.slot[elements], some)]
+    movies, at = series.movie[elements], series.slot[elements].astype(np.int64)
+    candidates = np.searchsorted(np.sort(series.first_request), at).astype(np.float32)
+    shares = np.empty((len(elements), len(components)), np.float32)
+    column = {component: at for at, component in enumerate(components)}
+    row = np.full(len(series.slot), -1)
+    row[elements] = np.arange(len(elements))
+    all_time = AllTimeShares(series)
+    for (of, season), members in families(components).items():
+        columns = [column[component] for component in members]
+        half_lives = [component.half_life for component in members]
+        if of == "even":
+            shares[:, columns] = 1 / candidates[:, None]
+        elif of == "season":
+            sums = SeasonalSums(series, season, half_lives)
+            shares[:, columns] = seasonal_shares(sums, all_time(movies, at), movies, at)
+        else:
+            for found, values in _decayed_shares(series, of, half_lives, row, slots.stop):
+                shares[found[:, None], columns] = values
+    return Requested(series.label[elements].astype(np.float32), candidates, shares)
+
+
+def _decayed_shares(
+    series: Series, of: str, half_lives: list[float], row: Ints, stop: int
+) -> Iterator[tuple[Ints, Floats]]:
+    """Walk the slots before ``stop``: the rows of wanted elements (``row`` is not -1) and their shares."""
+    requested = series.requested_slots(range(series.first_slot, stop))
+    by_count = of == "counts"
+    values = series.label if by_count else series.label_n
+    of_slots = series.requests(requested) if by_count else np.ones(len(requested))
+    totals = decayed_totals(of_slots, requested, half_lives)
+    decay = 0.5 ** (1 / np.asarray(half_lives))
+    for slot, elements, sums, since in requested_with_decayed_sums(series, values, half_lives):
+        if slot >= stop:
+            return
+        wanted = row[elements] >= 0
+        if wanted.any():
+            # As of the latest slot with requests: after a long silence both sums would vanish.
+            latest = np.searchsorted(requested, slot) - 1
+            gap = requested[latest] - since[wanted]
+            yield row[elements[wanted]], sums[wanted] * decay ** gap[:, None] / totals[latest]
