@@ -41,7 +41,8 @@ def methods() -> dict[str, Method]:
         if not module.ispkg:
             importlib.import_module(f"{forecasters.__name__}.{module.name}")
     return {
-        name: Method(kind, kind.kind, kind.__module__.rsplit(".", 1)[1]) for name, kind in METHODS.items()
+        name: Method(kind, kind.kind, kind.__module__.rsplit(".", 1)[1])
+        for name, kind in sorted(METHODS.items())
     }
 
 
