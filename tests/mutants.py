@@ -156,6 +156,9 @@ class Changes(ast.NodeVisitor):
             if node.value is not None:
                 self.visit(node.value)
             return
+        # A grid of numbers to choose from is as good with another one.
+        if isinstance(node, ast.Tuple | ast.List) and len(node.elts) > 4:
+            return
         if isinstance(node, ast.JoinedStr | ast.Assert | ast.Import | ast.ImportFrom):
             return
         if isinstance(node, ast.Call) and name_of(node.func) in WORDS:
@@ -188,7 +191,8 @@ class Changes(ast.NodeVisitor):
             self._add(begin, end, str(not node.value))
         elif isinstance(node.value, int):
             self._add(begin, end, str(node.value + 1))
-        elif isinstance(node.value, float):
+        # A tolerance for rounding is as good twice as large.
+        elif isinstance(node.value, float) and (not node.value or abs(node.value) > 1e-6):
             self._add(begin, end, repr(node.value * 2 or 1.0))
         elif isinstance(node.value, str) and node.value in SWAPS:
             self._add(begin, end, repr(SWAPS[node.value]))

@@ -120,6 +120,15 @@ def test_shards_and_blocks_change_nothing(tmp_path: Path) -> None:
         assert sum(rows for _, rows in parts) == whole[2]
 
 
+@pytest.mark.parametrize("shards", [2, 3, 5])
+def test_shards_have_about_as_many_rows_each(tmp_path: Path, shards: int) -> None:
+    archive = make_zip(tmp_path / "log.zip", HEADER + "\n".join(GOOD * 400))
+    rows = [joined(archive, tmp_path, block_bytes=300, shard=(i, shards))[2] for i in range(shards)]
+    assert sum(rows) == len(GOOD) * 400
+    # Of whole blocks, each of a dozen rows.
+    assert max(rows) - min(rows) < 40
+
+
 def test_nothing_left_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = make_zip(tmp_path / "log.zip", HEADER + "\n".join(BAD))
     done = program(archive, tmp_path / "out", "--on-bad-rows", "drop")

@@ -281,6 +281,9 @@ def test_scores_of_a_class_are_over_its_own_requests_and_candidates() -> None:
     assert found["rmse"].tolist() == pytest.approx([0.5, 0.1, 0.2, math.nan, math.nan], nan_ok=True)
     assert found["hit_ratio_5"].tolist() == pytest.approx([0.5, 1 / 3, math.nan, 1, math.nan], nan_ok=True)
     assert found["hit_ratio_5_part"].tolist() == pytest.approx([3 / 16, 1 / 16, 0, 1 / 16, 0])
+    # A forecast that is no number in one slot has no score.
+    slots.loc[1, "log_loss_head"] = math.nan
+    assert math.isnan(summarise_classes(slots).set_index("class").loc["head", "cross_entropy"])
 
 
 def test_scores_over_common_movies_by_hand() -> None:
