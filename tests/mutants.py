@@ -12,7 +12,6 @@ the libraries already, so that most mutants take seconds.
 
 import argparse
 import ast
-import fnmatch
 import importlib
 import os
 import random
@@ -26,7 +25,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -189,7 +188,8 @@ class Changes(ast.NodeVisitor):
         begin, end = self._span(node)
         if isinstance(node.value, bool):
             self._add(begin, end, str(not node.value))
-        elif isinstance(node.value, int):
+        # A large number is a size, as good with one more.
+        elif isinstance(node.value, int) and node.value < 1000:
             self._add(begin, end, str(node.value + 1))
         # A tolerance for rounding is as good twice as large.
         elif isinstance(node.value, float) and (not node.value or abs(node.value) > 1e-6):
@@ -331,7 +331,7 @@ def main() -> None:
         for part in config["part"]:
             if args.part and part["name"] not in args.part:
                 continue
-            own = [file for file in files if any(fnmatch.fnmatch(file, one) for one in part["files"])]
+            own = [file for file in files if any(PurePath(file).match(one) for one in part["files"])]
             every = [mutant for file in own for mutant in mutants_of(file) if mutant.name not in same]
             chosen = random.Random(args.seed).sample(every, min(args.count, len(every)))
             found: Counter[str] = Counter()

@@ -34,7 +34,8 @@ def test_over_all_candidates_of_several_slots_it_is_the_scores_cross_entropy() -
     scores = [score_slot(*pair, pair[1].sum()) for pair in zip(predicted, counts, strict=True)]
     expected = sum(score["log_loss"] for score in scores) / sum(score["covered"] for score in scores)
     estimated = sampled_cross_entropy(
-        np.concatenate([7 * predicted[0], *predicted[1:]]),
+        # Shares need not add up to 1: to more, or to less.
+        np.concatenate([7 * predicted[0], predicted[1] / 50, predicted[2]]),
         np.concatenate(counts),
         np.ones(sum(sizes)),
         np.repeat(np.arange(3), sizes),

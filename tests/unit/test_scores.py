@@ -9,6 +9,7 @@ import pytest
 
 from popularity.scoring.classes import CLASSES
 from popularity.scoring.scores import (
+    SCORES,
     SUMMED_SCORES,
     score_forecasts,
     score_ratio,
@@ -283,7 +284,7 @@ def test_scores_of_a_class_are_over_its_own_requests_and_candidates() -> None:
     assert found["hit_ratio_5_part"].tolist() == pytest.approx([3 / 16, 1 / 16, 0, 1 / 16, 0])
     # A forecast that is no number in one slot has no score.
     slots.loc[1, "log_loss_head"] = math.nan
-    assert math.isnan(summarise_classes(slots).set_index("class").loc["head", "cross_entropy"])
+    assert math.isnan(summarise_classes(slots).set_index("class")["cross_entropy"].to_dict()["head"])
 
 
 def test_scores_over_common_movies_by_hand() -> None:
@@ -297,3 +298,22 @@ def test_scores_over_common_movies_by_hand() -> None:
     assert summarise_common(slots) == pytest.approx(
         expected | {"common_cross_entropy": math.nan}, nan_ok=True
     )
+
+
+def test_of_errors_less_is_better_and_of_hits_more() -> None:
+    less = {"cross_entropy", "rmse", "mae"}
+    assert {score for score, more in SCORES.items() if not more} == less
+
+
+def test_two_forecasts_without_a_loss_are_level() -> None:
+    assert score_ratio([losses(0, 0)], losses(0, 0)) == (1, 1, 1)
+
+
+def test_common_movies_are_scored_on_their_own() -> None:
+    series = series_of(log_of((1, 7, 5), (1, 8, 3), (1, 9, 1), (2, 7, 4), (2, 8, 0), (2, 9, 4)))
+    forecast = (2, np.array([0, 1, 2]), array(0.6, 0.3, 0.1))
+    (row,) = score_forecasts(series, [forecast], range(1, 2), common=2).to_dict("records")
+    alone = score_slot(array(0.6, 0.3), array(4, 0), 8)
+    assert row["common_covered"] == 4
+    found = {part: row[f"common_{part}"] for part in ("log_loss", "squared_error", "candidates", "hits_5")}
+    assert found == {part: alone[part] for part in found}
