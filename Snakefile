@@ -42,6 +42,12 @@ rule forecast:
         forecast=f"results/{settings.dataset}/forecast.csv",
 
 
+rule describe:
+    """Just what the log's first rows would be taken for."""
+    input:
+        settings=f"results/{settings.dataset}/described.yaml",
+
+
 rule search:
     """Just a search for better settings of a model."""
     input:

@@ -73,7 +73,7 @@ def run(folder: Path, ratings: int, slot: str, memory_mb: int) -> None:
     )
     limit = ["--memory-mb", str(memory_mb)]
     steps: dict[str, list[str | Path]] = {
-        "join_ratings": ["--archive", archive, "--format", "csv", "--joined", tables["joined"]],
+        "join_ratings": ["--archive", archive, "--joined", tables["joined"]],
         "label_popularity": ["--joined", tables["joined"], "--slot", slot, *limit],
         "sort_by_time": ["--labelled", tables["labelled"], "--sorted", tables["sorted"]],
         "build_sequences": ["--sorted", tables["sorted"], "--window", "3", "--gaps", "observed", *limit],

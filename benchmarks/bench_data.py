@@ -91,7 +91,7 @@ def our_commands(archive: Path, slot: str, output: Path) -> dict[str, list[str |
         for name in ("joined", "movies", "labelled", "sorted", "sequences/observed-3")
     )
     arguments: dict[str, list[str | Path]] = {
-        "join_ratings": ["--archive", archive, "--format", "csv", "--joined", joined, "--movies", movies],
+        "join_ratings": ["--archive", archive, "--joined", joined, "--movies", movies],
         "label_popularity": [
             *("--joined", joined, "--movies", movies, "--slot", slot, "--labelled", labelled),
         ],

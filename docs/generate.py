@@ -21,7 +21,7 @@ from popularity.features import (  # noqa: E402
 from popularity.forecasters.averages import OffsetMethod  # noqa: E402
 from popularity.forecasters.base import METHODS  # noqa: E402
 from popularity.forecasters.network import architecture, losses, training  # noqa: E402
-from popularity.log import archive  # noqa: E402
+from popularity.log.formats.base import load_formats  # noqa: E402
 from popularity.settings.schema import (  # noqa: E402
     Method,
     Schema,
@@ -53,7 +53,7 @@ def vocabularies() -> dict[str, Schema]:
     with_number = [*(f"{name}_[0-9]+" for name in HALF_LIFE_FEATURES), "seasons", "season_[1-9][0-9]*"]
     return {
         "slot": words_of(slots.SLOTS),
-        "format": words_of(archive.FORMS),
+        "format": words_of(load_formats()),
         "feature": words_like([*STEP_FEATURES, *with_number, *STATIC_FEATURES]),
         "cell": words_of([*architecture.CELLS, "none"]),
         "loss": words_of(losses.LOSSES),

@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
@@ -235,14 +236,64 @@ def summary(results):
     return "\n".join(["", *lines])
 
 
-def archive_source(wildcards):
-    """The dataset's local archive, or all files of its local folder; nothing for an address."""
-    url = DATASETS[wildcards.dataset].url
-    if is_address(url):
+def slot(wildcards):
+    """The slots of the dataset: their length, and the time zone of their clock if it has one."""
+    return settings.slot_of(wildcards.dataset)
+
+
+def log_settings(wildcards):
+    """How the dataset's log is written, as canonical JSON."""
+    return canonical(DATASETS[wildcards.dataset].log())
+
+
+def log_facts():
+    """What was read of the log, of each job that read a part."""
+    if SHARDS == 1:
+        return ["results/{dataset}/log.json"]
+    return [f"results/{{dataset}}/shards/log-{shard}.json" for shard in range(SHARDS)]
+
+
+def words(wildcards):
+    """What the dataset's items and requests are called, as canonical JSON."""
+    return canonical(DATASETS[wildcards.dataset].words)
+
+
+def formats():
+    """The modules of all formats of logs, which are loaded by their paths."""
+    folder = SCRIPTS / "popularity" / "log" / "formats"
+    return [str(path) for path in sorted(folder.glob("[a-z]*.py"))]
+
+
+def chosen_files(dataset):
+    """Names or patterns of the files that are taken of the dataset's folder; none for all."""
+    if dataset.requests is None:
         return []
-    path = Path(url).expanduser()
-    # The script reports a missing one.
-    files = path.rglob("*") if path.is_dir() else [path]
+    return [dataset.requests, dataset.catalogue or "movies.csv"]
+
+
+def archive_source(wildcards):
+    """The dataset's local archive, or the files of its local folder; nothing for an address."""
+    dataset = DATASETS[wildcards.dataset]
+    if is_address(dataset.url):
+        return []
+    path = Path(dataset.url).expanduser()
+    # A missing one is for the script to tell of.
+    if path.is_dir():
+        only = chosen_files(dataset)
+        files = [
+            file
+            for file in path.rglob("*")
+            if not only
+            or any(
+                fnmatchcase(name, pattern)
+                for pattern in only
+                for name in (file.name, file.relative_to(path).as_posix())
+            )
+        ]
+    else:
+        catalogue = dataset.catalogue
+        beside = [] if catalogue is None or is_address(catalogue) else [Path(catalogue)]
+        files = [path, *(at if at.exists() else path.parent / at for at in beside)]
     # A name with braces would be a wildcard: such a file is used, but not watched.
     return sorted(
         str(file) for file in files if file.is_file() and "{" not in str(file)
@@ -300,13 +351,17 @@ def rejected_labels(wildcards):
 def model_settings(wildcards):
     """All that the training of the wildcards' model depends on, as canonical JSON."""
     model = MODELS[wildcards.model]
-    return canonical(training_settings(settings, model, fold(wildcards)))
+    return canonical(
+        training_settings(settings, model, wildcards.dataset, fold(wildcards))
+    )
 
 
 def learned_settings(wildcards):
     """All that the fitting of the wildcards' baseline depends on, as canonical JSON."""
     baseline = LEARNERS[wildcards.learned]
-    return canonical(fitting_settings(settings, baseline, fold(wildcards)))
+    return canonical(
+        fitting_settings(settings, baseline, wildcards.dataset, fold(wildcards))
+    )
 
 
 def pictures(names, category):

@@ -4,6 +4,7 @@
 # The nodes of a cluster often have no internet.
 localrules:
     download_archive,
+    describe_log,
 
 
 rule download_archive:
@@ -32,12 +33,46 @@ rule download_archive:
             *dataset_option(wildcards, "--checksum", "checksum"),
             *dataset_option(wildcards, "--licence", "licence"),
         ],
+        files=lambda wildcards: [
+            *dataset_option(wildcards, "--catalogue", "catalogue"),
+            "--only",
+            *chosen_files(DATASETS[wildcards.dataset]),
+        ],
     shell:
         "python {input.code[0]:q}"
         " --url {params.url:q}"
         " {params.checks:q}"
+        " {params.files:q}"
         " --output {output.archive:q}"
         " > {log:q} 2>&1"
+
+
+rule describe_log:
+    """Say what the log's first rows would be taken for, and write settings that read it."""
+    input:
+        code=code("describe_log", *formats()),
+        archive="resources/{dataset}.zip",
+    output:
+        settings="results/{dataset}/described.yaml",
+    log:
+        "results/{dataset}/logs/describe_log.log",
+    benchmark:
+        "results/{dataset}/benchmarks/describe_log.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    params:
+        dataset=lambda wildcards: canonical(config["datasets"][wildcards.dataset]),
+    shell:
+        "python {input.code[0]:q}"
+        " --archive {input.archive:q}"
+        " --name {wildcards.dataset:q}"
+        " --dataset {params.dataset:q}"
+        " --settings {output.settings:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule simulate_archive:

@@ -149,6 +149,7 @@ rule write_front_page:
         leaderboard="results/{dataset}/leaderboard.csv",
         forecast="results/{dataset}/forecast.csv",
         rejected="results/{dataset}/rejected.csv",
+        facts=log_facts(),
     output:
         page="results/{dataset}/front_page.rst",
     log:
@@ -162,8 +163,9 @@ rule write_front_page:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        slot=settings.slot,
+        slot=slot,
         split=canonical(settings.split),
+        words=words,
     shell:
         "python {input.code[0]:q}"
         " --template {input.template:q}"
@@ -172,6 +174,8 @@ rule write_front_page:
         " --leaderboard {input.leaderboard:q}"
         " --forecast {input.forecast:q}"
         " --rejected {input.rejected:q}"
+        " --facts {input.facts:q}"
+        " --words {params.words:q}"
         " --dataset {wildcards.dataset:q}"
         " --slot {params.slot:q}"
         " --split {params.split:q}"

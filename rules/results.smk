@@ -200,7 +200,7 @@ rule simulate_cache:
         baselines=canonical(NAIVE),
         cache=canonical(settings.cache),
         split=canonical(settings.split),
-        slot=settings.slot,
+        slot=slot,
     shell:
         "python {input.code[0]:q}"
         " --joined {input.joined:q}"
@@ -236,7 +236,7 @@ rule plot_cache:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        slot=settings.slot,
+        slot=slot,
     shell:
         "python {input.code[0]:q}"
         " --hit-ratios {input.hit_ratios:q}"
@@ -265,7 +265,7 @@ rule plot_eda:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        slot=settings.slot,
+        slot=slot,
         seed=settings.seeds[0],
     shell:
         "python {input.code[0]:q}"
@@ -297,7 +297,7 @@ rule plot_feature_information:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        slot=settings.slot,
+        slot=slot,
         split=canonical(settings.split),
         window=settings.window,
         features=features_used(),
@@ -335,7 +335,7 @@ rule plot_log:
         mem_mb=memory(2000),
         runtime=minutes(10),
     params:
-        slot=settings.slot,
+        slot=slot,
         split=canonical(settings.split),
     shell:
         "python {input.code[0]:q}"
@@ -431,7 +431,7 @@ rule plot_predictions:
         runtime=minutes(30),
     params:
         runs=runs,
-        slot=settings.slot,
+        slot=slot,
         split=canonical(settings.split),
         seed=settings.seeds[0],
     shell:

@@ -20,6 +20,7 @@ use rule join_ratings as join_shard with:
     output:
         joined="results/{dataset}/shards/joined-{shard}.parquet",
         movies="results/{dataset}/shards/movies-{shard}.parquet",
+        facts="results/{dataset}/shards/log-{shard}.json",
         rejected="results/{dataset}/shards/rejected-{shard}.csv",
     log:
         "results/{dataset}/logs/join_shard/{shard}.log",

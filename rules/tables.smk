@@ -4,11 +4,12 @@
 rule join_ratings:
     """Join the ratings with the movies' genres and years of release."""
     input:
-        code=code("join_ratings"),
+        code=code("join_ratings", *formats()),
         archive="resources/{dataset}.zip",
     output:
         joined="results/{dataset}/joined.parquet",
         movies="results/{dataset}/movies.parquet",
+        facts="results/{dataset}/log.json",
         rejected=report(
             "results/{dataset}/rejected.csv",
             caption="../report/rejected.rst",
@@ -26,24 +27,19 @@ rule join_ratings:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        format=lambda wildcards: DATASETS[wildcards.dataset].format,
-        names=lambda wildcards: [
-            *dataset_option(wildcards, "--columns", "columns"),
-            *dataset_option(wildcards, "--requests", "requests"),
-            *dataset_option(wildcards, "--catalogue", "catalogue"),
-        ],
+        log=log_settings,
         limits=archive_limits(),
         shard=[],
     shell:
         "python {input.code[0]:q}"
         " --archive {input.archive:q}"
-        " --format {params.format:q}"
-        " {params.names:q}"
+        " --log {params.log:q}"
         " {params.limits:q}"
         " {params.shard:q}"
         " --joined {output.joined:q}"
         " --movies {output.movies:q}"
         " --rejected {output.rejected:q}"
+        " --facts {output.facts:q}"
         " > {log:q} 2>&1"
 
 
@@ -66,7 +62,7 @@ rule label_popularity:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        slot=settings.slot,
+        slot=slot,
         shard=[],
     shell:
         "python {input.code[0]:q}"

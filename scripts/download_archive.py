@@ -15,11 +15,13 @@ import re
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import popularity.start
 
@@ -268,16 +270,22 @@ def continued(answer: Any, known: dict[str, Any], have: int, status: int) -> int
     return int(match[1]) if match and fits else None
 
 
-def check(path: Path, size: int | None, checksum: str | None) -> None:
-    """Raise Wrong unless ``path`` is a zip of ``size`` bytes with that checksum (where given)."""
+def check(path: Path, name: str, size: int | None, checksum: str | None) -> None:
+    """Raise Wrong unless ``path`` is a whole file of ``size`` bytes with that checksum (where given).
+
+    By its ``name`` it is a zip, or one of a log's own files, which is no web page and not empty.
+    """
     found_size = path.stat().st_size
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            begin = file.read(80)
-        start = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in begin)
-        said = f"{found_size} bytes that begin with {start}" if found_size else "it is empty"
+    with path.open("rb") as file:
+        begin = file.read(80)
+    start = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in begin)
+    said = f"{found_size} bytes that begin with {start}" if found_size else "it is empty"
+    if is_bare(name) and not zipfile.is_zipfile(path):
+        if not begin or re.match(rb"\s*<(!doctype|html)", begin, re.IGNORECASE):
+            raise Wrong(f"this is no log: {said}")
+    elif not zipfile.is_zipfile(path):
         if begin.startswith(b"\x1f\x8b"):
-            said = "it is gzipped; put its tables (.csv or .csv.gz) into a folder and give that"
+            said = "it is gzipped; let its name say so (.csv.gz, .jsonl.gz)"
         raise Wrong(f"this is no whole zip archive: {said}")
     if size is not None and found_size != size:
         raise Wrong(f"{size} bytes expected, {found_size} found")
@@ -289,6 +297,11 @@ def check(path: Path, size: int | None, checksum: str | None) -> None:
     if digits and found != checksum:
         raise Wrong(f"checksum {checksum} expected, {found} found")
     logging.info("%d bytes, %s", found_size, found)
+
+
+def is_bare(name: str) -> bool:
+    """Whether a name is that of a log itself (``.csv``, ``.parquet`` ...), and no zip's."""
+    return Path(name).suffix.lower() not in ("", ".zip")
 
 
 def download(
@@ -306,7 +319,7 @@ def download(
 
     A try that fails is repeated after ``wait`` seconds, then twice as many, and so on, or when the
     server asks for it. Raises a Fault when ``tries`` in a row brought nothing new, or less than
-    ``least_rate`` bytes a second over ``timeout`` seconds, and when what came is no zip of ``size`` bytes
+    ``least_rate`` bytes a second over ``timeout`` seconds, and when what came is no file of ``size`` bytes
     with that checksum (``sha256:HEX``, ``md5:HEX``), twice.
     """
     partial = Partial(output)
@@ -318,7 +331,7 @@ def download(
         while True:
             try:
                 fetch(session, url, partial, size, timeout, least_rate)
-                check(partial.path, size, checksum)
+                check(partial.path, name_of(url), size, checksum)
                 break
             except Again as again:
                 have = partial.size()
@@ -342,40 +355,136 @@ def download(
     partial.drop()
 
 
-def pack(folder: Path, target: Path, name: str) -> None:
-    """Pack a folder's files, and those one level down, uncompressed into the zip ``target``.
+def name_of(url: str) -> str:
+    """Give the file name in an address."""
+    try:
+        return unquote(urlsplit(url).path).rpartition("/")[2]
+    except ValueError as error:
+        raise Fault(str(error)) from error
 
-    They lie below ``name`` in it, sorted and without dates: the same files give the same bytes.
+
+def files_in(folder: Path, only: Sequence[str]) -> dict[str, Path]:
+    """List a folder's files, at any depth, by their place in it: those whose name or place fits ``only``.
+
     Hidden files are left out. Raises a Fault if there is none.
     """
-    members = {
+    files = {
         path.relative_to(folder).as_posix(): path
-        for pattern in ("*", "*/*")
-        for path in folder.glob(pattern)
+        for path in folder.rglob("*")
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
-    if not members:
-        raise Fault("no files in this folder")
+    fits = {
+        place: path
+        for place, path in files.items()
+        if not only or any(fnmatchcase(text, pattern) for pattern in only for text in (place, path.name))
+    }
+    if not fits:
+        raise Fault(f"no files in this folder{' that fit ' + ' or '.join(only) if files else ''}")
+    return fits
+
+
+def pack(files: dict[str, Path], target: Path) -> None:
+    """Pack files, by their names in it, uncompressed into the zip ``target``.
+
+    They are sorted and without dates: the same files give the same bytes.
+    """
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for member, path in sorted(members.items()):
-            info = zipfile.ZipInfo(f"{name}/{member}", date_time=(1980, 1, 1, 0, 0, 0))
+        for member, path in sorted(files.items()):
+            info = zipfile.ZipInfo(member, date_time=(1980, 1, 1, 0, 0, 0))
             info.create_system, info.external_attr = 3, 0o644 << 16
             info.file_size = path.stat().st_size
             with path.open("rb") as source, archive.open(info, "w") as packed:
                 shutil.copyfileobj(source, packed, 1 << 20)
-    logging.info("packed %d files of %s", len(members), folder)
+    logging.info("packed %s", ", ".join(sorted(files)) if len(files) < 9 else f"{len(files)} files")
 
 
-def copy(source: Path, output: Path, size: int | None = None, checksum: str | None = None) -> None:
-    """Copy a local zip, or pack a local folder, to ``output``: whole and checked, or a Fault."""
-    if not source.exists():
-        raise Fault(f"no such file or folder, seen from {Path.cwd()}")
+@dataclass(frozen=True)
+class Checks:
+    """What a file must be, and how long a server is waited for; see :func:`download`."""
+
+    size: int | None = None
+    checksum: str | None = None
+    tries: int = 8
+    timeout: float = 60.0
+    wait: float = 1.0
+    least_rate: float = 1000.0
+
+
+def bring(
+    url: str,
+    output: Path,
+    checks: Checks | None = None,
+    only: Sequence[str] = (),
+    catalogue: str | None = None,
+) -> None:
+    """Bring an archive to one zip: a zip as it is, a folder or a log's own file packed.
+
+    Parameters
+    ----------
+    url
+        An http or https address, or a local path.
+    only
+        Of a folder, the names or patterns of the files to pack; all by default.
+    catalogue
+        An address or path of its own, to pack beside a log's own file; if there is no such path, it is
+        looked for beside that file.
+    """
+    checks = checks or Checks()
+    if is_address(url):
+        brought, name = output, name_of(url)
+        if is_bare(name):
+            brought = output.with_name(f".{output.stem}.requests")
+        download(url, brought, **vars(checks))
+        if not is_bare(name) or zipfile.is_zipfile(brought):
+            brought.replace(output)
+            return
+    else:
+        brought = local_path(url)
+        name = brought.name
+        if not brought.exists():
+            raise Fault(f"no such file or folder, seen from {Path.cwd()}")
+        if brought.is_dir() or not is_bare(name) or zipfile.is_zipfile(brought):
+            with atomic_write(output) as partial:
+                if brought.is_dir():
+                    files = files_in(brought, only)
+                    pack({f"{output.stem}/{place}": path for place, path in files.items()}, partial)
+                    check(partial, ".zip", checks.size, checks.checksum)
+                else:
+                    shutil.copyfile(brought, partial)
+                    check(partial, name, checks.size, checks.checksum)
+            return
+        check(brought, name, checks.size, checks.checksum)
+    files = {name: brought}
+    if catalogue is not None:
+        called = name_of(catalogue) if is_address(catalogue) else Path(catalogue).name
+        files[called] = beside_of(url, catalogue, output)
     with atomic_write(output) as partial:
-        if source.is_dir():
-            pack(source, partial, output.stem)
-        else:
-            shutil.copyfile(source, partial)
-        check(partial, size, checksum)
+        pack(files, partial)
+    for path in files.values():
+        if path.parent == output.parent and path.name.startswith(f".{output.stem}."):
+            path.unlink()
+
+
+def beside_of(url: str, catalogue: str, output: Path) -> Path:
+    """Bring the catalogue of a log's own file: from its own address or path, or from beside that file."""
+    if is_address(url) or is_address(catalogue):
+        path = output.with_name(f".{output.stem}.catalogue")
+        download(catalogue if is_address(catalogue) else urljoin(url, quote(catalogue)), path)
+        return path
+    path = local_path(catalogue)
+    if not path.is_file():
+        path = local_path(url).parent / catalogue
+    if not path.is_file():
+        raise Fault(f"no catalogue {catalogue}, seen from {Path.cwd()}, nor beside the log")
+    return path
+
+
+def is_address(url: str) -> bool:
+    """Whether a text is an http or https address; another scheme than these is a Fault."""
+    scheme = re.match(r"([a-z][a-z0-9+.-]+):/", url, re.IGNORECASE)
+    if scheme is not None and scheme[1].lower() not in ("http", "https"):
+        raise Fault("neither an http or https address nor a plain local path")
+    return scheme is not None
 
 
 def local_path(text: str) -> Path:
@@ -398,8 +507,9 @@ def main() -> None:
     """Read the command line, and bring the archive."""
     parser = argparse.ArgumentParser(
         description="Bring a dataset's archive to one zip file, from an http or https address (a "
-        "download that breaks off goes on where it stopped) or from a local path: a zip file, or a "
-        "folder of the archive's files. Nothing but a whole and checked zip appears at the output."
+        "download that breaks off goes on where it stopped) or from a local path: a zip file, a folder of "
+        "files, or a log's own file, such as a .csv.gz or .parquet. Nothing but a whole and checked zip "
+        "appears at the output."
     )
     parser.add_argument(
         "--url",
@@ -407,6 +517,12 @@ def main() -> None:
         help="http or https address, in which ${NAME} is that variable of the environment, or local path",
     )
     parser.add_argument("--output", required=True, type=Path, help="the zip file to make")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="names or patterns of the files to take of a folder"
+    )
+    parser.add_argument(
+        "--catalogue", help="address or path of the catalogue beside a log's own file, or its name there"
+    )
     parser.add_argument("--size", type=int, help="the length it must have, in bytes")
     parser.add_argument("--checksum", help="the checksum it must have: sha256:HEX or md5:HEX")
     parser.add_argument("--licence", help="the data's licence, text or address, for the log")
@@ -439,14 +555,8 @@ def main() -> None:
         url = completed(args.url, os.environ)
         for handler in logging.getLogger().handlers:
             handler.addFilter(Discreet(url))
-        scheme = re.match(r"([a-z][a-z0-9+.-]+):/", url, re.IGNORECASE)
-        if scheme is None:
-            copy(local_path(url), args.output, args.size, checksum)
-        elif scheme[1].lower() in ("http", "https"):
-            patience = (args.tries, args.timeout, args.wait, args.least_rate)
-            download(url, args.output, args.size, checksum, *patience)
-        else:
-            raise Fault("neither an http or https address nor a plain local path")
+        checks = Checks(args.size, checksum, args.tries, args.timeout, args.wait, args.least_rate)
+        bring(url, args.output, checks, args.only, args.catalogue)
     except Fault as fault:
         told = without_secrets(str(fault), url)
         raise Fault(

@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from popularity import style, tables
 from popularity.program import run
-from popularity.slots import SLOTS, slot_start
+from popularity.slots import HELP, Slot, length_of, slot_start, zone_of
 
 #: Most rows that the correlations and the scatter matrix are drawn from.
 RANKED_ROWS = 1_000_000
@@ -350,13 +350,13 @@ def box_classes(table: LabelledTable) -> dict[str, pd.Series]:
         classes["release decade"] = decade.astype("Int16")
     if "avg_rating" in rows:
         classes["mean rating (to 0.5)"] = (rows["avg_rating"] * 2).round() / 2
-    if table.slot in ("hour", "day", "week", "month"):
+    if length_of(table.slot) != "year":
         # Dates are computed once for each slot: there are far fewer slots than rows.
         slots, at = np.unique(rows["slot"].to_numpy(), return_inverse=True)
         times = pd.DatetimeIndex(table.dates(slots))
-        weekday = table.slot in ("hour", "day")
+        weekday = length_of(table.slot) not in ("week", "month")
         codes = times.day_of_week if weekday else times.month - 1
-        classes["weekday (UTC)" if weekday else "month"] = pd.Series(
+        classes[f"weekday ({zone_of(table.slot)})" if weekday else "month"] = pd.Series(
             pd.Categorical.from_codes(np.asarray(codes)[at], WEEKDAYS if weekday else MONTHS)
         )
     if "genres" in rows:
@@ -429,7 +429,7 @@ def main() -> None:
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
-    parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
+    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument("--seed", type=int, default=1, help="of the samples (default: 1)")
     parser.add_argument(
         "--folder", type=Path, required=True, help="where eda_….png and eda_….svg are written"

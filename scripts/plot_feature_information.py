@@ -23,7 +23,7 @@ from popularity.program import run
 from popularity.series import Series, read_series, split_slots
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
-from popularity.slots import SLOTS
+from popularity.slots import HELP, Slot
 
 #: Pairs of a slot and a movie that the features are judged on, half of them with a request.
 JUDGED_PAIRS = 5_000
@@ -172,7 +172,7 @@ def main() -> None:
         "--features", nargs="*", default=[], help="features that models see; all others are drawn too"
     )
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
-    parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
+    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument("--seed", type=int, default=1, help="of the sample (default: 1)")
     parser.add_argument(
         "--folder",

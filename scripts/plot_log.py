@@ -19,10 +19,17 @@ from popularity.program import run
 from popularity.series import split_range
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
-from popularity.slots import SLOTS, slot_start
+from popularity.slots import HELP, Slot, length_of, local_times, slot_start, zone_of
 
 #: Slots that the running mean goes over: about a season where there are many slots.
-MEAN_SLOTS = {"hour": 7 * 24, "day": 28, "week": 13, "month": 12, "year": 3}
+MEAN_SLOTS = {
+    **{f"{minutes}min": 24 * 60 // minutes for minutes in (5, 10, 15, 20, 30)},
+    "hour": 7 * 24,
+    "day": 28,
+    "week": 13,
+    "month": 12,
+    "year": 3,
+}
 #: Powers of the rank that differ by no more are one power.
 STRAIGHT = 0.3
 #: Parts of the log that have to agree on a rhythm, and above which F that is more than chance: the 1 %
@@ -76,7 +83,7 @@ def plot_requests_per_slot(
         label=f"requests of each {slot}",
         rasterized=len(requests) > 10_000,
     )
-    size = min(MEAN_SLOTS[slot], len(requests))
+    size = min(MEAN_SLOTS[length_of(slot)], len(requests))
     panel.plot(dates[:-1], running_mean(requests, size), color=style.BLUE, label=f"mean of {size} {slot}s")
     panel.set_xlim(dates[0], dates[-1])
     panel.set_ylim(0, 1.12 * requests.max())
@@ -90,7 +97,7 @@ def plot_requests_per_slot(
             height = 1.1 * requests.max()
             panel.text(middle, height, part, ha="center", va="top", color="#555555", fontsize=9)
     panel.set_ylabel(f"requests per {slot}")
-    panel.set_xlabel(f"start of the {slot} (UTC)")
+    panel.set_xlabel(f"start of the {slot} ({zone_of(slot)})")
     style.label_values(panel.yaxis, "count")
     style.label_values(panel.xaxis, "date", most=8)
     panel.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
@@ -164,8 +171,8 @@ def plot_rank_frequency(labelled: pa.Table, source: str) -> Figure:
     return figure
 
 
-def hours_of_week(batches: Iterable[pa.Table]) -> Floats:
-    """Count the requests of each day of the week (Monday first) and hour (UTC).
+def hours_of_week(batches: Iterable[pa.Table], slot: str) -> Floats:
+    """Count the requests of each day of the week (Monday first) and hour, on the clock of the slots.
 
     Returns
     -------
@@ -174,24 +181,25 @@ def hours_of_week(batches: Iterable[pa.Table]) -> Floats:
     counts = np.zeros(PARTS * 7 * 24, dtype=np.int64)
     for batch in batches:
         # The first of January 1970 was a Thursday.
-        hours = tables.numbers(batch["timestamp"]) // 3600 + 3 * 24
-        counts += np.bincount(hours % len(counts), minlength=len(counts))
+        hours = local_times(tables.numbers(batch["timestamp"]), slot) // 3600 + 3 * 24
+        count = tables.numbers(batch["count"]) if "count" in batch.column_names else None
+        counts += np.bincount(hours % len(counts), count, len(counts)).astype(np.int64)
     return counts.reshape(PARTS, 7, 24).astype(np.float64)
 
 
-def plot_hours_of_week(counts: Floats, source: str) -> Figure:
+def plot_hours_of_week(counts: Floats, zone: str, source: str) -> Figure:
     """Draw a heat map of the requests by day of the week and hour, as multiples of their mean.
 
-    ``counts`` is what :func:`hours_of_week` gives.
+    ``counts`` is what :func:`hours_of_week` gives, ``zone`` the time zone of its clock.
     """
     whole = counts.sum(axis=0)
     relative = whole / whole.mean()
-    figure, (panel,) = style.new_figure(rhythm_title(counts), source, height=4.2)
+    figure, (panel,) = style.new_figure(rhythm_title(counts, zone), source, height=4.2)
     image = panel.imshow(relative, aspect="auto", vmin=0, extent=(0, 24, 6.5, -0.5))
     panel.set_yticks(range(7), list(calendar.day_name))
     panel.set_xticks(np.arange(0, 25, 3))
-    panel.set_xlabel("hour of the day (UTC)")
-    panel.set_ylabel("day of the week (UTC)")
+    panel.set_xlabel(f"hour of the day ({zone})")
+    panel.set_ylabel(f"day of the week ({zone})")
     panel.tick_params(length=0)
     panel.grid(visible=False)
     panel.spines[:].set_visible(False)
@@ -200,7 +208,7 @@ def plot_hours_of_week(counts: Floats, source: str) -> Figure:
     return figure
 
 
-def rhythm_title(counts: Floats) -> str:
+def rhythm_title(counts: Floats, zone: str) -> str:
     """Say which rhythm the requests have that is more than chance.
 
     A few busy users make single cells and whole days stand out, so that the parts of the log
@@ -215,8 +223,8 @@ def rhythm_title(counts: Floats) -> str:
         around = np.convolve(np.concatenate([hours, hours[:5]]), np.full(6, 1 / 6), mode="valid")
         begin = int(around.argmax())
         found.append(
-            f"from {begin} to {(begin + 6) % 24 or 24} o'clock (UTC) an hour has {around.max():.2g} times "
-            "the requests of an average hour"
+            f"from {begin} to {(begin + 6) % 24 or 24} o'clock ({zone}) an hour has "
+            f"{around.max():.2g} times the requests of an average hour"
         )
     if differ(counts.sum(axis=2), DAYS_F):
         busiest, quietest = (calendar.day_name[int(at)] for at in (days.argmax(), days.argmin()))
@@ -408,7 +416,7 @@ def main() -> None:
     parser.add_argument("--joined", type=Path, required=True, help="joined.parquet")
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
-    parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
+    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument(
         "--split",
         type=json_argument(FoldSplit),
@@ -432,9 +440,11 @@ def main() -> None:
     del labelled
     style.save(plot_life(movies, args.slot, source), args.folder, "life_of_a_movie")
     style.save(plot_idle_slots(movies, args.slot, source), args.folder, "slots_without_requests")
-    hours = hours_of_week(tables.batches(args.joined, tables.JOINED, ["timestamp"]))
+    counted = tables.has_column(args.joined, tables.JOINED, tables.COUNT)
+    columns = ["timestamp", "count"] if counted else ["timestamp"]
+    hours = hours_of_week(tables.batches(args.joined, tables.JOINED, columns), args.slot)
     source = f"{args.joined.name} of {args.dataset}, {hours.sum():,.0f} requests"
-    style.save(plot_hours_of_week(hours, source), args.folder, "hours_of_week")
+    style.save(plot_hours_of_week(hours, zone_of(args.slot), source), args.folder, "hours_of_week")
 
 
 if __name__ == "__main__":

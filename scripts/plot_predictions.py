@@ -27,7 +27,7 @@ from popularity.scoring.verdict import best_naive
 from popularity.series import split_range
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
-from popularity.slots import SLOTS, slot_start
+from popularity.slots import HELP, Slot, slot_start
 
 #: Movies and models in a picture: more lines can't be told apart.
 MOVIES = 4
@@ -411,7 +411,7 @@ def main() -> None:
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
-    parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
+    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument(
         "--split", type=json_argument(FoldSplit), required=True, help="shares of slots, as JSON"
     )

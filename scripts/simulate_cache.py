@@ -44,7 +44,7 @@ from popularity.settings.baselines import Baseline
 from popularity.settings.fields import json_argument
 from popularity.settings.results import Cache
 from popularity.settings.slots import FoldSplit
-from popularity.slots import SLOTS, slot_of
+from popularity.slots import HELP, Slot, slot_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -359,7 +359,7 @@ def main() -> None:
     parser.add_argument(
         "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
     )
-    parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
+    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hit-ratios", type=Path, required=True, help="cache.csv, to write")
     args = parser.parse_args()

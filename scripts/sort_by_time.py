@@ -25,7 +25,7 @@ def time_keys(labelled: pa.Table) -> npt.NDArray[np.int64]:
 
 def in_order(parts: Iterable[pa.Table]) -> bool:
     """Whether the rows of a table, given part by part, come by slot, then movie."""
-    last = -1
+    last = np.iinfo(np.int64).min
     for part in parts:
         keys = time_keys(part)
         if keys[0] <= last or not (keys[1:] > keys[:-1]).all():

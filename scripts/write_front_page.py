@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import pandas as pd
 import pyarrow as pa
 
 from popularity import style, tables
+from popularity.log.facts import Facts
 from popularity.program import Fault, atomic_write, run
 from popularity.results import read_csv
 from popularity.scoring.verdict import judge
 from popularity.series import split_range
+from popularity.settings.datasets import Words
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
-from popularity.slots import SLOTS, slot_start
+from popularity.slots import HELP, Slot, slot_start
+from popularity.wording import Wording
 
 #: Movies of the forecast that are named.
 NAMED = 3
@@ -39,7 +43,7 @@ def plain(text: str) -> str:
     return re.sub(r"([^\w\s]|_)", r"\\\1", line.replace("{", "(").replace("}", ")"))
 
 
-def log_facts(labelled: pa.Table, users: int, slot: str, split: FoldSplit) -> dict[str, str]:
+def log_facts(labelled: pa.Table, users: int | None, slot: str, split: FoldSplit) -> dict[str, str]:
     """Describe what the log holds and how its slots are divided."""
     slots, label = labelled["slot"].to_numpy(), labelled["label"].to_numpy()
     first, last = int(slots.min()), int(slots.max())
@@ -56,7 +60,7 @@ def log_facts(labelled: pa.Table, users: int, slot: str, split: FoldSplit) -> di
         "slot": slot,
         "requests": f"{int(requests.sum()):,}",
         "movies": f"{len(by_movie):,}",
-        "users": f"{users:,}",
+        "users": "" if users is None else f" by {users:,} users",
         "first_day": day(first),
         "last_day": str((slot_start(np.array([last + 1]), slot)[0] - 1).astype("datetime64[D]")),
         "slots": f"{len(requests):,}",
@@ -124,11 +128,11 @@ def board_facts(board: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def forecast_facts(forecast: pd.DataFrame) -> dict[str, str]:
+def forecast_facts(forecast: pd.DataFrame, wording: Wording) -> dict[str, str]:
     """Describe which movies to expect."""
     first = forecast.sort_values("rank").head(NAMED)
     named = [
-        f"*{plain(str(title))}* ({style.percent(share)} of the requests)"
+        f"*{plain(str(title))}* ({style.percent(share)} of the {wording('requests')})"
         for title, share in zip(first["title"], first["predicted_share"], strict=True)
     ]
     expected = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]} above all"
@@ -144,12 +148,39 @@ def rejected_rows(count: int) -> str:
     return f" {count} rows of the log could not be used and are left out." if count else ""
 
 
-def count_users(joined: Path) -> int:
-    """Count the users of a log."""
+def reading(parts: Sequence[Facts]) -> str:
+    """Say what was read, and what it was taken for.
+
+    ``parts`` are what each job told that read a part of the log.
+    """
+    facts = parts[0]
+    files = list(dict.fromkeys(file for part in parts for file in part.files))
+    shown = f"{', '.join(files[:5])} and {len(files) - 5} more" if len(files) > 5 else ", ".join(files)
+    said = [f"Requests were read from {plain(shown)}, times taken for {plain(facts.times)}."]
+    if facts.left_aside:
+        said.append(f"Not read, though named alike: {plain(', '.join(facts.left_aside))}.")
+    if facts.ignored:
+        said.append(f"Columns that were not read: {plain(', '.join(facts.ignored))}.")
+    counts = {
+        "rows left out by the conditions (`where`)": sum(part.excluded for part in parts),
+        "rows without a user": sum(part.guests for part in parts),
+        "movies that the catalogue lacks, shown by their id": max(p.uncatalogued or 0 for p in parts),
+    }
+    said += [f"{count:,} {plain(what)}." for what, count in counts.items() if count]
+    far = [place for part in parts for place in part.far]
+    if far:
+        said.append(f"Far from nearly all other requests in time: {plain(', '.join(far))}.")
+    return " ".join(said)
+
+
+def count_users(joined: Path, facts: Facts) -> int | None:
+    """Count the users of a log; None if it tells none."""
+    if not facts.has_users:
+        return None
     found = np.zeros(0, dtype=np.int32)
     for batch in tables.batches(joined, tables.JOINED, ["userId"]):
         found = np.union1d(found, tables.numbers(batch["userId"]))
-    return len(found)
+    return len(found) - bool(facts.guests)
 
 
 def fill(template: str, facts: dict[str, Any]) -> str:
@@ -167,8 +198,14 @@ def main() -> None:
     parser.add_argument("--leaderboard", type=Path, required=True, help="leaderboard.csv")
     parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv")
     parser.add_argument("--rejected", type=Path, required=True, help="rejected.csv")
+    parser.add_argument(
+        "--facts", type=Path, nargs="+", required=True, help="log.json of join_ratings, or of its shards"
+    )
+    parser.add_argument(
+        "--words", type=json_argument(Words), default=Words(), help="what things are called, as JSON"
+    )
     parser.add_argument("--dataset", required=True, help="the dataset's name")
-    parser.add_argument("--slot", choices=SLOTS, required=True, help="length of a slot")
+    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument(
         "--split", type=json_argument(FoldSplit), required=True, help="shares of slots, as JSON"
     )
@@ -176,15 +213,19 @@ def main() -> None:
     args = parser.parse_args()
 
     labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])
+    read_facts = [Facts.read(path) for path in args.facts]
+    wording = Wording(args.words)
     facts = {
         "dataset": plain(args.dataset),
-        **log_facts(labelled, count_users(args.joined), args.slot, args.split),
-        **board_facts(read_csv(args.leaderboard, *BOARD)),
-        **forecast_facts(read_csv(args.forecast, *FORECAST)),
+        **log_facts(labelled, count_users(args.joined, read_facts[0]), args.slot, args.split),
+        "reading": wording(reading(read_facts)),
+        **{name: wording(text) for name, text in board_facts(read_csv(args.leaderboard, *BOARD)).items()},
+        **forecast_facts(read_csv(args.forecast, *FORECAST), wording),
         "rejected": rejected_rows(len(read_csv(args.rejected))),
     }
     with atomic_write(args.page) as path:
-        path.write_text(fill(args.template.read_text(encoding="utf-8"), facts), encoding="utf-8")
+        template = wording(args.template.read_text(encoding="utf-8"))
+        path.write_text(fill(template, facts), encoding="utf-8")
 
 
 if __name__ == "__main__":

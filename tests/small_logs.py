@@ -84,6 +84,8 @@ def catalogue_of(log: pd.DataFrame) -> pa.Table:
     """Make a catalogue of the log's movies; the first one's year is unknown."""
     ids = sorted(set(log["movieId"]))
     years = [None, *(1990 + movie % 20 for movie in ids[1:])]
-    columns = [ids, [f"Movie {movie}" for movie in ids], ["Drama"] * len(ids), [1] * len(ids), years]
+    texts = [f"Movie {movie}" for movie in ids]
+    columns = [ids, [str(movie) for movie in ids], texts, ["Drama"] * len(ids), [1] * len(ids), years]
+    columns.append([None] * len(ids))
     arrays = [pa.array(values, field.type) for values, field in zip(columns, tables.MOVIES, strict=True)]
     return pa.table(arrays, schema=tables.MOVIES)

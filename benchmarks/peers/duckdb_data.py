@@ -31,9 +31,9 @@ FROM listed LEFT JOIN codes USING (genres)
 JOINED = """
 COPY (
     SELECT userId, movieId, rating, timestamp,
-        ((timestamp + 3599) // 3600)::INTEGER AS tstamp_hour,
-        ((timestamp + 86399) // 86400)::INTEGER AS tstamp_day,
-        ((timestamp + 31535999) // 31536000)::INTEGER AS tstamp_year,
+        (timestamp // 3600 + 1)::INTEGER AS tstamp_hour,
+        (timestamp // 86400 + 1)::INTEGER AS tstamp_day,
+        (year(make_timestamp(timestamp * 1000000)) - 1969)::INTEGER AS tstamp_year,
         genres, releaseDate
     FROM read_csv('ratings.csv', header = true, columns =
         {'userId': 'INTEGER', 'movieId': 'INTEGER', 'rating': 'FLOAT', 'timestamp': 'BIGINT'})

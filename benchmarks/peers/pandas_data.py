@@ -8,7 +8,7 @@ import pandas as pd
 
 YEAR = r"\(\s*((?:1[89]|2[01])\d\d)\s*(?:[-–]\s*(?:\d{4})?\s*)?\)"
 RATINGS = {"userId": "int32", "movieId": "int32", "rating": "float32", "timestamp": "int64"}
-SLOTS = {"hour": 3_600, "day": 86_400, "year": 31_536_000}
+SLOTS = {"hour": 3_600, "day": 86_400}
 
 
 def read_movies(listed: pd.DataFrame) -> pd.DataFrame:
@@ -35,7 +35,9 @@ def main() -> None:
         with members.open(names["ratings.csv"]) as file:
             ratings = pd.read_csv(file, engine="pyarrow", dtype=RATINGS)
     for name, length in SLOTS.items():
-        ratings[f"tstamp_{name}"] = ((ratings["timestamp"] + (length - 1)) // length).astype("int32")
+        ratings[f"tstamp_{name}"] = (ratings["timestamp"] // length + 1).astype("int32")
+    years = pd.to_datetime(ratings["timestamp"], unit="s").dt.year
+    ratings["tstamp_year"] = (years - 1969).astype("int32")
     joined = ratings.merge(movies, on="movieId", how="left")
     joined.to_parquet(output / "joined.parquet", compression="lz4", index=False)
 

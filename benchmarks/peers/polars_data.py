@@ -8,7 +8,7 @@ import polars as pl
 
 YEAR = r"\(\s*(?:1[89]|2[01])\d\d\s*(?:[-–]\s*(?:\d{4})?\s*)?\)"
 RATINGS = {"userId": pl.Int32, "movieId": pl.Int32, "rating": pl.Float32, "timestamp": pl.Int64}
-SLOTS = {"hour": 3_600, "day": 86_400, "year": 31_536_000}
+SLOTS = {"hour": 3_600, "day": 86_400}
 
 
 def read_movies(text: bytes) -> pl.DataFrame:
@@ -33,8 +33,11 @@ def main() -> None:
     joined = (
         pl.read_csv(text, schema=RATINGS)
         .with_columns(
-            ((time + (length - 1)) // length).cast(pl.Int32).alias(f"tstamp_{name}")
-            for name, length in SLOTS.items()
+            *(
+                (time // length + 1).cast(pl.Int32).alias(f"tstamp_{name}")
+                for name, length in SLOTS.items()
+            ),
+            (pl.from_epoch(time).dt.year() - 1969).cast(pl.Int32).alias("tstamp_year"),
         )
         .join(movies, on="movieId", how="left")
     )

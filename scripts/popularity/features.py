@@ -15,7 +15,7 @@ from popularity.averages import UNIFORM_SHARE, DecayedShares, MixedShares
 from popularity.offsets import Mixture
 from popularity.seasons import SeasonalSums, covered_seasons
 from popularity.series import Ints, Series
-from popularity.slots import slot_start
+from popularity.slots import SLOT_SECONDS, clock_numbers, length_of, slot_start
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,12 +112,13 @@ STEP_FEATURES = {
 
 
 def _calendar(pairs: Pairs) -> Floats:
-    cycle = _CYCLES[pairs.features.slot]
-    phase = 2 * np.pi * (pairs.slots % cycle) / cycle
+    slot = pairs.features.slot
+    cycle, numbers = _CYCLES[length_of(slot)], clock_numbers(pairs.slots, slot)
+    phase = 2 * np.pi * (numbers % cycle) / cycle
     place: Floats = np.stack([np.sin(phase), np.cos(phase)], axis=1)
-    if pairs.features.slot != "hour":
+    if SLOT_SECONDS.get(length_of(slot), _DAY) >= _DAY:
         return place
-    days = (pairs.slots - 1) // 24
+    days = (numbers - 1) // int(cycle)
     return np.hstack([place, days[:, None] % 7 == np.arange(7)])
 
 
@@ -216,8 +217,16 @@ LEAST_OFFSET = 1e-6
 #: Most genres of the feature ``genres``: MovieLens has 20, another catalogue may have thousands.
 MOST_GENRES = 32
 
+_DAY = 86_400
 #: Slots after which the calendar comes round: hours by the day, days by the week, the rest by year.
-_CYCLES = {"hour": 24.0, "day": 7.0, "week": 365.2425 / 7, "month": 12.0, "year": 1.0}
+_CYCLES = {
+    **{f"{minutes}min": 24 * 60.0 / minutes for minutes in (5, 10, 15, 20, 30)},
+    "hour": 24.0,
+    "day": 7.0,
+    "week": 365.2425 / 7,
+    "month": 12.0,
+    "year": 1.0,
+}
 
 
 def genre_names(movies: pa.Table) -> list[str]:

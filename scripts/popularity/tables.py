@@ -30,14 +30,20 @@ JOINED = pa.schema(
     ]
 )
 
-#: One row per movie of the catalogue, in its order there.
+#: A further column of such a table where a row stands for several requests.
+COUNT = pa.field("count", pa.int64(), nullable=False)
+
+#: One row per movie of the catalogue, in its order there. ``item`` is the id as the log has it; in other
+#: logs than MovieLens' ``movieId`` just numbers them. ``size`` is in bytes.
 MOVIES = pa.schema(
     [
         ("movieId", pa.int32()),
+        ("item", pa.string()),
         ("title", pa.string()),
         ("genre_names", pa.string()),
         ("genres", pa.int16()),
         ("releaseDate", pa.int16()),
+        ("size", pa.int64()),
     ]
 )
 
@@ -118,6 +124,12 @@ def count(path: Path, schema: pa.Schema) -> int:
     """Count the rows of a table, checked like :func:`read`."""
     with _open(path, schema) as file:
         return int(file.metadata.num_rows)
+
+
+def has_column(path: Path, schema: pa.Schema, field: pa.Field) -> bool:
+    """Whether a table, checked like :func:`read`, has this further column."""
+    with _open(path, schema) as file:
+        return field.name in file.schema_arrow.names
 
 
 def read(

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,16 @@ from hypothesis import strategies as st
 
 import gather_shards
 import join_ratings
-from popularity.log.archive import Archive, _Table
+from popularity.log import roles
+from popularity.log.formats.base import File
+from popularity.log.formats.csv import Delimited
+from popularity.log.pieces import Layout, Piece, TextPiece, Wanted
 from popularity.log.rejects import Rejects
+from popularity.log.request_log import Plan, RequestLog, judge, read
+from popularity.log.times import numbered
 from popularity.program import Fault
+from popularity.settings.datasets import LogSettings
+from popularity.settings.fields import parse
 from workdir import SMALL, copy_workflow, snakemake
 
 SCRIPT = Path(join_ratings.__file__)
@@ -45,7 +53,7 @@ def joined(archive: Path, folder: Path, policy: str = "drop", **options: Any) ->
     """The joined table's bytes, what was rejected, and the number of ratings."""
     listed = io.StringIO(newline="")
     paths = folder / "joined.parquet", folder / "movies.parquet"
-    with Archive(archive, rejects=Rejects(policy, listed)) as log:
+    with RequestLog(archive, rejects=Rejects(policy, listed)) as log:
         rows = join_ratings.join_ratings(log, *paths, **options)
     return paths[0].read_bytes(), listed.getvalue(), rows
 
@@ -53,7 +61,7 @@ def joined(archive: Path, folder: Path, policy: str = "drop", **options: Any) ->
 def program(archive: Path, out: Path, *options: object) -> subprocess.CompletedProcess[str]:
     outputs = {"joined": "joined.parquet", "movies": "movies.parquet", "rejected": "rejected.csv"}
     paths = [word for option, name in outputs.items() for word in (f"--{option}", out / name)]
-    words = [sys.executable, SCRIPT, "--archive", archive, "--format", "csv", *paths, *options]
+    words = [sys.executable, SCRIPT, "--archive", archive, *paths, *options]
     return subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -136,7 +144,7 @@ def test_nothing_left_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert f"{archive}: no row can be used: ml/ratings.csv: line 2: rating '9' must be" in done.stderr
     parts = [tmp_path / f"{i}.parquet" for i in range(2)]
     for i, part in enumerate(parts):
-        with Archive(archive, rejects=Rejects("drop")) as log:
+        with RequestLog(archive, rejects=Rejects("drop")) as log:
             join_ratings.join_ratings(log, part, tmp_path / "movies.parquet", block_bytes=40, shard=(i, 2))
     monkeypatch.setattr(
         sys, "argv", ["x", "--shards", *map(str, parts), "--kind", "joined", "--table", str(tmp_path / "t")]
@@ -167,7 +175,8 @@ def test_latin_1_bytes_are_told_by_line(tmp_path: Path) -> None:
     with pytest.raises(Fault, match=r"movies\.csv: line 4: .* is not UTF-8: save the file as UTF-8"):
         joined(archive, tmp_path, "error")
     assert joined(archive, tmp_path)[1].splitlines()[1:] == [
-        r"""ml/movies.csv,4,"'5,Am\udce9lie (2001),Comedy' is not UTF-8: save the file as UTF-8","""
+        r"""ml/movies.csv,4,"'5,Am\udce9lie (2001),Comedy' is not UTF-8: save the file as UTF-8, """
+        """or name its `encoding`","""
         r'''"5,Am\xe9lie (2001),Comedy"'''
     ]
     ids = pa.parquet.read_table(tmp_path / "movies.parquet")["movieId"].to_pylist()
@@ -222,11 +231,11 @@ def test_parts_of_a_log_are_read_by_their_numbers(tmp_path: Path, parts: tuple[s
     with zipfile.ZipFile(tmp_path / "log.zip", "w") as file:
         for part in reversed(parts):
             file.writestr(f"\u00b2/part-{part}.csv", f"{HEADER}1,{len(part)},1,9\n")
-    options = ["--columns", json.dumps(columns), "--requests", "part-*.csv"]
-    done = program(tmp_path / "log.zip", tmp_path / "out", *options)
+    how = json.dumps({"columns": columns, "requests": "part-*.csv"})
+    done = program(tmp_path / "log.zip", tmp_path / "out", "--log", how)
     assert done.returncode == 0, done.stderr
-    rows = pa.parquet.read_table(tmp_path / "out" / "joined.parquet")
-    assert rows["movieId"].to_pylist() == list(map(len, parts))
+    items = pa.parquet.read_table(tmp_path / "out" / "movies.parquet")["item"].to_pylist()
+    assert items == [str(length) for length in dict.fromkeys(map(len, parts))]
 
 
 def test_shards_drop_the_same_rows_and_the_report_says_how_many(tmp_path: Path) -> None:
@@ -264,22 +273,59 @@ LINES = st.one_of(
     st.tuples(st.just("2"), st.just("2"), st.just("3"), FIELDS).map(",".join),
     st.sampled_from(GOOD + BAD),
 ).map(lambda text: text.replace("\n", ""))
-AT = {"user": 0, "item": 1, "rating": 2, "time": 3}
-TABLES = {
-    "movielens": _Table("m", ",", 4, AT, True, set()),
-    "another log": _Table("m", ",", 4, AT, False, {"user"}),
-    "dat": _Table("m", "::", 4, AT, True, set()),
-    "tab": _Table("m", "\t", 4, AT, True, set()),
+
+
+class Lines(File):
+    """A file of one layout, of which just the names of the columns are asked for."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout, self.names = layout, layout.names
+
+    def pieces(self) -> Iterator[Piece]:
+        raise NotImplementedError
+
+    def lines_before(self, piece: Piece) -> int:
+        raise NotImplementedError
+
+
+def plan(separator: str, strict: bool) -> Plan:
+    """How a log's four columns are read."""
+    columns = ["user", "item", "rating", "time"]
+    seconds = roles.Time(numbered("seconds", strict=True), None)
+    found = roles.movielens() if strict else roles.of_log(columns, seconds)
+    wanted = {name: Wanted(at, found[name].type, found[name].patterns) for at, name in enumerate(columns)}
+    return Plan(Lines(Delimited(columns, separator, strict=strict)), [], found, wanted, [])
+
+
+PLANS = {
+    "movielens": plan(",", True),
+    "another log": plan(",", False),
+    "dat": plan("::", True),
+    "tab": plan("\t", True),
 }
+SEPARATORS = {"dat": "::", "tab": "\t"}
 
 
-@pytest.mark.parametrize("kind", TABLES)
+def verdict(kind: str, text: str) -> str | None:
+    """Why a line is bad; None if it is good, or blank."""
+    how = PLANS[kind]
+    assert isinstance(how.file, Lines)
+    for row, _ in TextPiece(how.file.layout, text.encode("utf-8", "surrogateescape") + b"\n").rows():
+        return row.reason or judge(how, row)
+    return None
+
+
+@pytest.mark.parametrize("kind", PLANS)
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(line=LINES)
 def test_a_row_has_a_reason_just_if_it_does_not_parse(kind: str, line: str) -> None:
-    table = TABLES[kind]
-    text = line.replace(",", table.separator).encode() + b"\n"
-    assert (table._why_not(text) is None) == (table._parse_error(text) is None)
+    text, how = line.replace(",", SEPARATORS.get(kind, ",")), PLANS[kind]
+    assert isinstance(how.file, Lines)
+    try:
+        parsed = bool(read(how, TextPiece(how.file.layout, text.encode() + b"\n")))
+    except pa.ArrowInvalid:
+        parsed = False
+    assert (verdict(kind, text) is None) == parsed
 
 
 @pytest.fixture(scope="module")
@@ -291,8 +337,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(lines=[GOOD[0], "9" * 5000, "", ""], block_bytes=2)
 @given(lines=st.lists(LINES, min_size=1, max_size=30), block_bytes=st.integers(1, 200))
 def test_good_rows_are_read_and_bad_ones_listed(folder: Path, lines: list[str], block_bytes: int) -> None:
-    table, archive = TABLES["movielens"], folder / "log.zip"
-    verdicts = [table._why_not(line.encode() + b"\n") for line in lines]
+    archive = folder / "log.zip"
+    verdicts = [verdict("movielens", line) for line in lines]
     make_zip(archive, HEADER + "\n".join(lines))
     bad = [(str(n), reason) for n, reason in enumerate(verdicts, 2) if reason]
     good = [x for x, reason in zip(lines, verdicts, strict=True) if reason is None and x.strip("\r")]
@@ -332,10 +378,12 @@ def test_whatever_the_members_hold_is_read_or_a_fault(
         file.writestr(requests, ratings)
         file.writestr(catalogue, movies)
         file.writestr("u.genre", "unknown|0\nAction|1\n")
-    columns = {"user": "userId", "item": "movieId", "time": "timestamp"} if form == "own" else None
-    kind = "csv" if form == "own" else form
+    columns = {"user": "userId", "item": "movieId", "time": "timestamp"}
+    how = (
+        parse(LogSettings, {"columns": columns}) if form == "own" else parse(LogSettings, {"format": form})
+    )
     try:
-        with Archive(archive, kind, columns, rejects=Rejects(policy)) as log:
+        with RequestLog(archive, how, rejects=Rejects(policy)) as log:
             join_ratings.join_ratings(log, *paths, block_bytes=50)
     except Fault as fault:
         assert str(archive) in str(fault)

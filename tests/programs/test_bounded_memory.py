@@ -21,7 +21,7 @@ def run(script: str, *options: object) -> None:
 def data_stage(archive: Path, folder: Path, *memory: str) -> dict[str, bytes]:
     path = {name: folder / f"{name}.parquet" for name in TABLES}
     joined = ["--joined", path["joined"], "--movies", path["movies"]]
-    run("join_ratings", "--archive", archive, "--format", "csv", *joined)
+    run("join_ratings", "--archive", archive, *joined)
     run("label_popularity", *joined, "--slot", "day", *memory, "--labelled", path["labelled"])
     run("sort_by_time", "--labelled", path["labelled"], "--sorted", path["sorted"])
     windows = ["--window", "3", "--gaps", "observed"]

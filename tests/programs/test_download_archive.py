@@ -50,6 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.seen.append(dict(self.headers.items()))
+        self.server.paths.append(self.path)
         steps = self.server.steps
         step = steps[min(len(self.server.seen), len(steps)) - 1]
         # Whoever asks on and on is told to go.
@@ -79,6 +80,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.steps = steps
         self.seen: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.scheme = "http"
 
     @property
@@ -513,7 +515,7 @@ def test_checksum_of_no_known_form(output: Path, checksum: str) -> None:
         (b"<!DOCTYPE html>\n<p>Please log in \xff", "<!DOCTYPE html>.<p>Please log in ."),
         (b"", "it is empty"),
         (SOURCE[:-100], "no whole zip archive"),
-        (gzip.compress(b"userId,"), "it is gzipped; put its tables (.csv or .csv.gz) into a folder"),
+        (gzip.compress(b"userId,"), "it is gzipped; let its name say so (.csv.gz, .jsonl.gz)"),
     ],
     ids=["html", "empty", "cut", "gzip"],
 )
@@ -741,8 +743,13 @@ def test_local_zip_below_home(output: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_local_folder_is_packed_the_same_each_time(output: Path, tmp_path: Path) -> None:
-    files = {"ratings.csv": b"a,b\n", "movies.csv": b"c\n" * 9999, "extra/more.dat": b"d"}
-    hidden = {".hidden": b"x", ".git/config": b"x", "extra/.x": b"x", "too/deep/x.csv": b"x"}
+    files = {
+        "ratings.csv": b"a,b\n",
+        "movies.csv": b"c\n" * 9999,
+        "extra/more.dat": b"d",
+        "too/deep/x.csv": b"x",
+    }
+    hidden = {".hidden": b"x", ".git/config": b"x", "extra/.x": b"x"}
     results = []
     for number, names in enumerate((list(files | hidden), sorted(files | hidden, reverse=True))):
         folder = tmp_path / f"folder {number}"
@@ -751,7 +758,7 @@ def test_local_folder_is_packed_the_same_each_time(output: Path, tmp_path: Path)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes((files | hidden)[name])
             os.utime(path, (10**9 + number, 10**9 + number))
-        download_archive.copy(folder, output)
+        download_archive.bring(str(folder), output)
         results.append(only(output))
     assert results[0] == results[1]
     with zipfile.ZipFile(output) as archive:
@@ -766,7 +773,7 @@ def test_local_link_out_of_the_folder_is_followed(output: Path, tmp_path: Path) 
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "ratings.csv").symlink_to(tmp_path / "elsewhere.csv")
-    download_archive.copy(folder, output)
+    download_archive.bring(str(folder), output)
     with zipfile.ZipFile(output) as archive:
         assert archive.read("ml-test/ratings.csv") == b"1"
 
@@ -794,6 +801,67 @@ def test_local_file_that_is_no_zip(output: Path, tmp_path: Path) -> None:
     assert list(output.parent.iterdir()) == []
 
 
+LOG = b"item,time\n1,2\n"
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.parametrize("catalogue", ["items.csv", "below/items.csv", None])
+def test_a_log_s_own_file_is_packed_with_its_catalogue(
+    output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalogue: str | None
+) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "log.csv.gz").write_bytes(gzip.compress(LOG, mtime=0))
+    (tmp_path / "below" / "items.csv").write_bytes(b"item\n1\n")
+    monkeypatch.chdir(tmp_path)
+    options = ["--catalogue", catalogue] if catalogue else []
+    done = bring("below/log.csv.gz", output, *options)
+    assert done.returncode == 0, done.stderr
+    only(output)
+    expected = {"log.csv.gz": gzip.compress(LOG, mtime=0), "items.csv": b"item\n1\n"}
+    assert members(output) == (expected if catalogue else {"log.csv.gz": expected["log.csv.gz"]})
+
+
+def test_a_log_s_own_file_and_its_catalogue_are_downloaded(output: Path) -> None:
+    with serving(gives(200, LOG), gives(200, b"item\n1\n")) as server:
+        url = server.url.replace("ml-test.zip", "data/log%20book.csv?key=1")
+        done = bring(url, output, "--catalogue", "items.csv")
+    assert done.returncode == 0, done.stderr
+    only(output)
+    assert members(output) == {"log book.csv": LOG, "items.csv": b"item\n1\n"}
+    assert server.paths == ["/data/log%20book.csv?key=1", "/data/items.csv"]
+
+
+@pytest.mark.parametrize("body", [b"", b"\n<!DOCTYPE html><title>Sign in</title>", b"<HTML>"])
+def test_a_web_page_or_nothing_in_place_of_a_log(output: Path, tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "log.csv").write_bytes(body)
+    done = bring(tmp_path / "log.csv", output)
+    assert_fault(done, output, "this is no log", "it is empty" if not body else "bytes that begin with")
+    assert not list(output.parent.glob("*"))
+
+
+def test_only_some_files_of_a_folder(output: Path, tmp_path: Path) -> None:
+    for name in ("2024-01.csv", "2024-02.csv", "2023-12.csv", "items.csv", "day=1/part-0.csv"):
+        path = tmp_path / "folder" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    done = bring(tmp_path / "folder", output, "--only", "2024-*.csv", "items.csv", "day=*")
+    assert done.returncode == 0, done.stderr
+    names = ["2024-01.csv", "2024-02.csv", "day=1/part-0.csv", "items.csv"]
+    assert list(members(output)) == [f"ml-test/{name}" for name in names]
+    done = bring(tmp_path / "folder", output.with_name("other.zip"), "--only", "x*")
+    assert "no files in this folder that fit x*" in done.stderr
+
+
+def test_a_catalogue_that_is_not_there(output: Path, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes(LOG)
+    done = bring(tmp_path / "log.csv", output, "--catalogue", "items.csv")
+    assert_fault(done, output, "no catalogue items.csv")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"size": 5}, "5 bytes expected"), ({"checksum": "md5:" + "0" * 32}, "checksum md5:0000")],
@@ -803,7 +871,8 @@ def test_local_zip_is_checked(
 ) -> None:
     (tmp_path / "mine.zip").write_bytes(SOURCE)
     with pytest.raises(Fault, match=words):
-        download_archive.copy(tmp_path / "mine.zip", output, **settings)  # type: ignore[arg-type]
+        checks = download_archive.Checks(**settings)  # type: ignore[arg-type]
+        download_archive.bring(str(tmp_path / "mine.zip"), output, checks)
     assert list(output.parent.iterdir()) == []
 
 

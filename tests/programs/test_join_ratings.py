@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import join_ratings
-from popularity.log.archive import Archive
-from popularity.program import Fault
+from popularity.log.catalogue import CATALOGUE, release_year, with_codes
+from popularity.log.request_log import RequestLog
 from popularity.tables import JOINED, MOVIES
 
 SCRIPT = Path(join_ratings.__file__)
@@ -26,8 +26,8 @@ RATINGS = """userId,movieId,rating,timestamp
 2,10,0.5,0
 2,30,5.0,3600
 3,40,4.0,3601
-3,99,4.0,31536000
-4,7,4.0,31536001
+3,99,4.0,31535999
+4,7,4.0,31536000
 """
 MOVIES_CSV = """movieId,title,genres
 10,(500) Days of Summer (2009),Comedy|Drama
@@ -89,32 +89,32 @@ def files(folder: Path) -> list[str]:
     ],
 )
 def test_release_year(title: str, year: int | None) -> None:
-    assert join_ratings.release_year(title) == year
+    assert release_year(title) == year
 
 
 def test_joins_by_hand(archive: Path, tmp_path: Path) -> None:
-    done = program(archive, tmp_path / "out", "--format", "csv")
+    done = program(archive, tmp_path / "out")
     assert (done.returncode, done.stdout) == (0, "")
     joined = pq.read_table(tmp_path / "out" / "joined.parquet")
     assert joined.schema.equals(JOINED)
     assert [tuple(row.values()) for row in joined.to_pylist()] == [
         (1, 20, 2.5, 1260759144, 350211, 14593, 40, 2, 1995),
         (1, 5, 3.0, 1260759179, 350211, 14593, 40, 1, None),
-        (2, 10, 0.5, 0, 0, 0, 0, 1, 2009),
-        (2, 30, 5.0, 3600, 1, 1, 1, None, 2001),
+        (2, 10, 0.5, 0, 1, 1, 1, 1, 2009),
+        (2, 30, 5.0, 3600, 2, 1, 1, None, 2001),
         (3, 40, 4.0, 3601, 2, 1, 1, 3, 2006),
-        (3, 99, 4.0, 31536000, 8760, 365, 1, None, None),
-        (4, 7, 4.0, 31536001, 8761, 366, 2, None, None),
+        (3, 99, 4.0, 31535999, 8760, 365, 1, None, None),
+        (4, 7, 4.0, 31536000, 8761, 366, 2, None, None),
     ]
     movies = pq.read_table(tmp_path / "out" / "movies.parquet")
     assert movies.schema.equals(MOVIES)
     assert [tuple(row.values()) for row in movies.to_pylist()] == [
-        (10, "(500) Days of Summer (2009)", "Comedy|Drama", 1, 2009),
-        (20, "Dangerous Minds (1995) ", "Drama", 2, 1995),
-        (5, "Babylon 5", "Comedy|Drama", 1, None),
-        (30, "Amélie (2001)", None, None, 2001),
-        (40, "Death Note: Desu nôto (2006–2007)", "Action", 3, 2006),
-        (7, "Nothing", None, None, None),
+        (10, "10", "(500) Days of Summer (2009)", "Comedy|Drama", 1, 2009, None),
+        (20, "20", "Dangerous Minds (1995) ", "Drama", 2, 1995, None),
+        (5, "5", "Babylon 5", "Comedy|Drama", 1, None, None),
+        (30, "30", "Amélie (2001)", None, None, 2001, None),
+        (40, "40", "Death Note: Desu nôto (2006–2007)", "Action", 3, 2006, None),
+        (7, "7", "Nothing", None, None, None, None),
     ]
     assert files(tmp_path / "out") == ["joined.parquet", "movies.parquet"]
 
@@ -122,8 +122,8 @@ def test_joins_by_hand(archive: Path, tmp_path: Path) -> None:
 def test_another_log(tmp_path: Path) -> None:
     log = "at,page,visitor\n30,/b (1999),anna\n3601,/a,bob\n20,/b (1999),anna\n"
     archive = make_zip(tmp_path / "in" / "log.zip", {"access.csv": log})
-    columns = json.dumps({"user": "visitor", "item": "page", "time": "at"})
-    done = program(archive, tmp_path / "out", "--format", "csv", "--columns", columns)
+    how = json.dumps({"columns": {"user": "visitor", "item": "page", "time": "at"}})
+    done = program(archive, tmp_path / "out", "--log", how)
     assert done.returncode == 0, done.stderr
     joined = pq.read_table(tmp_path / "out" / "joined.parquet").to_pylist()
     assert [tuple(row.values()) for row in joined] == [
@@ -133,8 +133,8 @@ def test_another_log(tmp_path: Path) -> None:
     ]
     movies = pq.read_table(tmp_path / "out" / "movies.parquet").to_pylist()
     assert [tuple(row.values()) for row in movies] == [
-        (1, "/b (1999)", None, None, 1999),
-        (2, "/a", None, None, None),
+        (1, "/b (1999)", "/b (1999)", None, None, 1999, None),
+        (2, "/a", "/a", None, None, None, None),
     ]
 
 
@@ -146,20 +146,24 @@ def test_ids_up_to_the_largest(tmp_path: Path) -> None:
             "movies.csv": "movieId,title,genres\n2147483647,A (1990),X\n0,B (1980),Y\n",
         },
     )
-    with Archive(archive) as log:
+    with RequestLog(archive) as log:
         join_ratings.join_ratings(log, tmp_path / "joined.parquet", tmp_path / "movies.parquet")
     joined = pq.read_table(tmp_path / "joined.parquet")
     assert joined["releaseDate"].to_pylist() == [1990, 1980, None]
     assert joined["genres"].to_pylist() == [1, 2, None]
 
 
-def test_too_many_genres() -> None:
+def test_too_many_genres_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
     n = 32_768
-    columns = {"movieId": pa.array(range(n), pa.int32()), "title": ["a"] * n}
-    table = pa.table({**columns, "genre_names": [str(i) for i in range(n)]})
-    assert join_ratings.movies_table(table.slice(0, n - 1))["genres"][-1].as_py() == n - 1
-    with pytest.raises(Fault, match="32768 different genres"):
-        join_ratings.movies_table(table)
+    texts = [str(number) for number in range(n)]
+    columns = {"movieId": pa.array(range(n), pa.int32()), "item": texts, "title": texts}
+    years = pa.nulls(n, pa.int16())
+    table = pa.table({**columns, "genre_names": texts, "releaseDate": years}, CATALOGUE)
+    assert with_codes(table.slice(0, n - 1))["genres"][-1].as_py() == n - 1
+    assert not caplog.records
+    found = with_codes(table)
+    assert (found["genres"].null_count, found["genre_names"].null_count) == (n, n)
+    assert "32768 different genres" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -180,7 +184,7 @@ def test_a_fault_is_one_line_and_leaves_nothing(
     tmp_path: Path, members: dict[str, str], reason: str
 ) -> None:
     archive = make_zip(tmp_path / "in" / "log.zip", members)
-    done = program(archive, tmp_path / "out", "--format", "csv")
+    done = program(archive, tmp_path / "out")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {archive}: ")
     assert done.stderr.count("\n") == 1
@@ -188,20 +192,20 @@ def test_a_fault_is_one_line_and_leaves_nothing(
     assert files(tmp_path / "out") == []
 
 
-@pytest.mark.parametrize("columns", ["{", "[1]", '{"user": 1}', '{"user": "userId"}'])
-def test_bad_columns_are_a_fault(archive: Path, tmp_path: Path, columns: str) -> None:
-    done = program(archive, tmp_path / "out", "--format", "csv", "--columns", columns)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize("how", ["{", "[1]", '{"colums": {}}', '{"columns": {"user": "userId"}}'])
+def test_a_bad_description_is_a_fault(archive: Path, tmp_path: Path, how: str) -> None:
+    done = program(archive, tmp_path / "out", "--log", how)
+    assert done.returncode
+    assert "error: " in done.stderr.splitlines()[-1]
+    assert files(tmp_path / "out") == []
 
 
 def test_a_fault_leaves_an_earlier_result(archive: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert program(archive, out, "--format", "csv").returncode == 0
+    assert program(archive, out).returncode == 0
     before = [(out / name).read_bytes() for name in files(out)]
     archive.write_bytes(archive.read_bytes()[:200])
-    assert program(archive, out, "--format", "csv").returncode == 1
+    assert program(archive, out).returncode == 1
     assert [(out / name).read_bytes() for name in files(out)] == before
 
 
@@ -213,7 +217,7 @@ def test_equals_pandas_on_real_data(tmp_path: Path, name: str, folder: str) -> N
     if not path.exists():
         pytest.skip(f"{path.name} is not on this machine")
     paths = tmp_path / "joined.parquet", tmp_path / "movies.parquet"
-    with Archive(path) as log:
+    with RequestLog(path) as log:
         rows = join_ratings.join_ratings(log, *paths, block_bytes=100_000)
     joined, movies = map(pd.read_parquet, paths)
 
@@ -235,8 +239,9 @@ def test_equals_pandas_on_real_data(tmp_path: Path, name: str, folder: str) -> N
     assert movies["genre_names"].dropna().tolist() == genres.dropna().tolist()
     pd.testing.assert_frame_equal(movies[list(expected)], expected, check_dtype=False)
 
-    for column, length in (("hour", 3600), ("day", 86400), ("year", 31536000)):
-        ratings[f"tstamp_{column}"] = -(-ratings["timestamp"] // length)
+    for column, length in (("hour", 3600), ("day", 86400)):
+        ratings[f"tstamp_{column}"] = ratings["timestamp"] // length + 1
+    ratings["tstamp_year"] = pd.to_datetime(ratings["timestamp"], unit="s").dt.year - 1969
     whole = ratings.merge(expected, how="left", on="movieId")
     assert rows == len(whole)
     pd.testing.assert_frame_equal(joined, whole, check_dtype=False)
@@ -253,14 +258,14 @@ def test_starts_without_pandas(archive: Path, tmp_path: Path) -> None:
     out = ["--joined", str(tmp_path / "j.parquet"), "--movies", str(tmp_path / "m.parquet")]
     command = [sys.executable, "-c", code, str(SCRIPT), "--archive", str(archive), *out]
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent)}
-    subprocess.run([*command, "--format", "csv"], check=True, timeout=60, env=environment)
+    subprocess.run([*command], check=True, timeout=60, env=environment)
 
 
 def test_the_block_changes_nothing(archive: Path, tmp_path: Path) -> None:
     tables = []
     for block_bytes in (1, 30, 1 << 24):
         paths = tmp_path / "joined.parquet", tmp_path / "movies.parquet"
-        with Archive(archive) as log:
+        with RequestLog(archive) as log:
             join_ratings.join_ratings(log, *paths, block_bytes=block_bytes)
         tables.append(pq.read_table(paths[0]))
     assert tables[0].equals(tables[1])

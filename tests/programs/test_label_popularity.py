@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 import label_popularity
 from popularity import keys, tables
+from popularity.program import Fault
 from popularity.slots import SLOTS
 
 SCRIPT = Path(label_popularity.__file__)
 LARGEST = 2**31 - 1
-LENGTHS = {"hour": 3600, "day": 86400, "week": 604800, "year": 31536000}
+LENGTHS = {**{f"{minutes}min": 60 * minutes for minutes in (5, 10, 15, 20, 30)}, "hour": 3600, "day": 86400}
 
 #: A request: movie, rating (or none), timestamp.
 Request = tuple[int, float | None, int]
@@ -32,10 +33,14 @@ MOVIES = [(0, 1, 1990), (7, 2, None), (8, None, 2001), (LARGEST, 3, 2015)]
 
 
 def number(time: int, slot: str) -> int:
+    date = datetime.fromtimestamp(time, UTC)
+    if slot == "year":
+        return date.year - 1969
     if slot == "month":
-        date = datetime.fromtimestamp(time, UTC)
         return (date.year - 1970) * 12 + date.month
-    return -(-time // LENGTHS[slot])
+    if slot == "week":
+        return (date.date() - datetime(1969, 12, 29).date()).days // 7 + 1
+    return time // LENGTHS[slot] + 1
 
 
 def joined(log: Sequence[Request]) -> pa.Table:
@@ -48,7 +53,7 @@ def joined(log: Sequence[Request]) -> pa.Table:
 
 
 def catalogue() -> pa.Table:
-    rows = [(movie, "A", "B", genres, year) for movie, genres, year in MOVIES]
+    rows = [(movie, str(movie), "A", "B", genres, year, None) for movie, genres, year in MOVIES]
     return table(rows, tables.MOVIES)
 
 
@@ -88,8 +93,8 @@ TIMES = st.one_of(
     st.sampled_from(
         [n * length + d for length in LENGTHS.values() for n in (1, 2, 52) for d in (-1, 0, 1)]
     ),
-    st.sampled_from([0, 951_782_399, 951_782_400, 951_868_799, 951_868_800, 7_258_118_399]),
-    st.integers(0, 7_258_118_399),
+    st.sampled_from([-1, 0, 951_782_399, 951_782_400, 951_868_799, 951_868_800, 7_258_118_399]),
+    st.integers(-8_520_336_000, 7_258_118_399),
 )
 MOVIE_IDS = st.one_of(st.sampled_from([0, 1, 7, 8, LARGEST - 1, LARGEST]), st.integers(0, LARGEST))
 HALF_STARS = st.integers(1, 10).map(lambda n: n / 2)
@@ -103,15 +108,15 @@ LOGS = st.one_of(
 
 def test_by_hand() -> None:
     log = [
-        (7, 4.0, 86401),
-        (0, 0.5, 86400),
-        (7, 5.0, 172800),
-        (7, None, 1),
+        (7, 4.0, 86400),
+        (0, 0.5, 86399),
+        (7, 5.0, 172799),
+        (7, None, 0),
         (5, 3.0, 100000),
         (7, 3.5, 100000),
         (7, 3.5, 100000),
-        (LARGEST, 5.0, 864000),
-        (8, None, 864000),
+        (LARGEST, 5.0, 863999),
+        (8, None, 863999),
     ]
     labelled = label(log, "day")
     assert labelled.schema.equals(tables.LABELLED)
@@ -139,7 +144,7 @@ def test_by_hand() -> None:
     ],
 )
 def test_every_slot_by_hand(slot: str, rows: list[Row]) -> None:
-    log = [(7, 1.0, 86400), (7, 2.0, 86401), (8, 5.0, 30 * 86400 + 1), (7, 4.0, 30 * 86400 + 3600)]
+    log = [(7, 1.0, 86399), (7, 2.0, 86400), (8, 5.0, 30 * 86400), (7, 4.0, 30 * 86400 + 3599)]
     assert values(label(log, slot)) == rows
 
 
@@ -208,6 +213,39 @@ def test_little_memory_changes_nothing(log: list[Request], requests: int, slot: 
     assert little.combine_chunks().equals(label(log, slot).combine_chunks())
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    log=st.lists(
+        st.tuples(st.tuples(MOVIE_IDS, st.none() | HALF_STARS, TIMES), st.integers(1, 5)),
+        min_size=1,
+        max_size=20,
+    ),
+    slot=st.sampled_from(SLOTS),
+    requests=st.sampled_from([1, 3, 4000]),
+)
+def test_a_row_that_stands_for_several_requests_is_as_many_rows(
+    log: list[tuple[Request, int]], slot: str, requests: int
+) -> None:
+    counts = pa.array([count for _, count in log], pa.int64())
+    counted = joined([request for request, _ in log]).append_column(tables.COUNT, counts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(label_popularity, "COUNTED_BYTES", 1_000_000)
+        patch.setattr(keys, "BLOCK", 2)
+        parts = label_popularity.label_popularity(
+            lambda: [counted], len(counted), catalogue(), slot, requests, counted=True
+        )
+        found = pa.Table.from_batches(parts, tables.LABELLED)
+    expected = label([request for request, count in log for _ in range(count)], slot)
+    assert found.combine_chunks().equals(expected.combine_chunks())
+
+
+def test_more_requests_of_an_item_in_a_slot_than_a_label_holds_are_a_fault() -> None:
+    counts = pa.array([2**31 - 1, 1], pa.int64())
+    counted = joined([(7, None, 0), (7, None, 1)]).append_column(tables.COUNT, counts)
+    with pytest.raises(Fault, match=r"2,147,483,648 requests in a slot: use shorter slots"):
+        list(label_popularity.label_popularity(lambda: [counted], 2, catalogue(), "day", counted=True))
+
+
 def program(folder: Path, slot: str = "day") -> subprocess.CompletedProcess[str]:
     paths = {name: str(folder / f"{name}.parquet") for name in ("joined", "movies", "labelled")}
     options = [word for name, path in paths.items() for word in (f"--{name}", path)]
@@ -217,7 +255,7 @@ def program(folder: Path, slot: str = "day") -> subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    tables.write(tmp_path / "joined.parquet", joined([(7, 4.0, 86401), (0, None, 86400)]))
+    tables.write(tmp_path / "joined.parquet", joined([(7, 4.0, 86400), (0, None, 86399)]))
     tables.write(tmp_path / "movies.parquet", catalogue())
     return tmp_path
 
@@ -238,7 +276,7 @@ def test_as_a_command(folder: Path, slot: str, slots: list[int]) -> None:
     [
         ("joined", joined([(7, 4.0, 1)]).drop_columns("rating"), "column rating is missing"),
         ("joined", joined([(7, 4.0, 1)]).slice(0, 0), "has no rows"),
-        ("movies", joined([(7, 4.0, 1)]), "column title is missing"),
+        ("movies", joined([(7, 4.0, 1)]), "column item is missing"),
     ],
 )
 def test_a_wrong_table_is_one_line_and_leaves_nothing(

@@ -24,7 +24,8 @@ def judged() -> tuple[pd.Series, float]:
     series = series_of(log)
     pairs = balanced_pairs(series, range(17_050, 17_200), 2_000, np.random.default_rng(1))
     ids = sorted(set(log["movieId"]))
-    columns = [ids, [""] * len(ids), [""] * len(ids), [1] * len(ids), [1990] * len(ids)]
+    texts = [""] * len(ids)
+    columns = [ids, texts, texts, texts, [1] * len(ids), [1990] * len(ids), [None] * len(ids)]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, tables.MOVIES, strict=True)]
     movies = pa.table(arrays, schema=tables.MOVIES)
     names = candidate_features(["ewma_60"])

@@ -62,13 +62,13 @@ def test_title_of_ranks_says_whether_the_power_is_one(requests: list[int], title
 def test_hours_of_the_week_are_those_of_the_calendar() -> None:
     week = 7 * 86_400
     thursday, monday = 3600 * 5 + 7, 4 * 86_400
-    counts = plot_log.hours_of_week([joined_table([thursday, thursday]), joined_table([monday])])
+    counts = plot_log.hours_of_week([joined_table([thursday, thursday]), joined_table([monday])], "day")
     assert counts.shape == (plot_log.PARTS, 7, 24)
     assert counts.sum() == 3
     assert counts[0, 3, 5] == 2
     assert counts[1, 0, 0] == 1
     # After as many weeks as there are parts comes the first one again.
-    later = plot_log.hours_of_week([joined_table([thursday + plot_log.PARTS * week])])
+    later = plot_log.hours_of_week([joined_table([thursday + plot_log.PARTS * week])], "day")
     assert later[0, 3, 5] == 1
 
 
@@ -76,21 +76,21 @@ def test_a_rhythm_is_one_that_the_weeks_agree_on() -> None:
     draw = np.random.default_rng(1)
     weeks = draw.poisson(20.0, (plot_log.PARTS, 7, 24)).astype(np.float64)
     none = "Requests have no clear rhythm by hour of the day or day of the week"
-    assert plot_log.rhythm_title(weeks) == none
+    assert plot_log.rhythm_title(weeks, "UTC") == none
     # One busy day is chance, however busy.
     once = weeks.copy()
     once[4, 2] += 500
-    assert plot_log.rhythm_title(once) == none
+    assert plot_log.rhythm_title(once, "UTC") == none
     always = weeks.copy()
     always[:, 5] += 20
-    assert plot_log.rhythm_title(always).startswith("Saturday has 2 times as many as")
+    assert plot_log.rhythm_title(always, "UTC").startswith("Saturday has 2 times as many as")
     night = weeks.copy()
     night[:, :, [22, 23, 0, 1, 2, 3]] += 20
-    assert plot_log.rhythm_title(night) == (
+    assert plot_log.rhythm_title(night, "UTC") == (
         "From 22 to 4 o'clock (UTC) an hour has 1.6 times the requests of an average hour"
     )
     # So few weeks can agree by chance.
-    assert plot_log.rhythm_title(night[:4]) == none
+    assert plot_log.rhythm_title(night[:4], "UTC") == none
 
 
 def test_the_life_of_a_movie_is_drawn_from_0_after_its_first_slot() -> None:

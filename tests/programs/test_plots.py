@@ -61,10 +61,12 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     catalogue = pd.DataFrame(
         {
             "movieId": np.arange(1, 41),
+            "item": [str(n) for n in range(1, 41)],
             "title": [f"${n} & <More> (19{n + 10})" for n in range(1, 41)],
             "genre_names": ["Comedy|Drama"] * 40,
             "genres": np.arange(1, 41),
             "releaseDate": 1990,
+            "size": 9,
         }
     )
     movies = pa.Table.from_pandas(catalogue, tables.MOVIES, preserve_index=False)
@@ -250,7 +252,7 @@ def test_eda_and_log_of_next_to_nothing(
         plot_log.plot_rank_frequency(table, "here"),
         plot_log.plot_life(plot_log.by_movie(table), slot, "here"),
         plot_log.plot_idle_slots(plot_log.by_movie(table), slot, "here"),
-        plot_log.plot_hours_of_week(plot_log.hours_of_week([joined_table([1])]), "here"),
+        plot_log.plot_hours_of_week(plot_log.hours_of_week([joined_table([1])], "day"), "UTC", "here"),
     ]
     for figure in figures:
         figure.canvas.draw()

@@ -11,6 +11,9 @@ from docutils.core import publish_parts  # type: ignore[import-untyped]
 
 import write_front_page
 import write_table
+from popularity.log.facts import Facts
+from popularity.settings.datasets import Words
+from popularity.wording import Wording, plural
 
 #: Titles that a log may hold, each with what would be seen of it if it were markup.
 TITLES = [
@@ -53,7 +56,7 @@ def test_a_title_is_shown_as_it_is_and_is_no_markup(title: str) -> None:
             "model": ["m"],
         }
     )
-    facts = write_front_page.forecast_facts(forecast)
+    facts = write_front_page.forecast_facts(forecast, Wording(Words()))
     page = published(write_front_page.fill("Popularity\n===\n\n{forecaster} expects {expected}.\n", facts))
     line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", title).split())
     shown = line.replace("{", "(").replace("}", ")")
@@ -76,3 +79,30 @@ def test_the_names_of_dataset_and_models_are_no_markup(name: str) -> None:
         "{name}\n===\n\n**{name}** is it.\n", {"name": write_front_page.plain(name)}
     )
     assert {child.tag for child in published(page).iter()} <= {"main", "div", "h1", "p", "strong"}
+
+
+def test_the_page_says_what_was_read() -> None:
+    parts = [
+        Facts(files=["a.csv", "b.csv"], times="whole seconds", ignored=["note"], excluded=2, guests=1),
+        Facts(files=["b.csv", "c_1.csv"], excluded=3, far=["c_1.csv: line 7: 2100-01-01"], uncatalogued=4),
+    ]
+    parts[0].left_aside = ["a_small.csv"]
+    page = write_front_page.reading(parts).replace("\\", "")
+    assert page == (
+        "Requests were read from a.csv, b.csv, c_1.csv, times taken for whole seconds. Not read, though "
+        "named alike: a_small.csv. Columns that were not read: note. "
+        "5 rows left out by the conditions (`where`). "
+        "1 rows without a user. 4 movies that the catalogue lacks, shown by their id. Far from nearly all "
+        "other requests in time: c_1.csv: line 7: 2100-01-01."
+    )
+
+
+def test_a_shop_s_page_speaks_of_its_products_and_orders() -> None:
+    wording = Wording(Words("product", "order"))
+    assert wording("Movies by request: {movies} movies, a movie's requests, requested, {requests}") == (
+        "Products by order: {movies} products, a product's orders, requested, {requests}"
+    )
+    assert Wording(Words())("a movie's requests") == "a movie's requests"
+    assert [plural(word) for word in ("product", "city", "day", "box", "class")] == [
+        *("products", "cities", "days", "boxes", "classes"),
+    ]

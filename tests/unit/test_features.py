@@ -150,8 +150,13 @@ def test_genres_are_those_of_the_catalogue() -> None:
 
 
 def test_of_many_genres_the_most_frequent_are_told() -> None:
-    columns = [range(50), ["x"] * 50, [f"G{i:02}|Drama" if i < 40 else "G39" for i in range(50)]]
-    columns += [[1] * 50, [None] * 50]
+    columns = [
+        range(50),
+        ["x"] * 50,
+        ["x"] * 50,
+        [f"G{i:02}|Drama" if i < 40 else "G39" for i in range(50)],
+    ]
+    columns += [[1] * 50, [None] * 50, [None] * 50]
     arrays = [pa.array(list(v), field.type) for v, field in zip(columns, tables.MOVIES, strict=True)]
     names = features.genre_names(pa.table(arrays, schema=tables.MOVIES))
     assert names == ["Drama", *(f"G{i:02}" for i in range(30)), "G39"]

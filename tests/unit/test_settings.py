@@ -152,7 +152,10 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
         ({"forecast.interval": 1}, "forecast.interval: found 1; allowed: less than 1"),
         ({"models.lstm.unit": 8}, "models.lstm.unit: no such setting; allowed here: batch_size, "),
         ({"models.lstm.convolution": {"size": 3}}, "models.lstm.convolution.size: no such setting; "),
-        ({"slot": "fortnight"}, 'slot: found "fortnight"; allowed: "hour", "day", "week", "month", "year"'),
+        (
+            {"slot": "fortnight"},
+            'slot: found "fortnight"; allowed: "5min", "10min", "15min", "20min", "30min", "hour", "day", ',
+        ),
         ({"window": 0}, "window: found 0; allowed: at least 1"),
         ({"window": "14"}, 'window: found "14"; allowed: integer'),
         ({"split.test": 0.6}, "split.test: found 0.6; allowed: at most 0.5"),
@@ -188,7 +191,10 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
             {"datasets.ml-1m.checksum": "1234"},
             'datasets.ml-1m.checksum: found "1234"; allowed: text of the',
         ),
-        ({"datasets.x": {"columns": {"user": "u"}}}, "datasets.x.columns: found"),
+        (
+            {"datasets.x": {"columns": {"user": "u"}}},
+            "datasets.x.columns.item: missing; allowed: the name of the column",
+        ),
         ({"dataset": "ml-99m"}, 'dataset: found "ml-99m"; allowed: an entry of datasets (demo, ml-100k, '),
         ({"datasets.x": {"format": "csv"}}, "datasets.x: found"),
         (
@@ -264,7 +270,7 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
                 "data.shards": 2,
                 "datasets.own": {"url": "a.zip", "columns": {"user": "u", "item": "i", "time": "t"}},
             },
-            "data.shards: found 2 with a dataset that has columns; allowed: 1",
+            "data.shards: found 2 with a log that is not MovieLens'; allowed: 1",
         ),
         ({"models.ewma": {}}, "models.ewma: found a name that is taken"),
         ({"models.best": {}}, "models.best: found a name that is taken"),
@@ -327,7 +333,7 @@ def test_models_are_their_own_settings_then_the_defaults() -> None:
     assert [settings.models[name].epochs for name in ("cnn_lstm", "gru")] == [7, 9]
     assert [settings.models[name].window for name in ("gru", "course_lstm")] == [5, 3]
     assert settings.models["cnn_lstm"].convolution == Convolution(32, 3, 1)
-    assert settings.datasets["ml-20m"].format == "csv"
+    assert settings.datasets["ml-20m"].format is None
     assert as_json(offset_baseline(settings, "ewma")) == CONFIG["baselines"]["ewma"]
 
 

@@ -12,14 +12,14 @@ from popularity.program import Fault
 
 
 def movies(ids: list[int]) -> pa.Table:
-    rows = [(movie, "t", "g", 10 + movie % 5, 1990 + movie % 7) for movie in ids]
+    rows = [(movie, str(movie), "t", "g", 10 + movie % 5, 1990 + movie % 7, 9) for movie in ids]
     return pa.table([pa.array(column) for column in zip(*rows, strict=True)], schema=tables.MOVIES)
 
 
 @pytest.mark.parametrize("largest", [0, 50_000_000])
 def test_lookup_is_the_same_by_table_and_by_search(monkeypatch: pytest.MonkeyPatch, largest: int) -> None:
     monkeypatch.setattr(tables, "_LARGEST_LOOKUP", largest)
-    catalogue = movies([7, 0, 3]).set_column(3, "genres", pa.array([70, None, 30], pa.int16()))
+    catalogue = movies([7, 0, 3]).set_column(4, "genres", pa.array([70, None, 30], pa.int16()))
     wanted = np.array([3, 8, 0, 7, 2147483647, 1, 3, -1, -2147483648], np.int32)
     genres, release = tables.genres_and_release(catalogue)(wanted)
     assert genres.to_pylist() == [30, None, None, 70, None, None, 30, None, None]

@@ -36,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     joined, movies, labelled, by_time = (
         f"{name}.parquet" for name in ("joined", "movies", "labelled", "sorted")
     )
-    program("join_ratings", folder, archive=ARCHIVE, format="csv", joined=joined, movies=movies)
+    program("join_ratings", folder, archive=ARCHIVE, joined=joined, movies=movies)
     program("label_popularity", folder, joined=joined, movies=movies, slot="week", labelled=labelled)
     program("sort_by_time", folder, labelled=labelled, sorted=by_time)
     for gaps, window in (("calendar", CALENDAR), ("observed", OBSERVED)):
@@ -50,7 +50,8 @@ def ratings() -> pd.DataFrame:
     """Archive's ratings, each with its week."""
     with zipfile.ZipFile(ARCHIVE) as file:
         ratings = pd.read_csv(file.open("ml-latest-small/ratings.csv"))
-    return ratings.assign(slot=-(-ratings["timestamp"] // WEEK))
+    # 29 December 1969, a Monday, began the week that is 1.
+    return ratings.assign(slot=(ratings["timestamp"] + 3 * 86400) // WEEK + 1)
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,9 @@ def test_joined_is_the_log_with_genres_and_years(
     assert len(joined) == len(ratings) > 100_000
     for column in ("userId", "movieId", "rating", "timestamp"):
         assert (joined[column] == ratings[column]).all(), column
-    for name, length in (("hour", 3600), ("day", 86400), ("year", 31536000)):
-        assert (joined[f"tstamp_{name}"] == np.ceil(ratings["timestamp"] / length)).all(), name
+    for name, length in (("hour", 3600), ("day", 86400)):
+        assert (joined[f"tstamp_{name}"] == ratings["timestamp"] // length + 1).all(), name
+    assert (joined["tstamp_year"] == pd.to_datetime(ratings["timestamp"], unit="s").dt.year - 1969).all()
     known = ratings[["movieId"]].merge(catalogue, how="left", on="movieId", validate="many_to_one")
     for column in ("genres", "releaseDate"):
         pd.testing.assert_series_equal(joined[column], known[column], check_dtype=False)

@@ -18,10 +18,13 @@ SHOWN = 5
 class Rejects:
     """Collects rows that are not as they must be.
 
-    Args:
-        policy: ``error``, so that `check` raises a fault if there was any, or ``drop``.
-        file: where to list what was dropped: a CSV file with the columns of `HEADER`, in the order
-            in which the rows are found. With ``error`` it has no row.
+    Parameters
+    ----------
+    policy
+        ``error``, so that :meth:`check` raises a fault if there was any, or ``drop``.
+    file
+        Where to list what was dropped: a CSV file with the columns of :data:`HEADER`, in the order
+        in which the rows are found. With ``error`` it has no row.
     """
 
     def __init__(self, policy: str = "error", file: TextIO | None = None) -> None:
@@ -39,7 +42,7 @@ class Rejects:
         return self._policy == "drop"
 
     def unlisted(self) -> "Rejects":
-        """A new collection with the same policy, and no file."""
+        """Give a new collection with the same policy, and no file."""
         return Rejects(self._policy)
 
     def add(self, member: str, line: int, reason: str, row: str) -> None:
@@ -52,20 +55,20 @@ class Rejects:
             shown = row.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             self._rows.writerow((member, line, reason, shown))
 
-    def told(self) -> str:
-        """The first few rows, and how many more there are, as one line."""
-        told, before = [], None
+    def summary(self) -> str:
+        """Give the first few rows, and how many more there are, as one line."""
+        lines, before = [], None
         for member, what in self._first:
-            told.append(what if member == before else f"{member}: {what}")
+            lines.append(what if member == before else f"{member}: {what}")
             before = member
         if self.total > len(self._first):
-            told.append(f"and {self.total - len(self._first)} more bad rows")
-        return "; ".join(told)
+            lines.append(f"and {self.total - len(self._first)} more bad rows")
+        return "; ".join(lines)
 
     def check(self, archive: object) -> None:
         """Raise a fault for the rows so far, unless they are to be dropped."""
         if self.total and not self.drops:
             raise Fault(
-                f"{archive}: {self.told()}: correct the file, or leave bad rows out"
+                f"{archive}: {self.summary()}: correct the file, or leave bad rows out"
                 " with `data: on_bad_rows: drop`"
             )

@@ -1,9 +1,11 @@
 """What is wrong with settings: against the schema, and against each other."""
 
+import codecs
 import datetime
 import json
 import math
 import re
+import zoneinfo
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,14 @@ from popularity.settings.fields import as_json
 from popularity.settings.model import ModelSettings
 
 #: Days of a slot, to tell how many slots a simulated log has.
-_SLOT_DAYS = {"hour": 1 / 24, "day": 1, "week": 7, "month": 365.2425 / 12, "year": 365}
+_SLOT_DAYS = {
+    **{f"{minutes}min": minutes / (24 * 60) for minutes in (5, 10, 15, 20, 30)},
+    "hour": 1 / 24,
+    "day": 1,
+    "week": 7,
+    "month": 365.2425 / 12,
+    "year": 365,
+}
 
 
 def validator(schema: dict[str, Any], definition: str | None = None) -> Validator:
@@ -72,9 +81,9 @@ def check(settings: Settings, schema: dict[str, Any]) -> Iterator[str]:
     if settings.dataset not in settings.datasets:
         known = ", ".join(sorted(settings.datasets))
         yield f"dataset: found {json.dumps(settings.dataset)}; allowed: an entry of datasets ({known})"
-    elif settings.data.shards > 1 and settings.datasets[settings.dataset].columns is not None:
+    elif settings.data.shards > 1 and not settings.datasets[settings.dataset].is_release():
         found = settings.data.shards
-        yield f"data.shards: found {found} with a dataset that has columns; allowed: 1"
+        yield f"data.shards: found {found} with a log that is not MovieLens'; allowed: 1"
     for name, dataset in settings.datasets.items():
         yield from _dataset_faults(name, dataset)
     yield from _split_faults(settings)
@@ -92,13 +101,36 @@ def _dataset_faults(name: str, dataset: Dataset) -> Iterator[str]:
     if (dataset.url is None) == (dataset.simulate is None):
         found = sorted(key for key, value in as_json(dataset).items() if value is not None)
         yield f"{path}: found {json.dumps(found)}; allowed: either url or simulate"
-    if dataset.columns is not None and dataset.format != "csv":
-        yield f"{path}.columns: found with the format {dataset.format}; allowed: with csv alone"
-    for key in ("requests", "catalogue"):
-        if getattr(dataset, key) is not None and dataset.columns is None:
-            yield f"{path}.{key}: found without columns; allowed: with columns, for another log"
+    named = as_json(dataset.columns)
+    if any(value is not None for value in named.values()):
+        # A log of some formats needs none, as they say it.
+        needed = [role for role in ("item", "time") if named[role] is None]
+        if needed and dataset.format in (None, "csv", "parquet", "jsonl"):
+            yield f"{path}.columns.{needed[0]}: missing; allowed: the name of the column"
+    elif dataset.format in (None, "csv", "dat", "tab"):
+        for key in ("requests", "catalogue"):
+            if getattr(dataset, key) is not None:
+                yield f"{path}.{key}: found without columns; allowed: with columns, for another log"
+    yield from _log_faults(path, dataset)
     if dataset.simulate is not None:
         yield from _date_faults(f"{path}.simulate", dataset.simulate)
+
+
+def _log_faults(path: str, dataset: Dataset) -> Iterator[str]:
+    """Find what reading would stumble over: an encoding, a time zone or a condition that is none."""
+    if dataset.encoding is not None:
+        try:
+            codecs.lookup(dataset.encoding)
+        except LookupError:
+            yield f'{path}.encoding: found "{dataset.encoding}"; allowed: an encoding that Python knows'
+    if dataset.timezone is not None:
+        try:
+            zoneinfo.ZoneInfo(dataset.timezone)
+        except (OSError, ValueError, KeyError):
+            yield (
+                f"{path}.timezone: found {json.dumps(dataset.timezone)}; allowed: a time zone that this"
+                " machine knows, such as America/New_York"
+            )
 
 
 def _date_faults(path: str, simulation: Simulation) -> Iterator[str]:

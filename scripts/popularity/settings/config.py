@@ -61,3 +61,8 @@ class Settings:
     training_gpus: int = setting(
         "GPUs that a training job asks a cluster for; no other job asks for any.", 0, minimum=0, maximum=8
     )
+
+    def slot_of(self, dataset: str) -> str:
+        """Give the slots of a dataset: their length, and the time zone of their clock if it has one."""
+        zone = self.datasets[dataset].timezone if dataset in self.datasets else None
+        return f"{self.slot} {zone}" if zone else self.slot

@@ -46,6 +46,8 @@ class Limits:
     words
         Name of the vocabulary that a text is a word of: the names that the code which implements them has
         registered, gathered when the schema is written.
+    entries
+        What the entries of a dict are, if any text says it.
     some_below
         Name of another field of the same class, the greatest of which is more than the least of this one.
     """
@@ -58,6 +60,7 @@ class Limits:
     length: int | None = None
     unique: bool = False
     words: str | None = None
+    entries: str = "Values to try."
     some_below: str | None = None
 
 

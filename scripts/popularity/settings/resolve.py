@@ -20,8 +20,15 @@ from popularity.settings.slots import FoldSplit
 #: Most letters of a model's name, which is a folder's.
 _LONGEST_NAME = 200
 
-#: Slots of the seasons: a day and a week of hours, a week and a year of days, otherwise a year.
-_SEASONS = {"hour": (24, 168), "day": (7, 365), "week": (52,), "month": (12,), "year": ()}
+#: Slots of the seasons: a day and a week of minutes or hours, a week and a year of days, otherwise a year.
+_SEASONS = {
+    **{f"{minutes}min": (24 * 60 // minutes, 7 * 24 * 60 // minutes) for minutes in (5, 10, 15, 20, 30)},
+    "hour": (24, 168),
+    "day": (7, 365),
+    "week": (52,),
+    "month": (12,),
+    "year": (),
+}
 
 
 def resolve_settings(config: dict[str, Any], schema: dict[str, Any]) -> Settings:
@@ -121,15 +128,21 @@ def offset_baseline(settings: Settings, offset: str) -> Baseline | None:
     return named[min(named, key=lambda name: (name != offset, name))] if named else None
 
 
-def training_settings(settings: Settings, model: ModelSettings, fold: int = 0) -> TrainingSettings:
-    """All that the training of a model depends on, in a fold of the backtest."""
+def training_settings(
+    settings: Settings, model: ModelSettings, dataset: str | None = None, fold: int = 0
+) -> TrainingSettings:
+    """All that the training of a model depends on, for a dataset, in a fold of the backtest."""
     split = FoldSplit(settings.split.validation, settings.split.test, fold)
+    slot = settings.slot_of(dataset or settings.dataset)
     offset = offset_baseline(settings, model.offset)
-    return TrainingSettings(model, settings.slot, split, offset, settings.seasons or ())
+    return TrainingSettings(model, slot, split, offset, settings.seasons or ())
 
 
-def fitting_settings(settings: Settings, baseline: Baseline, fold: int = 0) -> FittingSettings:
-    """All that the fitting of a learned baseline depends on, in a fold of the backtest."""
+def fitting_settings(
+    settings: Settings, baseline: Baseline, dataset: str | None = None, fold: int = 0
+) -> FittingSettings:
+    """All that the fitting of a learned baseline depends on, for a dataset, in a fold of the backtest."""
     split = FoldSplit(settings.split.validation, settings.split.test, fold)
     offset = offset_baseline(settings, baseline.options.get("offset", "none"))
-    return FittingSettings(baseline, settings.slot, split, offset, settings.seasons or ())
+    slot = settings.slot_of(dataset or settings.dataset)
+    return FittingSettings(baseline, slot, split, offset, settings.seasons or ())

@@ -132,7 +132,7 @@ class SchemaWriter:
             items = self._member(arguments[0])
             return {"type": "array", **({"items": items} if items else {})}
         if origin is dict:
-            return {"type": "object", **self._entries(arguments[1])}
+            return {"type": "object", **self._entries(arguments[1], limits)}
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             if kind.__name__ == "ModelSettings":
                 return self._definition(kind)
@@ -145,12 +145,12 @@ class SchemaWriter:
             limits = next(part for part in typing.get_args(hint) if isinstance(part, Limits))
         return self._value(hint, limits)
 
-    def _entries(self, hint: Any) -> Schema:
+    def _entries(self, hint: Any, limits: Limits) -> Schema:
         """Describe a table by name: of entries of their own, or of settings of a model."""
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             names = {"propertyNames": {"$ref": "#/$defs/name"}}
             return {**names, "additionalProperties": self._definition(hint)}
-        return {"additionalProperties": {"description": "Values to try.", **self._member(hint)}}
+        return {"additionalProperties": {"description": limits.entries, **self._member(hint)}}
 
     def _definition(self, kind: type[Any]) -> Schema:
         """Define a class of entries, each of which may be null, once."""

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from popularity.log.archive import Archive
+from popularity.log.request_log import RequestLog
 from popularity.program import Fault
+from popularity.settings.datasets import LogSettings
+from popularity.settings.fields import parse
 from popularity.tables import prefetch
 
 RATINGS = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,10,3.0,1260759179\n7,31,4.0,851868750\n"
@@ -39,14 +41,18 @@ def movielens(path: Path, ratings: str | bytes = RATINGS, movies: str | bytes = 
 
 
 def read(
-    path: Path, form: str = "csv", block_bytes: int = 1 << 20, **options: Any
+    path: Path,
+    form: str | None = None,
+    block_bytes: int = 1 << 20,
+    max_bytes: float = float("inf"),
+    **how: Any,
 ) -> tuple[list[Row], list[Row]]:
-    """Requests and movies of an archive, as rows."""
-    with Archive(path, form, **options) as log:
+    """Requests and items of an archive, as rows: of an item its number, id, title and genres."""
+    with RequestLog(path, parse(LogSettings, {"format": form, **how}), max_bytes=max_bytes) as log:
         movies = log.catalogue().to_pylist()
         requests = [row for b in log.requests(block_bytes) for row in b.to_pylist()]
         movies += log.uncatalogued().to_pylist()
-    return [tuple(r.values()) for r in requests], [tuple(m.values()) for m in movies]
+    return [tuple(r.values()) for r in requests], [tuple(m.values())[:4] for m in movies]
 
 
 @pytest.fixture
@@ -68,10 +74,10 @@ def test_reads_csv_releases(archive: Path) -> None:
     requests, found = read(movielens(archive, RATINGS.replace("\n", "\r\n"), movies))
     assert requests == ROWS
     assert found == [
-        (11, "American President, The (1995)", "Comedy|Drama"),
-        (12, '"Great Performances" Cats (1998)', "Musical"),
-        (13, "Amélie (2001)", None),
-        (14, "Two\nlines (2002)", None),
+        (11, "11", "American President, The (1995)", "Comedy|Drama"),
+        (12, "12", '"Great Performances" Cats (1998)', "Musical"),
+        (13, "13", "Amélie (2001)", None),
+        (14, "14", "Two\nlines (2002)", None),
     ]
 
 
@@ -88,8 +94,8 @@ def test_reads_dat_releases(archive: Path, encoding: str) -> None:
     assert read(archive, "dat") == (
         [(1, 1, 5.0, 978300760), (2, 2, 0.5, 978302109)],
         [
-            (1, "Toy Story (1995)", "Animation|Comedy"),
-            (2, "Misérables, Les: A::B (1995)", "Drama"),
+            (1, "1", "Toy Story (1995)", "Animation|Comedy"),
+            (2, "2", "Misérables, Les: A::B (1995)", "Drama"),
         ],
     )
 
@@ -111,9 +117,9 @@ def test_reads_tab_release(archive: Path) -> None:
     assert read(tab_zip(archive), "tab") == (
         [(196, 2, 3.0, 881250949)],
         [
-            (1, "Très (1995)", "Action|Film-Noir"),
-            (2, "unknown", None),
-            (3, '"A (1996)', "Film-Noir"),
+            (1, "1", "Très (1995)", "Action|Film-Noir"),
+            (2, "2", "unknown", None),
+            (3, "3", '"A (1996)', "Film-Noir"),
         ],
     )
 
@@ -124,15 +130,18 @@ def test_reads_tab_release(archive: Path) -> None:
         "\ufeff" + RATINGS,
         RATINGS.rstrip(),
         RATINGS + "\n\n",
+        RATINGS.encode("utf-16"),
         "rating,timestamp,note,movieId,userId\n"
         '2.5,1260759144,"a, ""b""",31,1\n3.0,1260759179,0x,10,1\n4.0,851868750,,31,7\n',
         '"userId","movieId","rating","timestamp"\n'
         '"1","31","2.5","1260759144"\n1,10,3,1260759179\n07,31, 4.0 ,851868750\n',
     ],
-    ids=["BOM", "no last newline", "blank lines", "extra and reordered", "quoted"],
+    ids=["BOM", "no last newline", "blank lines", "UTF-16", "extra and reordered", "quoted"],
 )
 @pytest.mark.parametrize("block_bytes", [1, 40, 1 << 20])
-def test_reads_every_honest_csv_whatever_the_block(archive: Path, ratings: str, block_bytes: int) -> None:
+def test_reads_every_honest_csv_whatever_the_block(
+    archive: Path, ratings: str | bytes, block_bytes: int
+) -> None:
     assert read(movielens(archive, ratings), block_bytes=block_bytes)[0] == ROWS
 
 
@@ -165,7 +174,7 @@ def test_reads_parts_in_natural_order(archive: Path) -> None:
 
 def test_a_batch_is_a_block(archive: Path) -> None:
     ratings = RATINGS.splitlines(keepends=True)[0] + "1,31,2.5,1260759144\n" * 1000
-    with Archive(movielens(archive, ratings)) as log:
+    with RequestLog(movielens(archive, ratings)) as log:
         sizes = [len(batch) for batch in log.requests(2_000)]
     assert sum(sizes) == 1000
     assert max(sizes) <= 101
@@ -191,29 +200,47 @@ def test_reads_texts_as_ids(archive: Path, block_bytes: int) -> None:
     make_zip(archive, {"access.csv": log})
     assert read(archive, columns=OWN, block_bytes=block_bytes) == (
         [(1, 1, None, 30), (2, 2, None, 10), (3, 1, None, 20), (1, 3, None, 40)],
-        [(1, "/b", None), (2, "/a", None), (3, "/é", None)],
+        [(1, "/b", "/b", None), (2, "/a", "/a", None), (3, "/é", "/é", None)],
     )
 
 
-def test_reads_numbers_as_ids_and_any_rating(archive: Path) -> None:
-    make_zip(archive, {"access.csv": "at,page,visitor,score\n30,9,5,-1e3\n10,7,6,99\n20,9,5,0\n"})
-    assert read(archive, columns={**OWN, "rating": "score"}) == (
-        [(5, 9, -1000.0, 30), (6, 7, 99.0, 10), (5, 9, 0.0, 20)],
-        [(9, "9", None), (7, "7", None)],
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+def test_an_id_is_the_text_that_it_is(archive: Path, block_bytes: int) -> None:
+    ids = ["008", "8", " 8 ", "-8", "18446744073709551615", "76561197960287930", "8.0"]
+    rows = "".join(f"30,{item},{item},-1e3\n" for item in ids)
+    make_zip(archive, {"access.csv": "at,page,visitor,score\n" + rows})
+    requests, items = read(archive, columns={**OWN, "rating": "score"}, block_bytes=block_bytes)
+    numbers = [1, 2, 2, 3, 4, 5, 6]
+    assert requests == [(number, number, -1000.0, 30) for number in numbers]
+    assert [item[1] for item in items] == ["008", "8", "-8", ids[4], ids[5], "8.0"]
+
+
+def test_what_an_id_is_does_not_hang_on_the_log_s_beginning(archive: Path) -> None:
+    rows = [f"30,{number},5" for number in range(200_000)]
+    make_zip(
+        archive, {"access.csv": "\n".join(["at,page,visitor", *rows, "30,A1,5", "30,007,5", "30,7,5"])}
     )
+    requests, items = read(archive, columns=OWN)
+    assert [row[1] for row in requests[-3:]] == [200_001, 200_002, 8]
+    assert [item[1] for item in items[-2:]] == ["A1", "007"]
 
 
 def test_reads_the_catalogue_of_another_log(archive: Path) -> None:
     make_zip(
         archive,
         {
-            "access.csv": "at,page,visitor\n30,/new,5\n10,/a,6\n20,/b,5\n",
-            "pages.csv": "title,page\nStart,/b\nNews,/a\nNever seen,/c\n",
+            "access.csv": "at,page,visitor\n30,/new,5\n10, /a,6\n20,/b ,5\n",
+            "pages.csv": "title,page\nStart,/b\nNews,/a\nNews, /c \n",
         },
     )
     assert read(archive, columns=OWN, catalogue="pages.csv") == (
-        [(5, 4, None, 30), (6, 2, None, 10), (5, 1, None, 20)],
-        [(1, "Start", None), (2, "News", None), (3, "Never seen", None), (4, "/new", None)],
+        [(1, 4, None, 30), (2, 2, None, 10), (1, 1, None, 20)],
+        [
+            (1, "/b", "Start", None),
+            (2, "/a", "News", None),
+            (3, "/c", "News", None),
+            (4, "/new", "/new", None),
+        ],
     )
     make_zip(
         archive,
@@ -223,9 +250,40 @@ def test_reads_the_catalogue_of_another_log(archive: Path) -> None:
         },
     )
     assert read(archive, columns=OWN) == (
-        [(5, 8, None, 30), (6, 2, None, 10)],
-        [(2, "2", "News|Sport"), (1, "1", None), (8, "8", None)],
+        [(1, 3, None, 30), (2, 1, None, 10)],
+        [(1, "2", "2", "News|Sport"), (2, "1", "1", None), (3, "8", "8", None)],
     )
+
+
+def test_the_catalogue_s_columns_have_names_of_their_own(archive: Path) -> None:
+    log = "at,page,visitor\n30,/b,5\n10,/a,6\n"
+    pages = "path;name;tags;since;note\n/a;News;x, y;2001;1\n/b;;;1999-05-01;2\n/c;Old (1987);z;soon;3\n"
+    make_zip(archive, {"access.csv": log, "pages.csv": pages})
+    roles = {"item": "path", "title": "name", "genres": "tags", "year": "since"}
+    with RequestLog(
+        archive,
+        parse(
+            LogSettings,
+            {
+                "columns": OWN,
+                "catalogue": "pages.csv",
+                "catalogue_columns": roles,
+                "genres_separator": ",",
+            },
+        ),
+    ) as found:
+        rows = [tuple(row.values()) for row in found.catalogue().to_pylist()]
+    assert rows == [
+        (1, "/a", "News", "x|y", 2001),
+        (2, "/b", "/b", None, 1999),
+        (3, "/c", "Old (1987)", "z", None),
+    ]
+    for column, reason in (
+        ({}, r"lacks the column 'page' \(columns\.item; its header is 'path,name,.*catalogue_columns"),
+        ({"item": "id"}, "lacks the column 'id' .its header is 'path,name"),
+    ):
+        with pytest.raises(Fault, match=f"pages.csv: {reason}"):
+            read(archive, columns=OWN, catalogue="pages.csv", catalogue_columns=column)
 
 
 def test_requests_may_be_named(archive: Path) -> None:
@@ -240,9 +298,8 @@ def test_requests_may_be_named(archive: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        ({"user": "a", "item": "b"}, "must name the headers of user, item and time"),
-        ({**OWN, "cost": "c"}, "must name"),
-        ({**OWN, "rating": "at"}, "one header twice"),
+        ({"user": "a", "item": "b"}, "must name the columns of item and time"),
+        ({**OWN, "rating": "at"}, "one column twice"),
         ({**OWN, "rating": "score"}, r"access\.csv: lacks the column 'score'"),
     ],
 )
@@ -256,9 +313,10 @@ def test_columns_must_be_there(archive: Path, columns: dict[str, str], reason: s
     ("row", "reason"),
     [
         ("30,,5", "line 3: item '' is missing"),
-        ("x,1,5", "line 3: time 'x' must be whole seconds"),
-        ("30,1,", "line 3: user '' is missing"),
-        ("30,1,-5", "line 3: user '-5' must be a whole number"),
+        ("30, ,5", "line 3: item ' ' is missing"),
+        ("x,1,5", "line 3: time 'x' is not as the log's other times, whole seconds since 1970 (UTC)"),
+        (",1,5", "line 3: time '' is missing"),
+        ("30,1", "line 3: has 2 fields, not 3"),
     ],
 )
 def test_rows_of_another_log_must_be_whole(archive: Path, row: str, reason: str) -> None:
@@ -298,7 +356,7 @@ def test_is_no_zip(archive: Path, data: bytes | None, reason: str) -> None:
     if data is not None:
         archive.write_bytes(data)
     with pytest.raises(Fault, match=reason):
-        Archive(archive)
+        RequestLog(archive)
 
 
 def test_is_cut_short_or_altered(archive: Path) -> None:
@@ -349,7 +407,7 @@ def test_a_line_that_never_ends_is_told_before_it_fills_the_memory(archive: Path
 def test_the_largest_id_of_the_catalogue_is_the_largest_int32(archive: Path) -> None:
     heading = "movieId,title,genres\n"
     movielens(archive, movies=f"{heading}2147483647,Last (1999),Drama\n31,A (1995),Drama\n")
-    assert read(archive)[1][0][:2] == (2147483647, "Last (1999)")
+    assert read(archive)[1][0][:3] == (2147483647, "2147483647", "Last (1999)")
     movielens(archive, movies=f"{heading}2147483648,Last (1999),Drama\n31,A (1995),Drama\n")
     with pytest.raises(Fault, match=r"line 2: movie '2147483648'"):
         read(archive)
@@ -422,7 +480,6 @@ def test_a_member_is_there_twice(archive: Path) -> None:
         (RATINGS.replace("rating,", "userId,"), "has two columns 'userId'"),
         ("1,31,2.5,1260759144\n", "lacks the column 'userId'"),
         (RATINGS.replace("\n", "\r"), "lacks the column 'timestamp'"),
-        (RATINGS.encode("utf-16"), "lacks the column 'userId'"),
     ],
 )
 def test_headers_are_wrong(archive: Path, ratings: str | bytes, reason: str) -> None:
@@ -565,7 +622,7 @@ def test_reads_gzipped_members(archive: Path, block_bytes: int) -> None:
     make_zip(archive, {"ml/ratings.csv.gz": packed, "ml/movies.csv.gz": gzip.compress(MOVIES.encode())})
     assert read(archive, block_bytes=block_bytes) == read(movielens(archive.with_name("plain.zip")))
     make_zip(archive, {"access.csv.gz": gzip.compress(b"at,page,visitor\n30,1,5\n")})
-    assert read(archive, columns=OWN)[0] == [(5, 1, None, 30)]
+    assert read(archive, columns=OWN)[0] == [(1, 1, None, 30)]
 
 
 def test_gzipped_members_may_be_wrong(archive: Path) -> None:
@@ -587,7 +644,7 @@ BOMB = "9" * 100 + "\n"
 def test_a_zip_bomb_is_refused_before_it_unpacks(
     archive: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
-    monkeypatch.setattr("popularity.log.archive.BLOCK_BYTES", 100_000)
+    monkeypatch.setattr("popularity.log.formats.csv.BLOCK_BYTES", 100_000)
     bomb = RATINGS.splitlines(keepends=True)[0] + BOMB * 100_000
     members: dict[str, str | bytes] = {"ratings.csv": RATINGS, "movies.csv": MOVIES, name: bomb}
     if kind == "real":
@@ -611,6 +668,6 @@ def test_more_than_a_member_says_is_a_fault(archive: Path) -> None:
 
 
 def test_a_catalogue_has_a_size(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("popularity.log.archive.LARGEST_CATALOGUE", 10)
+    monkeypatch.setattr("popularity.log.formats.csv.LARGEST_CATALOGUE", 10)
     with pytest.raises(Fault, match=r"movies\.csv: is larger than .* it is no catalogue"):
         read(movielens(archive))
