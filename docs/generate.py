@@ -50,11 +50,15 @@ def vocabularies() -> dict[str, Schema]:
     """List the words that settings may hold, from what implements them."""
     offsets = [name for name, kind in METHODS.items() if issubclass(kind, OffsetMethod)]
     online = [name for name, policy in caches.REACTIVE.items() if not policy.knows_future]
-    with_number = [*(f"{name}_[0-9]+" for name in HALF_LIFE_FEATURES), "seasons", "season_[1-9][0-9]*"]
+    with_number = [
+        *(f"{name}_[1-9][0-9]{{0,5}}" for name in HALF_LIFE_FEATURES),
+        "seasons",
+        "season_[1-9][0-9]{0,5}",
+    ]
     return {
         "slot": words_of(slots.SLOTS),
         "format": words_of(load_formats()),
-        "feature": words_like([*STEP_FEATURES, *with_number, *STATIC_FEATURES]),
+        "feature": words_like([*STEP_FEATURES, *with_number, "seasons", *STATIC_FEATURES]),
         "cell": words_of([*architecture.CELLS, "none"]),
         "loss": words_of(losses.LOSSES),
         "optimizer": words_of(training.OPTIMIZERS),

@@ -37,6 +37,7 @@ from popularity.settings.resolve import (
     resolve_settings,
     training_settings,
 )
+from popularity.settings.values import repeated_keys
 
 schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
@@ -47,6 +48,9 @@ WRONG = "The settings (config.yaml, --configfile, --config) are wrong:"
 # First, as the others would show what they find.
 if secrets := written_secrets(config):
     raise WorkflowError("\n".join([WRONG, *secrets]))
+for file in workflow.configfiles:
+    if repeated := repeated_keys(Path(file)):
+        raise WorkflowError("\n".join([WRONG, *repeated]))
 try:
     settings = resolve_settings(config, schema)
 except SettingsError as error:

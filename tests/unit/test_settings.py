@@ -2,7 +2,9 @@
 
 import copy
 import dataclasses
+import datetime
 import json
+import math
 import re
 import runpy
 from pathlib import Path
@@ -18,6 +20,7 @@ from popularity.settings.fields import SettingsError, as_json, canonical
 from popularity.settings.model import Convolution
 from popularity.settings.resolve import offset_baseline, resolve_settings
 from popularity.settings.schema import keys
+from popularity.settings.values import repeated_keys
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -320,6 +323,51 @@ def test_whatever_the_settings_are_they_are_resolved_or_told_of(changes: dict[st
         assert error.__traceback__.tb_next.tb_frame.f_code.co_name == "changed"  # type: ignore[union-attr]
     except SettingsError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"split.test": math.nan}, "split.test: found nan; allowed: a finite number"),
+        ({"forecast.interval": math.nan}, "forecast.interval: found nan"),
+        ({"data.max_unpacked_gb": math.nan}, "data.max_unpacked_gb: found nan"),
+        ({"models.lstm.learning_rate": math.inf}, "models.lstm.learning_rate: found inf"),
+        ({"baselines.ewma.half_lives": [1, math.nan]}, "baselines.ewma.half_lives.1: found nan"),
+        ({"baselines.ewma.half_lives": [1e-320]}, "half_lives.0: found 1e-320; allowed: at least 0.01"),
+        ({"baselines.moving_average_3.slots": 10**20}, "slots: found 1e+20; allowed: numbers up to 1e+15"),
+        ({"baselines.moving_average_3.slots": 10**14}, "allowed: at most 1000000"),
+        ({"defaults.features": ["log_count", "ewma_0"]}, 'features.1: found "ewma_0"'),
+        ({"datasets.demo.simulate.first_date": datetime.date(2015, 1, 1)}, "found a date (datetime.date("),
+        ({"compare": b"x"}, "compare: found a bytes (b'x'); allowed: what JSON has"),
+        ({"seeds": {1, 2}}, "seeds: found a set ({1, 2})"),
+        ({"compare": "a\0b"}, "compare: found a text with a NUL"),
+        ({"models": {1: {}}}, "models: found the key 1; allowed: texts"),
+    ],
+)
+def test_values_that_no_setting_has_are_told_by_path(changes: dict[str, Any], message: str) -> None:
+    assert message in fault(changes)
+
+
+def test_a_sweep_of_very_many_models_has_to_be_asked_for() -> None:
+    grid = {"epochs": list(range(1, 41)), "batch_size": list(range(1, 41))}
+    many = {"sweeps.a": {"model": "lstm", "grid": grid}}
+    told = "sweeps.a.grid: found 1600 models; allowed: 1000, unless max_models says more"
+    assert told in fault(many)
+    settings = resolve_settings(changed({**many, "max_models": 1600, "models.course_lstm": None}), SCHEMA)
+    assert len(settings.models) == 1603
+
+
+def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("slot: day\nmodels:\n  lstm: {cell: gru}\n  gru: {}\n  lstm: {}\nslot: week\n")
+    told = repeated_keys(file)
+    assert [line.removeprefix(str(file)).split(";")[0] for line in told] == [
+        ", line 6: slot stands there twice",
+        ", line 5: lstm stands there twice",
+    ]
+    assert repeated_keys(ROOT / "config.yaml") == []
+    file.write_text("a: [1\n")
+    assert repeated_keys(file) == []
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:

@@ -20,7 +20,7 @@ from popularity.scoring.cross_entropy import request_losses
 from popularity.series import Ints, Series
 from popularity.settings.fields import Limits, setting
 
-HalfLives = tuple[Annotated[float, Limits(above=0)], ...]
+HalfLives = tuple[Annotated[float, Limits(minimum=0.01, maximum=1_000_000)], ...]
 Shares = tuple[Annotated[float, Limits(above=0, below=1)], ...]
 
 

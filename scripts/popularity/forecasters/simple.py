@@ -37,7 +37,7 @@ class LastValue(FixedMethod):
 class MovingAverage(FixedMethod):
     """Shares of the requests of the last slots together."""
 
-    slots: int = setting("How many slots it averages.", minimum=1)
+    slots: int = setting("How many slots it averages.", minimum=1, maximum=1_000_000)
 
     def forecaster(self, series: Series, parameters: NoParameters) -> Forecaster:
         """Make the forecaster."""

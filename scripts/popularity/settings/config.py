@@ -13,6 +13,9 @@ from popularity.settings.slots import Split
 
 Seed = Annotated[int, Limits(minimum=0, maximum=4_294_967_295)]
 
+#: Models of a sweep beyond which it is asked whether they are meant.
+MAX_MODELS = 1000
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -41,6 +44,9 @@ class Settings:
     )
     sweeps: dict[str, Sweep] = section(
         "Grids of models by name; each combination is a model of its own; null leaves one out.", dict
+    )
+    max_models: int = setting(
+        "Most models that a sweep may make; more take minutes to plan alone.", MAX_MODELS, minimum=1
     )
     search: Search = section(
         "What `snakemake search` tries, by the cross entropy of the validation slots.", Search

@@ -6,16 +6,18 @@ Snakemake reads this when it reads the rules, so it needs nothing that Snakemake
 import copy
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from popularity.settings.baselines import Baseline, FittingSettings
 from popularity.settings.checks import check, describe, validator
-from popularity.settings.config import Settings
+from popularity.settings.config import MAX_MODELS, Settings
 from popularity.settings.fields import SettingsError, canonical, parse
 from popularity.settings.model import ModelSettings, TrainingSettings
 from popularity.settings.slots import FoldSplit
+from popularity.settings.values import value_faults
 
 #: Most letters of a model's name, which is a folder's.
 _LONGEST_NAME = 200
@@ -51,7 +53,9 @@ def resolve_settings(config: dict[str, Any], schema: dict[str, Any]) -> Settings
     SettingsError
         Naming every fault found.
     """
-    faults = [describe(error) for error in validator(schema).iter_errors(config)]
+    faults = list(value_faults(config))
+    if not faults:
+        faults = [describe(error) for error in validator(schema).iter_errors(config)]
     if faults:
         raise SettingsError("\n".join(sorted(faults)))
 
@@ -100,6 +104,10 @@ def _expand_sweeps(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[s
         if start is not None and start not in models:
             known = ", ".join(sorted(models))
             yield f"sweeps.{sweep}.model: found {json.dumps(start)}; allowed: an entry of models ({known})"
+            continue
+        made, most = math.prod(map(len, entry["grid"].values())), config.get("max_models", MAX_MODELS)
+        if made > most:
+            yield f"sweeps.{sweep}.grid: found {made} models; allowed: {most}, unless max_models says more"
             continue
         for values in itertools.product(*entry["grid"].values()):
             chosen = dict(zip(entry["grid"], values, strict=True))
