@@ -175,9 +175,10 @@ def main() -> None:
         table = table.sort_values(["predicted_share", "movieId"], ascending=[False, True])
         table.insert(0, "rank", np.arange(1, len(table) + 1))
         parts.append(table)
-    titles = movies.select(["movieId", "title", "genre_names"]).to_pandas()
+    titles = movies.select(["movieId", "item", "title", "genre_names"]).to_pandas()
     titled = pd.concat(parts).merge(titles.rename(columns={"genre_names": "genres"}), "left", "movieId")
-    columns = ["rank", "movieId", "title", "genres", "predicted_share", "expected_requests"]
+    titled["item"] = titled["item"].fillna(titled["movieId"].astype(str))
+    columns = ["rank", "movieId", "item", "title", "genres", "predicted_share", "expected_requests"]
     columns += ["requests_low", "requests_high", *last_shares(series, candidates[:0])]
     with atomic_write(args.forecast) as path:
         titled[[*columns, "slot", "slot_start", "model"]].to_csv(path, index=False)

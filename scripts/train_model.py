@@ -59,7 +59,7 @@ def find(settings: TrainingSettings, series: Series, slots: dict[str, range], mo
     covered = None
     if model.of_all_movies:
         top = series.most_requested(slots["training"], model.top_movies)
-        covered = tuple(series.movie_ids[top].tolist())
+        covered = tuple(tables.items_of(movies, series.movie_ids[top]))
     return Found(
         validated_to=slots["validation"].stop - 1,
         offset=tuned_offset(settings.offset, series, slots["validation"]),

@@ -49,5 +49,5 @@ def found_of(asked: Asked, series: Series, training: range, top: int = 6) -> Fou
         found = dataclasses.replace(found, offset=Average((5.0,), (1.0,)).mixture(0.02))
     if model.of_all_movies:
         covered = series.movie_ids[series.most_requested(training, top)]
-        found = dataclasses.replace(found, covered_movies=tuple(covered.tolist()))
+        found = dataclasses.replace(found, covered_movies=tuple(map(str, covered.tolist())))
     return found

@@ -269,6 +269,15 @@ def text_array(texts: Sequence[str | None]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(texts), list(map(pa.py_buffer, buffers)))
 
 
+def items_of(movies: pa.Table, ids: npt.NDArray[np.integer]) -> list[str]:
+    """Give the log's own ids of movies, of a table of :data:`MOVIES`.
+
+    One that the catalogue lacks, as only MovieLens' may, is numbered by its id.
+    """
+    known = dict(zip(movies["movieId"].to_pylist(), movies["item"].to_pylist(), strict=True))
+    return [known.get(movie, str(movie)) for movie in ids.tolist()]
+
+
 def genres_and_release(
     movies: pa.Table,
 ) -> Callable[[npt.NDArray[np.integer]], tuple[pa.Array, pa.Array]]:

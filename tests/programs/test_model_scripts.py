@@ -92,7 +92,7 @@ def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
         found = saved.Found(
             validated_to=VALIDATED.stop - 1,
             offset=None if name == "course" else Average((tuned,), (1.0,)).mixture(0.02),
-            covered_movies=tuple(TOP) if name == "joint" else None,
+            covered_movies=tuple(map(str, TOP)) if name == "joint" else None,
             best_epoch=int(history["val_loss"].argmin()) + 1,
             parameters=sum(weight.size for weight in model.get_weights()),
             correction=run.found.correction,
@@ -321,7 +321,7 @@ def test_earlier_epochs_are_scored_as_models_of_their_own(folder: Path) -> None:
 
 def test_forecast_ranks_every_movie_for_the_slot_after_the_log(folder: Path) -> None:
     forecast = pd.read_csv(folder / "forecast.csv")
-    columns = ["rank", "movieId", "title", "genres", "predicted_share", "expected_requests"]
+    columns = ["rank", "movieId", "item", "title", "genres", "predicted_share", "expected_requests"]
     columns += ["requests_low", "requests_high", "last_share", "last_share_2", "last_share_3"]
     assert forecast.columns.tolist() == [*columns, "slot", "slot_start", "model"]
     assert sorted(forecast["movieId"]) == sorted(set(LOG["movieId"]))

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from popularity import tables
 from popularity.forecasters.network import framings
 from popularity.forecasters.network.framings import REST, Arrays, Framing, with_rest
 from popularity.forecasters.network.losses import LOSSES
 from popularity.forecasters.network.saved import Asked
+from popularity.program import Fault
 from popularity.samples import concatenate, unroll
 from popularity.scoring.scores import Forecast
 from popularity.series import Series
@@ -60,7 +63,7 @@ def framing_of(
     asked = asked_to(one, out, **changes)
     found = found_of(asked, series, SLOTS)
     if covered_movies is not None:
-        found = dataclasses.replace(found, covered_movies=tuple(covered_movies))
+        found = dataclasses.replace(found, covered_movies=tuple(map(str, covered_movies)))
     return Framing(series, catalogue_of(log), asked.settings, found)
 
 
@@ -284,6 +287,37 @@ def test_a_slots_row_of_all_movies_shows_nothing_of_it_or_later_ones() -> None:
             ]
             for name, values in rows[0].items():
                 assert np.array_equal(values, rows[1][name]), (slot, out, name)
+
+
+def renumbered(log: pd.DataFrame) -> tuple[pd.DataFrame, pa.Table]:
+    """Give each movie another number, in another order, as another catalogue would."""
+    ids = sorted(set(log["movieId"]))
+    numbers = {movie: 1000 - place for place, movie in enumerate(ids)}
+    movies = catalogue_of(log)
+    column = pa.array([numbers[movie] for movie in movies["movieId"].to_pylist()], pa.int32())
+    return log.assign(movieId=log["movieId"].map(numbers)), movies.set_column(0, "movieId", column)
+
+
+def test_a_model_of_all_movies_knows_them_by_the_log_s_own_ids() -> None:
+    covered = SERIES.movie_ids[[2, 8, 9]].tolist()
+    framing = framing_of("all_movies", "last_step", covered_movies=covered)
+    log, movies = renumbered(LOG)
+    asked = asked_to("all_movies", "last_step")
+    found = dataclasses.replace(found_of(asked, SERIES, SLOTS), covered_movies=tuple(map(str, covered)))
+    other = Framing(series_of(log), movies, asked.settings, found)
+    slots = list(range(NOW, NOW + 3))
+    for one, two in zip(forecasts_of(framing, slots), forecasts_of(other, slots), strict=True):
+        ids = [SERIES.movie_ids[one[1]], series_of(log).movie_ids[two[1]]]
+        by_item = [
+            dict(zip(tables.items_of(catalogue, part), shares.tolist(), strict=True))
+            for catalogue, part, shares in zip(
+                (catalogue_of(LOG), movies), ids, (one[2], two[2]), strict=True
+            )
+        ]
+        assert by_item[0] == by_item[1]
+    few = log[~log["movieId"].isin([int(i) for i in series_of(log).movie_ids[two[1][:1]]])]
+    with pytest.raises(Fault, match="the model tells apart 3 movies, and this log has no request for"):
+        Framing(series_of(few), movies, asked.settings, found)
 
 
 # ---------------------------------------------------------------------------------- the forecasts

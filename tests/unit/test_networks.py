@@ -594,7 +594,7 @@ def test_the_schedule_goes_by_the_share_of_all_epochs(
 def test_a_saved_network_predicts_the_same(one: str, out: str, series: Series, tmp_path: Path) -> None:
     changes = {**NO_OFFSET, "input": one, "output": out, "layers": [3, 2], "layer_normalization": True}
     model, framing = untrained(series, changes)
-    asked, found = asked_of(changes), saved.Found(FIRST_SLOT, covered_movies=(3, 4))
+    asked, found = asked_of(changes), saved.Found(FIRST_SLOT, covered_movies=("3", "4"))
     path = tmp_path / "model.keras"
     trainer.save_network(trainer.Trained(model, [], {}), asked, found, path)
     assert saved.read_run(path) == (asked, found)

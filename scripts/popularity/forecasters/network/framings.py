@@ -1,6 +1,6 @@
 """What one row of a network is: a movie or all movies, judged at the last step or at every step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import pyarrow as pa
 from popularity.features import Features
 from popularity.forecasters.network.losses import LOSSES
 from popularity.forecasters.network.saved import Found
+from popularity.program import Fault
 from popularity.samples import (
     BlockBatches,
     RowBatches,
@@ -22,6 +23,7 @@ from popularity.samples import (
 from popularity.scoring.scores import Forecast
 from popularity.series import Ints, Series
 from popularity.settings.model import TrainingSettings
+from popularity.tables import items_of
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 #: Runs a network: from its inputs to float64 [n, T, K].
@@ -39,7 +41,7 @@ PAIRS_AT_ONCE = 1 << 17
 
 
 def with_rest(series: Series, movies: Ints) -> Series:
-    """Join all but these movies, in the order of their ids, to one: :data:`REST`, which comes first."""
+    """Join all but these movies, in this order, to one: :data:`REST`, which comes first."""
     number = np.zeros(len(series.movie_ids), dtype=np.int64)
     number[movies] = np.arange(1, len(movies) + 1)
     of = number[series.movie]
@@ -56,6 +58,25 @@ def with_rest(series: Series, movies: Ints) -> Series:
     if not starts[1]:
         ids, starts = ids[1:], starts[1:]
     return Series(ids, starts, slot, label.astype(np.int32), rating)
+
+
+def places_of(series: Series, movies: pa.Table, items: Sequence[str]) -> Ints:
+    """Find the numbers of movies by the log's own ids.
+
+    Raises
+    ------
+    Fault
+        If the log has no request for one: a model of all movies cannot do without.
+    """
+    places = {item: place for place, item in enumerate(items_of(movies, series.movie_ids))}
+    missing = [item for item in items if item not in places]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise Fault(
+            f"the model tells apart {len(items)} movies, and this log has no request for {missing[0]!r:.60}"
+            f"{more}: use a log that has, or train anew"
+        )
+    return np.array([places[item] for item in items], np.int64)
 
 
 class Framing:
@@ -85,8 +106,7 @@ class Framing:
         self._all_movies = settings.model.of_all_movies
         self.series = series
         if self._all_movies:
-            covered = np.flatnonzero(np.isin(series.movie_ids, found.covered_movies or ()))
-            self.series = with_rest(series, covered)
+            self.series = with_rest(series, places_of(series, movies, found.covered_movies or ()))
         window = 1 if self.steps > 1 else settings.window
         self._features = Features.of_catalogue(
             self.series,
@@ -227,4 +247,6 @@ class Framing:
         for slot, values in zip(slots.tolist(), outputs, strict=True):
             known = self.series.first_request < slot
             shares = self._loss.to_shares(values[known], np.full(known.sum(), slot))
-            yield slot, numbers[known & ours], shares[ours[known]]
+            covered = numbers[known & ours]
+            order = np.argsort(covered)
+            yield slot, covered[order], shares[ours[known]][order]

@@ -59,7 +59,8 @@ class Found:
     seasons
         Those that the log held often enough, in slots.
     covered_movies
-        Ids of the movies that a model of all movies tells apart; None for a model of one movie.
+        The movies that a model of all movies tells apart, by the log's own ids, in the order of its inputs
+        and outputs; None for a model of one movie.
     genre_names
         Genres that the model knows, in its order; None where it sees none.
     best_epoch
@@ -73,7 +74,7 @@ class Found:
     validated_to: int
     offset: Mixture | None = None
     seasons: tuple[int, ...] = ()
-    covered_movies: tuple[int, ...] | None = None
+    covered_movies: tuple[str, ...] | None = None
     genre_names: tuple[str, ...] | None = None
     best_epoch: int = 0
     parameters: int = 0
