@@ -37,7 +37,7 @@ STAGES = (
         "Any release of MovieLens, your own log or a made-up one: a row for each request",
         ("joined.parquet", "movies.parquet"),
         (
-            *("download_archive", "simulate_archive", "join_ratings"),
+            *("download_archive", "simulate_archive", "describe_log", "join_ratings"),
             *("join_shard", "copy_movies", "list_rejected"),
         ),
     ),

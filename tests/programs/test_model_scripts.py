@@ -405,6 +405,7 @@ def test_a_log_too_short_to_split_is_told_in_one_line(folder: Path, tmp_path: Pa
     write_sequences(tmp_path / "sequences.parquet", log_of((1, 7, 1), (2, 7, 1), (3, 7, 1)), 1)
     options: list[object] = ["--baselines", json.dumps(BASELINES), "--split", json.dumps(SPLIT)]
     options += ["--scores", tmp_path / "scores.parquet", "--metrics", tmp_path / "metrics.json"]
+    options += ["--methods", *modules("averages", "references", "simple")]
     ended = command("evaluate_baselines", "--sequences", tmp_path / "sequences.parquet", *options)
     assert ended.returncode == 1
     assert ended.stderr == (
@@ -442,7 +443,9 @@ def test_a_training_that_diverges_is_told_in_one_line(
 def test_a_window_as_long_as_the_training_slots_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
     options = training(folder, "course", 1, tmp_path / "out")
     at = options.index("--settings") + 1
-    options[at] = json.dumps({**json.loads(str(options[at])), "window": 400})
+    settings = json.loads(str(options[at]))
+    settings["model"]["window"] = 400
+    options[at] = json.dumps(settings)
     with pytest.raises(SystemExit) as ended:
         call("train_model", *options)
     assert str(ended.value.code).startswith(

@@ -16,6 +16,8 @@ import search_settings
 import train_model
 from popularity import tables
 from popularity.forecasters.network import inference
+from popularity.forecasters.network.saved import Asked
+from popularity.forecasters.network.training import Trained
 from popularity.program import Fault
 from popularity.settings.fields import canonical
 from popularity.settings.resolve import resolve_settings, training_settings
@@ -117,9 +119,15 @@ def test_what_is_spoilt_of_the_journal_counts_for_nothing(
     assert search(monkeypatch, options, 4).drop(columns="trial").equals(whole.drop(columns="trial"))
 
 
-def quick_fit(settings: dict[str, Any], *_: object) -> tuple[None, list[dict[str, float]], dict[int, Any]]:
-    """What a training might bring, so that a trial takes no time."""
-    return None, [{"val_cross_entropy": settings["learning_rate"] * settings["sampled_movies"]}], {}
+def trained(loss: float) -> tuple[Trained, None]:
+    """What a training of this cross entropy brings."""
+    return Trained(None, [{"val_cross_entropy": loss}], {}), None
+
+
+def quick_fit(asked: Asked, *_: object) -> tuple[Trained, None]:
+    """Make up what a training might bring, so that a trial takes no time."""
+    model = asked.settings.model
+    return trained(model.learning_rate * model.sampled_movies)
 
 
 def test_a_lock_that_a_killed_search_left_is_not_waited_for_for_ever(
@@ -145,11 +153,11 @@ def test_a_lock_that_a_killed_search_left_is_not_waited_for_for_ever(
 def test_a_trial_that_diverges_is_left_out(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([np.nan, 3.0, np.nan])
 
-    def fit(*arguments: Any) -> tuple[None, list[dict[str, float]], dict[str, Any]]:
+    def fit(*arguments: Any) -> tuple[Trained, None]:
         loss = next(losses)
         if np.isnan(loss):
             raise Fault("models.found: diverged")
-        return None, [{"val_cross_entropy": loss}], {}
+        return trained(loss)
 
     monkeypatch.setattr(search_settings, "fit", fit)
     monkeypatch.setattr(inference, "prepare", lambda seed, threads: None)

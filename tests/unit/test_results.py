@@ -105,6 +105,8 @@ OTHERWISE = {
     "download_archive.py",
     # Files of the repository, or given by the user: deleting them would write nothing anew.
     "list_software.py",
+    # Settings, which the user mends.
+    "values.py",
     "write_front_page.py",
     # What is within the archive, which has faults of its own.
     "csv.py",

@@ -111,10 +111,11 @@ class Training:
         words = list(self._words)
         at = words.index("--settings") + 1
         settings = json.loads(words[at])
-        settings |= {"epochs": 7, "patience": 2, "dropout": 0.4, "learning_rate": 0.1, **changes}
+        settings["model"] |= {"epochs": 7, "patience": 2, "dropout": 0.4, "learning_rate": 0.1, **changes}
         words[at] = json.dumps(settings)
-        written = "/seed-1/"
-        return [str(folder / Path(word).name) if written in word else word for word in words]
+        words[words.index("--run") + 1] = str(folder)
+        words[words.index("--checkpoint") + 1] = str(folder / ".checkpoint.npz")
+        return words
 
 
 def ended(process: subprocess.Popen[str]) -> str:

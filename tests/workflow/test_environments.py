@@ -62,7 +62,7 @@ KNOWN = {
 ENVIRONMENT_OF = {
     script: environment
     for text in RULES.values()
-    for script in re.findall(r'code=code\("(\w+)"\)', text)
+    for script in re.findall(r'\bcode\(\s*"(\w+)"', text)
     for environment in re.findall(r"conda:\n +\"\.\./envs/(\w+)\.yaml\"", text)
 }
 

@@ -18,7 +18,7 @@ from jobs import KILLING, Job, different, limited, link_tree, one_job_of_each_sc
 from workdir import snakemake
 
 #: Scripts that a whole run does not call.
-NOT_IN_A_RUN = {"predict", "compare_runs", "search_settings"}
+NOT_IN_A_RUN = {"predict", "compare_runs", "describe_log", "search_settings"}
 LONGEST = {"plot_eda", "train_model"}
 
 

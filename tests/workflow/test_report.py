@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 CATEGORIES = {
     "1 Data": 12,
     "2 Models": 3,
-    "3 Comparison": 7,
+    "3 Comparison": 6,
     "4 Forecast": 1,
     "5 Cache": 2,
     "6 Runtime": 3,

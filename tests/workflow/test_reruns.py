@@ -199,20 +199,30 @@ def test_the_report_shows_every_picture_and_every_table_of_its_pages(finished: P
     assert made - {"results/demo/runtimes.csv"} <= set(jobs["plot_runtimes"])
 
 
+#: Programs that run when asked for alone.
+BY_HAND = {"search_settings", "compare_runs", "predict"}
 #: Modules that a rule's job loads by their paths, as its settings say.
-SIMPLE = ["averages", "intermittent", "references", "seasonal", "simple"]
+SIMPLE = [
+    f"forecasters.{name}"
+    for name in ("averages", "intermittent", "mixture", "references", "seasonal", "simple")
+]
+FORMATS = [
+    f"log.formats.{path.stem}" for path in (ROOT / "scripts/popularity/log/formats").glob("[a-z]*.py")
+]
 LOADED = {
     "evaluate_baselines": SIMPLE,
     "simulate_cache": SIMPLE,
-    "evaluate_learned": ["averages", "trees"],
+    "evaluate_learned": ["forecasters.mixture", "forecasters.trees"],
+    "join_ratings": FORMATS,
+    "describe_log": FORMATS,
 }
 PACKAGE = ROOT / "scripts" / "popularity"
 
 
 def imported(script: Path) -> set[str]:
     """Modules of ours that a script imports or loads, through others or not, as Python itself sees it."""
-    seen = {f"popularity.forecasters.{name}" for name in LOADED.get(script.stem, [])}
-    todo = [script, *(PACKAGE / "forecasters" / f"{name}.py" for name in LOADED.get(script.stem, []))]
+    seen = {f"popularity.{name}" for name in LOADED.get(script.stem, [])}
+    todo = [script, *(PACKAGE / f"{name.replace('.', '/')}.py" for name in LOADED.get(script.stem, []))]
     while todo:
         for node in ast.walk(ast.parse(todo.pop().read_text(encoding="utf-8"))):
             found = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
@@ -247,7 +257,7 @@ def test_a_shared_module_reruns_the_rules_whose_scripts_import_it(finished: Path
     file = f"scripts/{module.replace('.', '/')}.py"
     declared = {rule for rule, inputs in forced(finished) if file in inputs}
     # The demo's archive is not downloaded, one job makes each table, and the others run when asked for.
-    others = {"download_archive", "gather_shards", "search_settings", "compare_runs", "predict"}
+    others = {"download_archive", "gather_shards", "describe_log", *BY_HAND}
     assert declared == scripts - others
 
 

@@ -12,7 +12,7 @@ from workdir import ROOT, copy_workflow, snakemake
 #: Where a rule is named, or one that reuses another.
 NAME = r"^(?:use rule \w+ as (?=\w+ with:)|rule (?=\w+:))(\w+)"
 #: Rules without files of their own, which are there to be asked for.
-TARGETS = {"all", "forecast", "search"}
+TARGETS = {"all", "describe", "forecast", "search"}
 
 
 @pytest.fixture(scope="module")
