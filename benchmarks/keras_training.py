@@ -20,7 +20,8 @@ from popularity.forecasters.network.framings import Arrays, Framing
 from popularity.forecasters.network.saved import Asked
 from popularity.samples import RowBatches, Windows
 from popularity.settings.fields import json_argument
-from popularity.settings.model import TrainingSettings
+from popularity.settings.model import ModelSettings, TrainingSettings
+from popularity.settings.slots import FoldSplit
 
 
 class Clock(Checkpoint):
@@ -62,7 +63,7 @@ class Held:
 def main() -> None:
     """Read the command line, and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=json_argument(TrainingSettings), required=True)
+    parser.add_argument("--settings", type=json_argument(ModelSettings), required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--epochs", type=int, required=True)
@@ -75,8 +76,8 @@ def main() -> None:
     shares = arrays.pop("share")[..., None].astype(np.float64)
     slots = np.zeros(shares.shape[:2], dtype=np.int64)
     windows = Windows(np.arange(len(shares))[:, None], slots, shares, np.ones(shares.shape))
-    model = dataclasses.replace(args.settings.model, epochs=args.epochs)
-    asked = Asked("bench", args.seed, dataclasses.replace(args.settings, model=model))
+    model = dataclasses.replace(args.settings, epochs=args.epochs)
+    asked = Asked("bench", args.seed, TrainingSettings(model, "week", FoldSplit(), None))
     batches = RowBatches(windows, model.batch_size, args.seed)
     held = cast(Framing, Held(arrays))
     clock = Clock()

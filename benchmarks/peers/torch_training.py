@@ -18,9 +18,10 @@ import torch
 from torch import nn
 from torch.optim import swa_utils
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from popularity.settings.fields import json_argument
+from popularity.settings.fields import parse
 from popularity.settings.model import ModelSettings, TrainingSettings
 from training import Problem, judge_of, read_problem
 
@@ -114,7 +115,7 @@ def windows_of(problem: Problem) -> list[Tensors]:
 
 def reach(args: argparse.Namespace) -> dict[str, Any]:
     """Train until the validation windows are forecast so well, or the epochs are over."""
-    problem = read_problem(args.sequences, args.movies, args.settings, args.seed)
+    problem = read_problem(args.sequences, args.movies, parse(TrainingSettings, args.settings), args.seed)
     settings = problem.settings.model
     if any(getattr(settings, name) not in WRITTEN[name] for name in WRITTEN):
         sys.exit(f"error: in PyTorch only this is written here: {WRITTEN}")
@@ -165,9 +166,10 @@ def steps(args: argparse.Namespace) -> dict[str, Any]:
     """Seconds of each epoch over windows that are in memory, with the mean squared error as the loss."""
     with np.load(args.arrays) as arrays:
         data = {name: torch.from_numpy(values) for name, values in arrays.items()}
-    network = Network(args.settings, {name: values[:50_000] for name, values in data.items()})
-    optimizer = optimizer_of(network, args.settings)
-    size = args.settings.batch_size
+    settings: ModelSettings = parse(ModelSettings, args.settings)
+    network = Network(settings, {name: values[:50_000] for name, values in data.items()})
+    optimizer = optimizer_of(network, settings)
+    size = settings.batch_size
     taken, cpu = [], []
     for _ in range(args.epochs):
         began, used = time.perf_counter(), time.process_time()
@@ -185,7 +187,7 @@ def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("reach", "steps"))
-    parser.add_argument("--settings", type=json_argument(TrainingSettings), required=True)
+    parser.add_argument("--settings", type=json.loads, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--epochs", type=int, required=True)
