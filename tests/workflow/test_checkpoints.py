@@ -111,7 +111,7 @@ class Training:
         words = list(self._words)
         at = words.index("--settings") + 1
         settings = json.loads(words[at])
-        settings["model"] |= {"epochs": 7, "patience": 2, "dropout": 0.4, "learning_rate": 0.1, **changes}
+        settings["model"] |= {"epochs": 9, "patience": 2, "dropout": 0.4, "learning_rate": 0.1, **changes}
         words[at] = json.dumps(settings)
         words[words.index("--run") + 1] = str(folder)
         words[words.index("--checkpoint") + 1] = str(folder / ".checkpoint.npz")
@@ -157,7 +157,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(finished: Path, tmp_path: 
     # Else nothing is shown of early stopping and its best weights.
     epochs = epochs_of(undisturbed)
     best = min(epochs, key=lambda row: float(row["val_loss"]))
-    assert 2 < len(epochs) < 7
+    assert 2 < len(epochs) < 9
     assert int(best["epoch"]) == len(epochs) - 2
 
 

@@ -223,6 +223,8 @@ def train_network(
     # More rows than the batch size are those of a single block.
     groups = settings.batch_size * framing.steps
     model.compile(optimizer=optimizer, loss=loss_function(loss, scale, groups))
+    if keras.backend.backend() == "tensorflow":
+        _compile_for_any_length(model, _batches(framing, training, 0))
     validate = _Validation(framing, validation, loss, scale)
     schedule = _schedule(settings.schedule, settings.learning_rate)
     history: list[Row] = []
@@ -305,6 +307,22 @@ def keep_certain(asked: Asked, framing: Framing, validation: Windows, trained: T
     scale_output(model, correction)
     logger.info("%s: keeps %.3g of its correction of the offset", asked.name, correction)
     return Trained(model, trained.history, snapshots, correction)
+
+
+def _compile_for_any_length(model: keras.Model, batches: Batches) -> None:
+    """Run a step of two rows and one of three, and undo them.
+
+    TensorFlow compiles a step for the length of the first batch, and for any length when it sees another.
+    Without this a training that goes on after an interruption would use the two in another way than one
+    that was never interrupted, and would round differently.
+    """
+    _, inputs, targets = next(batches)
+    before = [np.array(ops.convert_to_numpy(part)) for part in _state(model)]
+    for rows in (2, 3):
+        some = padded({name: values[:1] for name, values in inputs.items()}, rows)
+        model.train_on_batch(some, np.repeat(targets[:1], rows, axis=0))
+    for variable, value in zip(_state(model), before, strict=True):
+        variable.assign(value)
 
 
 class WeightAverage:
