@@ -433,6 +433,8 @@ def test_the_model_is_the_moving_average_of_its_weights(
     changes = {"cell": "none", "ema_momentum": momentum, "epochs": 3}
     made, framing, windows = train(series, changes)
     model, history = made.model, made.history
+    # The first two steps are undone: they only compile it.
+    del by_step[:2]
     # The weights before the first step are no part of it.
     kept = (momentum or 0.0) ** np.arange(len(by_step) - 1, -1, -1)
     expected = [np.average(parts, axis=0, weights=kept) for parts in zip(*by_step, strict=True)]
