@@ -119,6 +119,7 @@ def main() -> None:
     # Another space or log is another study.
     told = canonical([args.settings, args.space, args.seed]).encode()
     key = hashlib.sha256(told + args.sequences.read_bytes() + args.movies.read_bytes()).hexdigest()[:16]
+    logger.info("searches %s: %d trials in all", ", ".join(sorted(args.space)), args.trials)
     args.studies.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = open_study(args.studies / f"{key}.log", args.seed)

@@ -63,6 +63,46 @@ def test_null_leaves_an_entry_out() -> None:
     assert not {"gru"} & set(found.models)
 
 
+def test_null_leaves_a_setting_of_a_search_or_a_sweep_out() -> None:
+    own = {"batch_size": [128, 256], "layers": None, "dropout": None, "learning_rate": None}
+    found = resolve_settings(
+        changed({f"search.space.{name}": value for name, value in own.items()}), SCHEMA
+    )
+    assert found.search.space == {"batch_size": (128, 256)}
+    sweep = {"grid": {"dropout": [0.1, 0.2], "layers": None}}
+    models = resolve_settings(changed({"sweeps.mine": sweep}), SCHEMA).models
+    assert {name for name in models if name.startswith("mine")} == {"mine.dropout-0.1", "mine.dropout-0.2"}
+
+
+@pytest.mark.parametrize("key", ["search.space", "sweeps.mine.grid"])
+def test_a_search_and_a_sweep_need_a_setting(key: str) -> None:
+    changes: dict[str, Any] = {"sweeps.mine": {"grid": {"dropout": [0.1]}}}
+    names = CONFIG["search"]["space"] if key == "search.space" else ["dropout"]
+    changes |= {f"{key}.{name}": None for name in names}
+    with pytest.raises(SettingsError, match=f"{key}: found nothing but null; allowed: at least 1 entry"):
+        resolve_settings(changed(changes), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("1e-3", "0.001"), ("5E-7", "5.0e-07"), ("1e3", "1000.0"), ("-2e1", "-20.0")]
+)
+def test_a_number_that_is_a_text_for_yaml_is_shown_as_yaml_wants_it(written: str, meant: str) -> None:
+    value = yaml.safe_load(written)
+    assert value == written
+    with pytest.raises(SettingsError) as error:
+        resolve_settings(changed({"defaults.learning_rate": value}), SCHEMA)
+    told = f'defaults.learning_rate: found "{written}"; allowed: number, which {written} is not for YAML: '
+    assert str(error.value) == f"{told}write {meant}"
+    assert yaml.safe_load(meant) == float(written)
+
+
+def test_a_name_that_yaml_takes_for_a_number_is_to_be_quoted() -> None:
+    with pytest.raises(SettingsError) as error:
+        resolve_settings(changed({"dataset": yaml.safe_load("2015_01")}), SCHEMA)
+    hint = "in a file (--configfile) put it in quotes, --config can not say it"
+    assert str(error.value) == f"dataset: found 201501; allowed: string; {hint}"
+
+
 def comments(text: str) -> dict[str, str]:
     """The comment right above each key of a YAML file, by the key's dotted path."""
     path: list[str] = []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import yaml
 from jsonschema.protocols import Validator
 
 from popularity.settings.config import Settings
@@ -73,7 +74,25 @@ def describe(error: jsonschema.ValidationError) -> str:
         "uniqueItems": lambda: "each entry once",
     }
     allowed_here = allowed_by[str(error.validator)]()
+    if error.validator == "type":
+        allowed_here += _hint(error.instance, [value] if isinstance(value, str) else value)
     return f"{path}: found {json.dumps(error.instance)}; allowed: {allowed_here}"
+
+
+def _hint(found: Any, kinds: list[str]) -> str:
+    """Say how YAML is told what was meant, where it took a text for a number or the reverse."""
+    if isinstance(found, str) and {"number", "integer"} & set(kinds) and _is_number(found):
+        return f", which {found} is not for YAML: write {yaml.safe_dump(float(found)).split()[0]}"
+    if isinstance(found, int | float) and "string" in kinds:
+        return "; in a file (--configfile) put it in quotes, --config can not say it"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def check(settings: Settings, schema: dict[str, Any]) -> Iterator[str]:

@@ -22,7 +22,9 @@ class Backtest:
 class Sweep:
     """Models that differ in the settings of a grid; null leaves them out."""
 
-    grid: dict[str, tuple[Any, ...]] = setting("For each setting of a model to vary, its values.", length=1)
+    grid: dict[str, tuple[Any, ...]] = setting(
+        "For each setting of a model to vary, its values; null leaves one out.", length=1, null_entries=True
+    )
     model: str | None = setting("The entry of models that they start from; null for the defaults.", None)
 
 
@@ -46,11 +48,12 @@ class Search:
     model: str | None = setting("The entry of models that it starts from; null for the defaults.", None)
     trials: int = setting("How many settings it tries in all.", 20, minimum=1)
     space: Space = setting(
-        "For each setting of a model to search, its values (a list) or its range.",
+        "For each setting of a model to search, its values (a list) or its range; null leaves one out.",
         {
             "learning_rate": Range(0.0005, 0.01, log=True),
             "layers": ([16], [32], [64], [32, 32]),
             "dropout": Range(0.0, 0.4),
         },
         length=1,
+        null_entries=True,
     )

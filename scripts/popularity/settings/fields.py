@@ -48,6 +48,8 @@ class Limits:
         registered, gathered when the schema is written.
     entries
         What the entries of a dict are, if any text says it.
+    null_entries
+        Whether null leaves an entry of a dict out.
     some_below
         Name of another field of the same class, the greatest of which is more than the least of this one.
     """
@@ -61,6 +63,7 @@ class Limits:
     unique: bool = False
     words: str | None = None
     entries: str = "Values to try."
+    null_entries: bool = False
     some_below: str | None = None
 
 

@@ -61,9 +61,15 @@ def resolve_settings(config: dict[str, Any], schema: dict[str, Any]) -> Settings
 
     complete = copy.deepcopy(config)
     for name in ("datasets", "models", "sweeps", "baselines"):
-        entries = complete.get(name, {})
-        complete[name] = {key: entry for key, entry in entries.items() if entry is not None}
-    faults = list(_expand_sweeps(complete, schema))
+        complete[name] = _without_null(complete.get(name, {}))
+    tables = {f"sweeps.{name}.grid": (sweep, "grid") for name, sweep in complete["sweeps"].items()}
+    if "space" in complete.get("search", {}):
+        tables["search.space"] = (complete["search"], "space")
+    for path, (table, key) in tables.items():
+        table[key] = _without_null(table[key])
+        if not table[key]:
+            faults.append(f"{path}: found nothing but null; allowed: at least 1 entry")
+    faults += _expand_sweeps(complete, schema)
     if faults:
         raise SettingsError("\n".join(faults))
     common = complete.get("defaults") or {}
@@ -75,6 +81,11 @@ def resolve_settings(config: dict[str, Any], schema: dict[str, Any]) -> Settings
     if faults:
         raise SettingsError("\n".join(faults))
     return settings
+
+
+def _without_null(table: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the entries that null stands for."""
+    return {name: entry for name, entry in table.items() if entry is not None}
 
 
 def _fill_defaults(config: dict[str, Any], schema: dict[str, Any]) -> None:

@@ -150,7 +150,10 @@ class SchemaWriter:
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             names = {"propertyNames": {"$ref": "#/$defs/name"}}
             return {**names, "additionalProperties": self._definition(hint)}
-        return {"additionalProperties": {"description": limits.entries, **self._member(hint)}}
+        entry = self._member(hint)
+        if limits.null_entries:
+            entry["type"] = [*kinds_of(entry), "null"]
+        return {"additionalProperties": {"description": limits.entries, **entry}}
 
     def _definition(self, kind: type[Any]) -> Schema:
         """Define a class of entries, each of which may be null, once."""
