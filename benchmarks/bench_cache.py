@@ -52,7 +52,7 @@ def stand_in(
     from popularity.offsets import Average
     from popularity.series import read_series, split_slots
 
-    series = read_series(sequences)
+    series = read_series(sequences, "day")
     parts = split_slots(series, FoldSplit(settings.split.validation, settings.split.test))
     slots = series.requested_slots(parts["test"])
     forecaster = average_forecaster(series, Average((14.0,), (1.0,)))

@@ -108,7 +108,7 @@ def series_size(sequences: Path) -> float:
 
     from popularity.series import read_series
 
-    arrays = vars(read_series(sequences)).values()
+    arrays = vars(read_series(sequences, "day")).values()
     return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)) / 1e6
 
 

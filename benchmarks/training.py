@@ -46,7 +46,7 @@ class Problem:
 
 def read_problem(sequences: Path, movies: Path, settings: TrainingSettings, seed: int) -> Problem:
     """Read the tables and frame them as `train_model.py` does, with targets at the last step alone."""
-    series, catalogue = read_series(sequences), tables.read(movies, tables.MOVIES)
+    series, catalogue = read_series(sequences, settings.slot), tables.read(movies, tables.MOVIES)
     slots = split_slots(series, settings.split)
     offset = tuned_offset(settings.offset, series, slots["validation"])
     last_step = dataclasses.replace(settings.model, output="last_step")

@@ -105,6 +105,7 @@ rule evaluate_baselines:
     params:
         baselines=canonical(NAIVE),
         split=split,
+        slot=slot,
         common=COMMON,
     shell:
         "python {input.code[0]:q}"
@@ -112,6 +113,7 @@ rule evaluate_baselines:
         " --methods {input.methods:q}"
         " --baselines {params.baselines:q}"
         " --split {params.split:q}"
+        " --slot {params.slot:q}"
         " --common {params.common:q}"
         " --scores {output.scores:q}"
         " --metrics {output.metrics:q}"

@@ -22,6 +22,7 @@ from popularity.series import read_series, split_slots
 from popularity.settings.baselines import Baseline
 from popularity.settings.fields import as_json, json_argument
 from popularity.settings.slots import FoldSplit
+from popularity.slots import HELP, Slot
 
 
 def main() -> None:
@@ -38,12 +39,13 @@ def main() -> None:
     parser.add_argument(
         "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
     )
+    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
     args = parser.parse_args()
 
-    series = read_series(args.sequences)
+    series = read_series(args.sequences, args.slot)
     parts = split_slots(series, args.split)
     rows, metrics = [], {}
     load_methods(args.methods)

@@ -49,7 +49,7 @@ def main() -> None:
 
     load_methods(args.methods)
     settings: FittingSettings = args.settings
-    series = read_series(args.sequences)
+    series = read_series(args.sequences, settings.slot)
     parts = split_slots(series, settings.split)
     data = FittingData(
         series,

@@ -39,7 +39,7 @@ def main() -> None:
 
     inference.prepare(0, args.threads)
     trained = TrainedModel.open(args.run)
-    series = read_series(args.sequences)
+    series = read_series(args.sequences, trained.asked.settings.slot)
     movies = tables.read(args.movies, tables.MOVIES)
     framing = Framing(series, movies, trained.asked.settings, trained.found)
     model = inference.load_network(trained.network_file)

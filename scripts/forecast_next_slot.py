@@ -144,7 +144,7 @@ def main() -> None:
     movies = tables.read(args.movies, tables.MOVIES)
     runs = [(run, inference.load_network(run.network_file)) for run in models[name]]
     checks = [run.intervals() for run in models[name]]
-    series = read_series(args.sequences)
+    series = read_series(args.sequences, runs[0][0].asked.settings.slot)
     shares, expected, dispersion = forecast_slots(
         series,
         lambda log, slot: predicted_shares(runs, movies, log, slot),

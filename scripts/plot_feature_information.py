@@ -182,7 +182,7 @@ def main() -> None:
     )
     args = parser.parse_args()
 
-    series = read_series(args.sequences)
+    series = read_series(args.sequences, args.slot)
     movies = tables.read(args.movies, tables.MOVIES)
     training = split_slots(series, args.split)["training"]
     generator = np.random.default_rng(args.seed)

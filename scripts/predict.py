@@ -36,7 +36,7 @@ def main() -> None:
 
     asked, found = read_run(args.model)
     inference.prepare(0, args.threads)
-    series = read_series(args.sequences)
+    series = read_series(args.sequences, asked.settings.slot)
     first = found.validated_to + 1
     if series.last_slot + 1 < first:
         raise Fault(

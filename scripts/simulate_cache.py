@@ -364,7 +364,7 @@ def main() -> None:
     parser.add_argument("--hit-ratios", type=Path, required=True, help="cache.csv, to write")
     args = parser.parse_args()
 
-    series = read_series(args.sequences)
+    series = read_series(args.sequences, args.slot)
     parts = split_slots(series, args.split)
     models = open_runs(args.runs)
     scores = [run.scores_file for runs in models.values() for run in runs]

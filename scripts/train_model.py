@@ -29,7 +29,7 @@ def fit(
     asked: Asked, sequences: Path, movies: pa.Table, checkpoint: Checkpoint | None = None
 ) -> tuple[training.Trained, Found]:
     """Train the model that is asked for: what training made, and what was found."""
-    series = read_series(sequences)
+    series = read_series(sequences, asked.settings.slot)
     slots = split_slots(series, asked.settings.split)
     if asked.settings.window >= len(slots["training"]):
         raise Fault(

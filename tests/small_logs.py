@@ -59,11 +59,12 @@ def counts_of(log: pd.DataFrame) -> dict[tuple[int, int], int]:
     return dict(zip(zip(slot, movie, strict=True), label, strict=True))
 
 
-def series_of(log: pd.DataFrame) -> Series:
+def series_of(log: pd.DataFrame, slot_name: str = "day") -> Series:
     log = log.sort_values(["movieId", "slot"])
     ids, starts = np.unique(log["movieId"].to_numpy(np.int32), return_index=True)
     slot, label = (log[name].to_numpy(np.int32) for name in ("slot", "label"))
-    return Series(ids, np.append(starts, len(log)), slot, label, log["avg_rating"].to_numpy(np.float32))
+    rating = log["avg_rating"].to_numpy(np.float32)
+    return Series(ids, np.append(starts, len(log)), slot, label, rating, slot_name)
 
 
 def sequences_of(by_time: pa.Table, window: int, gaps: str, memory_mb: int = 4000) -> pa.Table:

@@ -15,7 +15,7 @@ from popularity.averages import UNIFORM_SHARE, DecayedShares, MixedShares
 from popularity.offsets import Mixture
 from popularity.seasons import SeasonalSums, covered_seasons
 from popularity.series import Ints, Series
-from popularity.slots import SLOT_SECONDS, clock_numbers, length_of, slot_start
+from popularity.slots import DAY_SECONDS, SLOT_SECONDS, clock_numbers, length_of, slot_start
 
 Floats = npt.NDArray[np.float64]
 
@@ -116,7 +116,7 @@ def _calendar(pairs: Pairs) -> Floats:
     cycle, numbers = _CYCLES[length_of(slot)], clock_numbers(pairs.slots, slot)
     phase = 2 * np.pi * (numbers % cycle) / cycle
     place: Floats = np.stack([np.sin(phase), np.cos(phase)], axis=1)
-    if SLOT_SECONDS.get(length_of(slot), _DAY) >= _DAY:
+    if SLOT_SECONDS.get(length_of(slot), DAY_SECONDS) >= DAY_SECONDS:
         return place
     days = (numbers - 1) // int(cycle)
     return np.hstack([place, days[:, None] % 7 == np.arange(7)])
@@ -217,7 +217,6 @@ LEAST_OFFSET = 1e-6
 #: Most genres of the feature ``genres``: MovieLens has 20, another catalogue may have thousands.
 MOST_GENRES = 32
 
-_DAY = 86_400
 #: Slots after which the calendar comes round: hours by the day, days by the week, the rest by year.
 _CYCLES = {
     **{f"{minutes}min": 24 * 60.0 / minutes for minutes in (5, 10, 15, 20, 30)},

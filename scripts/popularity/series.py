@@ -12,6 +12,7 @@ import numpy.typing as npt
 from popularity import tables
 from popularity.program import Fault
 from popularity.settings.slots import FoldSplit
+from popularity.slots import clock_numbers
 
 Ints = npt.NDArray[np.integer]
 
@@ -42,16 +43,25 @@ class Series:
         The log's first and last slot with a request.
     totals
         float64 [last_slot - first_slot + 1], all requests of each slot.
+    slot_name
+        What its slots are, a name of :class:`slots.Slot`: whose clock its seasons follow.
     """
 
     def __init__(
-        self, movie_ids: Ints, starts: Ints, slot: Ints, label: Ints, avg_rating: npt.NDArray[np.float32]
+        self,
+        movie_ids: Ints,
+        starts: Ints,
+        slot: Ints,
+        label: Ints,
+        avg_rating: npt.NDArray[np.float32],
+        slot_name: str = "day",
     ) -> None:
         self.movie_ids = movie_ids
         self.starts = starts.astype(np.int64)
         self.slot = slot
         self.label = label
         self.avg_rating = avg_rating
+        self.slot_name = slot_name
         self.first_slot = int(slot.min())
         self.last_slot = int(slot.max())
         self.totals = np.bincount(slot - self.first_slot, weights=label)
@@ -68,6 +78,19 @@ class Series:
         at = slots - self.first_slot
         inside = (at >= 0) & (at < len(self.totals))
         return np.where(inside, self.totals[np.clip(at, 0, len(self.totals) - 1)], 0.0)
+
+    def clock(self, slots: Ints) -> npt.NDArray[np.int64]:
+        """Numbers of slots as the clock shows them: see :func:`slots.clock_numbers`."""
+        known = self._clock
+        at = slots - self.first_slot
+        if len(at) and at.min() >= 0 and at.max() < len(known):
+            return np.asarray(known[at])
+        return clock_numbers(slots, self.slot_name)
+
+    @functools.cached_property
+    def _clock(self) -> npt.NDArray[np.int64]:
+        """The same of the log's slots and the one after it."""
+        return clock_numbers(np.arange(self.first_slot, self.last_slot + 2), self.slot_name)
 
     def requested_slots(self, slots: range) -> Ints:
         """Select the slots that have a request."""
@@ -164,6 +187,7 @@ class Series:
             np.insert(self.slot, ends, slot),
             np.insert(self.label, ends, labels),
             np.insert(self.avg_rating, ends, np.nan),
+            self.slot_name,
         )
 
     def windows(
@@ -209,8 +233,8 @@ def _only(slots: Ints | int) -> int | None:
     return int(slots[0]) if len(slots) and (slots == slots[0]).all() else None
 
 
-def read_series(sequences: Path) -> Series:
-    """Read the series of a table that ``build_sequences`` wrote."""
+def read_series(sequences: Path, slot_name: str) -> Series:
+    """Read the series of a table that ``build_sequences`` wrote, and whose slots are of this name."""
     table = tables.read(
         sequences, tables.SEQUENCES, ["movieId", "slot", "label", "avg_rating"]
     ).combine_chunks()
@@ -225,6 +249,7 @@ def read_series(sequences: Path) -> Series:
         values("slot"),
         values("label"),
         values("avg_rating"),
+        slot_name,
     )
 
 

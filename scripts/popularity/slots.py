@@ -25,7 +25,8 @@ SLOTS = (*SLOT_SECONDS, "month", "year")
 #: What programs say of their option of a slot.
 HELP = f"length of a slot: {', '.join(SLOTS)}; and, after a blank, the time zone of its clock"
 
-_DAY = 86_400
+#: Seconds of a day on the clock.
+DAY_SECONDS = 86_400
 #: Days from the Monday before 1970 to its first day, a Thursday.
 _MONDAY = 3
 #: A time (s, UTC; 1 January 2020) whose minutes all hours of a zone begin at.
@@ -106,7 +107,7 @@ def slot_of(timestamps: npt.NDArray[np.int64], slot: str) -> npt.NDArray[np.int3
         unit = "datetime64[M]" if length == "month" else "datetime64[Y]"
         numbers = local.astype("datetime64[s]").astype(unit).astype(np.int32)
         return np.asarray(numbers + np.int32(1))
-    days = local // _DAY
+    days = local // DAY_SECONDS
     if length == "week":
         days = (days + _MONDAY) // 7
     return (days + 1).astype(np.int32)
@@ -122,7 +123,7 @@ def slot_start(numbers: Ints, slot: str) -> npt.NDArray[np.datetime64]:
             "datetime64[s]"
         )
     if length == "week":
-        return ((7 * before - _MONDAY) * _DAY).astype("datetime64[s]")
+        return ((7 * before - _MONDAY) * DAY_SECONDS).astype("datetime64[s]")
     seconds = SLOT_SECONDS[length]
     if length == "day":
         return (before * seconds).astype("datetime64[s]")
@@ -135,8 +136,8 @@ def clock_numbers(numbers: Ints, slot: str) -> npt.NDArray[np.int64]:
 
     So slots of the same hour of the day are whole days apart, also when clocks change.
     """
-    seconds = SLOT_SECONDS.get(length_of(slot), _DAY)
-    if seconds >= _DAY:
+    seconds = SLOT_SECONDS.get(length_of(slot), DAY_SECONDS)
+    if seconds >= DAY_SECONDS:
         return numbers.astype(np.int64)
     return slot_start(numbers, slot).astype(np.int64) // seconds + 1
 

@@ -73,7 +73,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_these_logs_would_show_a_leak(logs: list[Path]) -> None:
-    both = [read_series(folder / "4.parquet") for folder in logs]
+    both = [read_series(folder / "4.parquet", "day") for folder in logs]
     assert [
         split_slots(series, FoldSplit(validation=0.15, test=0.15))["validation"] for series in both
     ] == [VALIDATED] * 2
@@ -93,7 +93,7 @@ def test_baselines_are_tuned_on_no_test_slot(logs: list[Path], tmp_path: Path) -
         options: list[object] = ["--sequences", folder / "4.parquet", "--baselines", json.dumps(SPECS)]
         options += ["--methods", *modules("averages", "intermittent"), "--split", json.dumps(SPLIT)]
         options += ["--scores", tmp_path / "scores.parquet", "--metrics", tmp_path / "metrics.json"]
-        call("evaluate_baselines", *options)
+        call("evaluate_baselines", *options, "--slot", "day")
         metrics = json.loads((tmp_path / "metrics.json").read_text())
         assert set(metrics) == set(SPECS)
         # What is left is what was chosen, and the scores of the validation slots.

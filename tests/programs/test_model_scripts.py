@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--sequences", folder / "4.parquet", "--baselines", json.dumps(BASELINES)]
     options += ["--methods", *modules("averages", "references", "simple")]
     options += ["--split", json.dumps(SPLIT), "--scores", folder / "scores.parquet", "--common", 8]
-    call("evaluate_baselines", *options, "--metrics", folder / "metrics.json")
+    call("evaluate_baselines", *options, "--slot", "day", "--metrics", folder / "metrics.json")
     scores = [folder / name / str(seed) / "scores.parquet" for name, seed in RUNS]
     options = ["--scores", folder / "scores.parquet", *scores]
     options += ["--leaderboard", folder / "leaderboard.csv", "--by-class", folder / "by_class.csv"]
@@ -405,7 +405,7 @@ def test_a_log_too_short_to_split_is_told_in_one_line(folder: Path, tmp_path: Pa
     write_sequences(tmp_path / "sequences.parquet", log_of((1, 7, 1), (2, 7, 1), (3, 7, 1)), 1)
     options: list[object] = ["--baselines", json.dumps(BASELINES), "--split", json.dumps(SPLIT)]
     options += ["--scores", tmp_path / "scores.parquet", "--metrics", tmp_path / "metrics.json"]
-    options += ["--methods", *modules("averages", "references", "simple")]
+    options += ["--methods", *modules("averages", "references", "simple"), "--slot", "day"]
     ended = command("evaluate_baselines", "--sequences", tmp_path / "sequences.parquet", *options)
     assert ended.returncode == 1
     assert ended.stderr == (

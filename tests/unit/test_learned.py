@@ -213,7 +213,7 @@ def test_the_program_scores_both_parts(tmp_path: Path) -> None:
     assert set(scored["split"]) == {"validation", "test"}
     assert scored[["name", "kind", "seed"]].drop_duplicates().values.tolist() == [["glm", "learned", 3]]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    series = read_series(tmp_path / "sequences.parquet")
+    series = read_series(tmp_path / "sequences.parquet", "day")
     parts = {"validation": range(FIRST_SLOT + 42, FIRST_SLOT + 51)}
     assert metrics["offset_weights"] == as_json(offset_on(series, parts["validation"], **MIX))
     tested = summarise(scored[scored["split"] == "test"])

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from popularity.forecasters.base import NoParameters
+from popularity.forecasters.seasonal import SeasonalNaive
 from popularity.seasons import SeasonalSums, covered_seasons
+from popularity.slots import slot_of, slot_start
 from small_logs import log_of, other_futures, random_log, series_of
 
 HALF_LIVES = (0.5, 3.0)
@@ -62,3 +65,49 @@ def test_the_future_changes_nothing(future: object) -> None:
 def test_a_season_is_covered_where_the_log_holds_three_of_it() -> None:
     series = series_of(log_of((100, 1, 1), (120, 2, 1)))
     assert covered_seasons(series, [2, 7, 8, 365]) == [2, 7]
+
+
+NEW_YORK = "America/New_York"
+
+
+def clock_log(first: str, days: int) -> tuple[str, list[str]]:
+    """Name hours of New York's clock, and show each as its clock does, in the order they pass."""
+    name = f"hour {NEW_YORK}"
+    start = np.datetime64(first).astype(np.int64)
+    slots = slot_of(start + 3600 * np.arange(24 * days), name)
+    return name, [str(shown) for shown in slot_start(slots, name)]
+
+
+# 10 March 2013 has 23 hours there, 3 November 25.
+@pytest.mark.parametrize("first", ["2013-03-05T05:00:00", "2013-10-30T04:00:00"])
+def test_hours_of_the_day_are_those_of_the_clock_also_when_it_changes(first: str) -> None:
+    """A movie is requested at nine in the morning, always: nothing else is left of that place."""
+    name, shown = clock_log(first, 12)
+    begins = int(slot_of(np.array([np.datetime64(first).astype(np.int64)]), name)[0])
+    rows = [(begins + at, 1 + (hour[11:13] == "09"), 5) for at, hour in enumerate(shown)]
+    series = series_of(log_of(*rows, (begins, 2, 1)), name)
+    sums = SeasonalSums(series, 24, [1.0])
+    for at, hour in enumerate(shown):
+        if at > 48 and hour[11:13] == "09":
+            slots = np.array([begins + at] * 2)
+            made = sums(np.array([0, 1]), slots)[:, 0]
+            assert made[0] == 0
+            assert made[1] == sums.totals(slots)[0, 0] > 5
+            naive = SeasonalNaive(season=24).forecaster(series, NoParameters())
+            assert naive(begins + at, np.array([0, 1])).tolist() == [0, 1]
+    # Of the hour that is shown twice both count.
+    twice = [at for at in range(1, len(shown)) if shown[at] == shown[at - 1]]
+    for at in twice:
+        decayed = sum(0.5**back for back in range(1, at // 24 + 1))
+        assert sums.totals(np.array([begins + at + 24]))[0, 0] == pytest.approx(10 + 5 * decayed)
+        both = sums.totals(np.array([begins + at - 1, begins + at]))
+        assert both[0] == both[1]
+
+
+def test_seasons_that_are_no_whole_days_count_slots_as_they_pass() -> None:
+    name, _ = clock_log("2013-10-30T04:00:00", 1)
+    begins = int(slot_of(np.array([np.datetime64("2013-10-30T04:00:00").astype(np.int64)]), name)[0])
+    rows = [(begins + at, 1 + at % 2, 1) for at in range(240)]
+    sums = SeasonalSums(series_of(log_of(*rows), name), 2, [1.0])
+    for at in range(2, 240):
+        assert sums(np.array([0, 1]), np.array([begins + at] * 2))[1 - at % 2, 0] == 0

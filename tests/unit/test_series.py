@@ -177,7 +177,7 @@ def test_a_table_is_read_as_it_was_built(tmp_path: Path) -> None:
     by_time = pa.table([pa.array(c, f.type) for c, f in columns], schema=tables.LABELLED)
     sequences = sequences_of(by_time, 14, "calendar")
     tables.write(tmp_path / "sequences.parquet", sequences)
-    series = read_series(tmp_path / "sequences.parquet")
+    series = read_series(tmp_path / "sequences.parquet", "day")
     assert series.movie_ids.tolist() == [10, 2**31 - 1]
     assert series.starts.tolist() == [0, 2, 3]
     assert series.slot.tolist() == [3, 4, 3]

@@ -138,7 +138,7 @@ def test_number_of_windows(made: Path, expected: pd.DataFrame) -> None:
 
 
 def test_windows_of_three_observed_slots_and_their_targets(made: Path, expected: pd.DataFrame) -> None:
-    series = read_series(made / "observed.parquet")
+    series = read_series(made / "observed.parquet", "week")
     numbers = pd.Series(range(len(series.movie_ids)), index=series.movie_ids)
     # Every tenth movie and the ten most requested.
     most = expected.groupby("movieId")["label"].sum().nlargest(10).index
@@ -161,7 +161,7 @@ def test_windows_of_three_observed_slots_and_their_targets(made: Path, expected:
 
 
 def test_windows_of_the_calendar_and_their_targets(made: Path, expected: pd.DataFrame) -> None:
-    series = read_series(made / "calendar.parquet")
+    series = read_series(made / "calendar.parquet", "week")
     table = expected.pivot_table(index="slot", columns="movieId", values="label", fill_value=0)
     # Weeks before the log and weeks without a request are 0 as well.
     weeks = range(int(table.index.min()) - CALENDAR, int(table.index.max()) + 1)

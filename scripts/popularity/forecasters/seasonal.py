@@ -21,7 +21,7 @@ from popularity.forecasters.mixture import (
     requested_shares,
 )
 from popularity.offsets import Component, Mixture
-from popularity.seasons import covered_seasons
+from popularity.seasons import covered_seasons, season_clock
 from popularity.series import Ints, Series
 from popularity.settings.fields import setting
 
@@ -29,7 +29,7 @@ from popularity.settings.fields import setting
 @register("seasonal_naive")
 @dataclass(frozen=True)
 class SeasonalNaive(FixedMethod):
-    """Shares of the slot one season ago."""
+    """Shares of the slot one season ago, on the clock."""
 
     season: int | None = setting(
         "Slots of a season (if not given: the shortest of the settings).", None, minimum=1
@@ -40,10 +40,13 @@ class SeasonalNaive(FixedMethod):
         if self.season is None:
             raise ValueError("the season of all was not resolved")
         season = self.season
+        clock = season_clock(series, season)
 
         def forecast(slot: int, movies: Ints) -> Floats:
-            requests = series.requests(np.array([slot - season]))[0]
-            shares: Floats = series.labels(movies, slot - season) / max(requests, 1.0)
+            shown = clock(np.array([slot - season, slot]))
+            # Fewer or more slots have passed where clocks changed in between.
+            ago = slot - season + int(shown[1] - season - shown[0])
+            shares: Floats = series.labels(movies, ago) / max(series.requests(np.array([ago]))[0], 1.0)
             return shares
 
         return forecast

@@ -57,7 +57,7 @@ def with_rest(series: Series, movies: Ints) -> Series:
     slot = (keys % stride + series.first_slot).astype(np.int32)
     if not starts[1]:
         ids, starts = ids[1:], starts[1:]
-    return Series(ids, starts, slot, label.astype(np.int32), rating)
+    return Series(ids, starts, slot, label.astype(np.int32), rating, series.slot_name)
 
 
 def places_of(series: Series, movies: pa.Table, items: Sequence[str]) -> Ints:
