@@ -119,7 +119,7 @@ def replay(archive: Path, models: int, threads: int, folder: Path) -> Usage:
     return measure(
         [
             *(sys.executable, SCRIPTS / "simulate_cache.py", "--joined", folder / "joined.parquet"),
-            *("--sequences", sequences),
+            *("--movies", folder / "movies.parquet", "--sequences", sequences),
             "--runs",
             *paths,
             "--methods",

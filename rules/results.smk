@@ -177,6 +177,7 @@ rule simulate_cache:
         code=code("simulate_cache", *methods(NAIVE.values())),
         methods=methods(NAIVE.values()),
         joined="results/{dataset}/joined.parquet",
+        movies="results/{dataset}/movies.parquet",
         sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
         models=trained("model.keras"),
         predictions=trained("predictions.parquet"),
@@ -204,6 +205,7 @@ rule simulate_cache:
     shell:
         "python {input.code[0]:q}"
         " --joined {input.joined:q}"
+        " --movies {input.movies:q}"
         " --sequences {input.sequences:q}"
         " --runs {params.runs:q}"
         " --methods {input.methods:q}"

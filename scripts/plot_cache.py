@@ -26,7 +26,8 @@ PANELS = {
 #: Lines of a panel that can be told apart.
 LINES = 6
 COLUMNS = [
-    *("policy", "kind", "size", "movies", "requests", "hit_ratio", "hit_ratio_low", "hit_ratio_high"),
+    *("policy", "kind", "size", "movies", "bytes", "requests"),
+    *("hit_ratio", "hit_ratio_low", "hit_ratio_high", "byte_hit_ratio"),
     *("gain", "gain_low", "gain_high", "gain_over"),
 ]
 #: The most of them that are drawn whatever their distance.
@@ -37,6 +38,8 @@ TITLE_SIZE = 0.05
 
 def plot_cache(board: pd.DataFrame, source: str) -> Figure:
     """Draw the hit ratio by the cache's size, and how far each cache is from the best naive one.
+
+    Where caches have sizes in bytes, the share of the bytes that they serve is drawn, too.
 
     Parameters
     ----------
@@ -52,12 +55,14 @@ def plot_cache(board: pd.DataFrame, source: str) -> Figure:
             panels[heading] = shown
             if len(shown) < len(policies):
                 source += f"; {heading}: the best {len(shown)} of {len(policies)}"
-    rows = -(-(1 + len(panels)) // 2)
+    ratios = ["hit_ratio", *(["byte_hit_ratio"] if in_bytes(board) else [])]
+    count = len(ratios) + len(panels)
     figure, axes = style.new_figure(
-        title_of(board), source, 1 + len(panels), columns=min(2, 1 + len(panels)), height=1.1 + 2.65 * rows
+        title_of(board), source, count, columns=min(2, count), height=1.1 + 2.65 * -(-count // 2)
     )
-    _draw_best(axes[0], board, ranked)
-    for panel, (heading, policies) in zip(axes[1:], panels.items(), strict=True):
+    for panel, ratio in zip(axes, ratios, strict=False):
+        _draw_best(panel, board, ranked, ratio)
+    for panel, (heading, policies) in zip(axes[len(ratios) :], panels.items(), strict=True):
         panel.axhline(0, color=style.GREY, linewidth=1)
         # Forecasts that rank the movies alike fill the same caches: one line has all their names.
         lines: dict[tuple[float, ...], list[tuple[str, str]]] = {}
@@ -81,9 +86,14 @@ def plot_cache(board: pd.DataFrame, source: str) -> Figure:
         panel.set_xticks(sorted(set(board["size"])))
         panel.xaxis.set_major_formatter(lambda size, _: f"{100 * size:g}")
         panel.minorticks_off()
-        panel.set_xlabel("movies in the cache, % of the catalogue")
+        panel.set_xlabel(f"{'bytes' if in_bytes(board) else 'movies'} in the cache, % of the catalogue")
         style.label_lines(panel, height=1.9)
     return figure
+
+
+def in_bytes(board: pd.DataFrame) -> bool:
+    """Whether the caches have sizes in bytes."""
+    return bool(board["bytes"].notna().any())
 
 
 def _rows(board: pd.DataFrame, policy: str, kind: str) -> pd.DataFrame:
@@ -104,8 +114,8 @@ def near_the_best(board: pd.DataFrame, ranked: Sequence[tuple[str, str]]) -> lis
     return [policy for policy, low in zip(ranked, lows, strict=True) if low >= worst - (top - worst)]
 
 
-def _draw_best(panel: Axes, board: pd.DataFrame, ranked: Sequence[tuple[str, str]]) -> None:
-    """Draw the hit ratios of the best cache of each way, of LRU, and of those that know the future."""
+def _draw_best(panel: Axes, board: pd.DataFrame, ranked: Sequence[tuple[str, str]], ratio: str) -> None:
+    """Draw a ratio of the best cache of each way, of LRU, and of those that know the future."""
     ways = {
         ("network", "learned", "naive"): ("filled: ", style.BLUE),
         ("mixture",): ("", style.GREEN),
@@ -121,10 +131,10 @@ def _draw_best(panel: Axes, board: pd.DataFrame, ranked: Sequence[tuple[str, str
         rows = _rows(board, policy, kind)
         if len(rows):
             dash = "--" if kind == "reference" else "-"
-            panel.plot(rows["size"], rows["hit_ratio"], dash, label=label, color=colour, linewidth=1.3)
+            panel.plot(rows["size"], rows[ratio], dash, label=label, color=colour, linewidth=1.3)
     panel.set_ylim(0, 1)
     style.label_values(panel.yaxis, "share")
-    panel.set_ylabel("hit ratio")
+    panel.set_ylabel(ratio.replace("_", " "))
     panel.set_title("the best of each kind; dashed: know the future", fontsize=9)
 
 
@@ -152,7 +162,8 @@ def title_of(board: pd.DataFrame) -> str:
         f"{style.percent(row['hit_ratio'])} of the requests if {words}{row['policy']}"
         for row, words in ((best["forecast"], "filled by "), (best["reactive"], "it reacts by "))
     )
-    return f"A cache of {style.percent(size)} of the movies serves {filled}, {reacting}"
+    whole = "all bytes" if in_bytes(board) else "the movies"
+    return f"A cache of {style.percent(size)} of {whole} serves {filled}, {reacting}"
 
 
 def main() -> None:

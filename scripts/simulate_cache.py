@@ -2,9 +2,12 @@
 
 A filled cache holds, during each slot, the movies that a forecast ranks highest: a share of the
 catalogue known by then, rounded up. A reactive cache changes with each request; it has seen every
-request before the test slots, and as many movies as the filled caches of its share hold on the average
-request. A mixture fills one part of its movies from a forecast, and the requests that this part does not
+request before the test slots, and is as large as the filled caches of its share are on the average
+request. A mixture fills one part of its room from a forecast, and the requests that this part does not
 serve go to a reactive part. Every request counts, those for movies never seen before too.
+
+Where the log tells how many bytes its movies have, a cache is a share of the catalogue's bytes, filled
+with the movies of the most expected requests per byte; elsewhere each movie takes as much as another.
 """
 
 import argparse
@@ -13,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ import popularity.start
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from popularity import caches, tables
 from popularity.forecasters.base import (
@@ -48,22 +52,19 @@ from popularity.slots import HELP, Slot, slot_of
 
 Floats = npt.NDArray[np.float64]
 
-#: Rank of a movie that no filled part holds.
-UNRANKED = np.iinfo(np.int32).max
-
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of the caches.
+    """Sizes of the caches: movies, or where these have sizes, units of :class:`caches.Replay`.
 
     Attributes
     ----------
     shares
         Of the catalogue known at a slot's start.
     filled
-        int [test slots, shares], movies of a filled cache.
+        int [test slots, shares], of a filled cache.
     reactive
-        For each share, the movies of a reactive cache: the mean of the filled ones over the requests.
+        For each share, of a reactive cache: the mean of the filled ones over the requests.
     """
 
     shares: Sequence[float]
@@ -73,8 +74,8 @@ class Sizes:
 
 def sizes_of(series: Series, replay: caches.Replay, shares: Sequence[float]) -> Sizes:
     """Find the sizes of the caches of these shares of the catalogue."""
-    known = [len(series.candidates(slot)) for slot in replay.slots.tolist()]
-    filled = np.array([caches.cache_sizes(count, shares) for count in known], np.int64)
+    known = [int(replay.sizes[series.candidates(slot)].sum()) for slot in replay.slots.tolist()]
+    filled = np.array([caches.cache_sizes(whole, shares) for whole in known], np.int64)
     mean = np.average(filled, axis=0, weights=replay.requests)
     return Sizes(shares, filled, [max(1, round(size)) for size in mean])
 
@@ -124,99 +125,91 @@ def joined(pieces: list[tuple[npt.NDArray[Any], ...]]) -> tuple[int, npt.NDArray
 
 
 def filled_caches(forecasts: Iterator[Forecast], replay: caches.Replay, sizes: Sizes) -> Floats:
-    """Hits of caches filled from a forecast of each slot, [test slots, shares]."""
-    hits = np.zeros(sizes.filled.shape)
+    """Hits of caches filled from a forecast of each slot, and their sizes, [test slots, shares, 2]."""
+    generator = np.random.default_rng(0)
+    hits = np.zeros((*sizes.filled.shape, 2))
     for at, (_, movies, shares) in enumerate(forecasts):
         counts = replay.counts(at, int(movies[-1]) + 1 if len(movies) else 0)[movies]
-        hits[at] = caches.filled_hits(shares, counts, sizes.filled[at].tolist())
+        capacities = sizes.filled[at].tolist()
+        if replay.unit is None:
+            hits[at] = caches.filled_hits(shares, counts, capacities)[:, None]
+        elif not np.isfinite(shares).all():
+            hits[at] = np.nan
+        else:
+            own = replay.sizes[movies]
+            for place, held in enumerate(caches.filled_movies(shares, own, capacities, generator)):
+                hits[at, place] = counts[held].sum(), (counts[held] * own[held]).sum()
     return hits
 
 
-def request_ranks(
-    forecasts: Iterator[Forecast], replay: caches.Replay, movies: int, most: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int32]:
-    """Rank of each test request's movie in its slot's forecast (from 0, ties in a drawn order).
-
-    ``most`` is how many ranks of each slot matter; the other movies are :data:`UNRANKED`.
-    """
+def served_by_filled(
+    forecasts: Iterator[Forecast], replay: caches.Replay, filled: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Find which test requests caches of these sizes, [test slots, caches], serve: [caches, requests]."""
     generator = np.random.default_rng(0)
-    ranks = np.empty(int(replay.requests.sum()), np.int32)
-    for at, (_, candidates, shares) in enumerate(forecasts):
-        rank = np.full(movies, UNRANKED, np.int32)
-        top = caches.filled_movies(shares, int(most[at]), generator)
-        rank[candidates[top]] = np.arange(len(top))
-        start, end = replay.bounds[at : at + 2]
-        ranks[start - replay.bounds[0] : end - replay.bounds[0]] = rank[replay.movie[start:end]]
-    return ranks
+    served = np.zeros((filled.shape[1], int(replay.requests.sum())), bool)
+    begins = replay.bounds - replay.bounds[0]
+    for at, (_, movies, shares) in enumerate(forecasts):
+        requested = replay.movie[replay.bounds[at] : replay.bounds[at + 1]]
+        own = None if replay.unit is None else replay.sizes[movies]
+        for place, held in enumerate(caches.filled_movies(shares, own, filled[at].tolist(), generator)):
+            in_cache = np.zeros(len(replay.sizes), bool)
+            in_cache[movies[held]] = True
+            served[place, begins[at] : begins[at + 1]] = in_cache[requested]
+    return served
 
 
-def reactive_hits(policy: str, movies: int, trace: Path, replay: caches.Replay) -> Floats:
-    """Hits in each test slot of a reactive cache of so many movies, [test slots]."""
-    cache = caches.warmed_cache(policy, movies, trace, replay)
-    return caches.run_trace(cache, trace, replay.bounds).astype(np.float64)
-
-
-def mixture_hits(
-    policy: str,
-    reactive: int,
-    filled: npt.NDArray[np.int64],
-    ranks: npt.NDArray[np.int32],
-    trace: Path,
-    replay: caches.Replay,
-) -> Floats:
-    """Hits in each test slot of a cache with a filled and a reactive part, [test slots].
+def mixture_hits(served: npt.NDArray[np.bool_], run: caches.Run, replay: caches.Replay) -> Floats:
+    """Hits in each test slot of a filled part and a reactive one, and their sizes, [test slots, 2].
 
     Parameters
     ----------
-    reactive, filled
-        Movies of the reactive part, and [test slots] of the filled one.
-    ranks
-        From :func:`request_ranks`.
-    trace
-        All requests, of which those before the test slots warm the reactive part.
+    served
+        Which test requests the filled part serves.
+    run
+        Of the reactive part, as it would meet all requests: it meets the others.
     """
-    served = ranks < np.repeat(filled, replay.requests)
     begins = (replay.bounds - replay.bounds[0])[:-1]
-    hits = np.add.reduceat(served.astype(np.int64), begins)
-    cache = caches.warmed_cache(policy, reactive, trace, replay)
-    with tempfile.NamedTemporaryFile(dir=trace.parent, suffix=".bin") as file:
+    requested = replay.movie[replay.bounds[0] : replay.bounds[-1]]
+    own = replay.sizes[requested] * served
+    hits = np.stack([np.add.reduceat(one.astype(np.int64), begins) for one in (served, own)], axis=1)
+    with tempfile.NamedTemporaryFile(dir=run.trace.parent, suffix=".bin") as file:
         rest = Path(file.name)
-        caches.write_trace(rest, replay.movie[replay.bounds[0] :][~served])
-        bounds = np.append(0, np.cumsum(replay.requests - hits))
-        return (hits + caches.run_trace(cache, rest, bounds)).astype(np.float64)
+        caches.write_trace(rest, requested[~served], replay.sizes)
+        bounds = np.append(0, np.cumsum(replay.requests - hits[:, 0]))
+        return (hits + replace(run, trace=rest, bounds=bounds).hits()).astype(np.float64)
 
 
 def row_of(
     policy: str,
     kind: str,
     share: float,
-    movies: int,
+    size: int,
     hits: Floats,
-    requests: npt.NDArray[np.int64],
+    replay: caches.Replay,
     compared_hits: Floats | None,
 ) -> dict[str, Any]:
     """Make a row of ``cache.csv``.
 
-    ``hits`` and ``requests`` are those of each test slot; ``compared_hits`` are the hits of the cache
-    of this size that others are compared with, None if there is none.
+    ``hits`` are those of each test slot and their sizes, [test slots, 2]; ``compared_hits`` are the hits of
+    the cache of this size that others are compared with, [test slots], None if there is none.
     """
+    requests = replay.requests
     drawn = bootstrap.drawn_slots(len(requests))[1:]
-    low, high = bootstrap.interval((drawn @ hits) / (drawn @ requests))
-    gained = np.full(len(hits), np.nan) if compared_hits is None else hits - compared_hits
-    gain_low, gain_high = bootstrap.interval((drawn @ gained) / (drawn @ requests))
-    return {
-        "policy": policy,
-        "kind": kind,
-        "size": share,
-        "movies": movies,
-        "requests": int(requests.sum()),
-        "hit_ratio": hits.sum() / requests.sum(),
-        "hit_ratio_low": low,
-        "hit_ratio_high": high,
-        "gain": gained.sum() / requests.sum(),
-        "gain_low": gain_low,
-        "gain_high": gain_high,
-    }
+    met = [("hit_ratio", hits[:, 0], requests)]
+    row: dict[str, Any] = {"policy": policy, "kind": kind, "size": share}
+    if replay.unit is None:
+        row |= {"movies": size, "bytes": None}
+    else:
+        row |= {"movies": None, "bytes": size * replay.unit}
+        met.append(("byte_hit_ratio", hits[:, 1], replay.volumes))
+    row["requests"] = int(requests.sum())
+    for name, got, whole in met:
+        low, high = bootstrap.interval((drawn @ got) / (drawn @ whole))
+        row |= {name: got.sum() / whole.sum(), f"{name}_low": low, f"{name}_high": high}
+    gained = np.full(len(hits), np.nan) if compared_hits is None else hits[:, 0] - compared_hits
+    low, high = bootstrap.interval((drawn @ gained) / (drawn @ requests))
+    return row | {"gain": gained.sum() / requests.sum(), "gain_low": low, "gain_high": high}
 
 
 class Pool:
@@ -271,23 +264,25 @@ def simulate(
     Returns
     -------
     ``policy``, ``kind`` (of the forecast, or reactive or mixture; a reference knows the future),
-    ``size`` (share of the catalogue), ``movies``, ``requests``, ``hit_ratio``, and its 95 % interval
-    ``hit_ratio_low`` to ``hit_ratio_high`` (bootstrap over slots). ``gain`` is the difference to the
-    hit ratio of ``compared`` (named in ``gain_over``) in a cache of the same size, ``gain_low`` to
-    ``gain_high`` its 95 % interval (both caches meet the same drawn slots). A reactive policy that
-    libcachesim can't run with so few movies has no row.
+    ``size`` (share of the catalogue), ``movies`` or, where sizes are known, ``bytes`` of the cache,
+    ``requests``, ``hit_ratio``, and its 95 % interval ``hit_ratio_low`` to ``hit_ratio_high`` (bootstrap
+    over slots), and where sizes are known the same of ``byte_hit_ratio``, the share of the requested bytes
+    that the cache serves. ``gain`` is the difference to the hit ratio of ``compared`` (named in
+    ``gain_over``) in a cache of the same size, ``gain_low`` to ``gain_high`` its 95 % interval (both caches
+    meet the same drawn slots). A reactive policy that libcachesim can't run with so few movies has no row.
     """
     sizes = sizes_of(series, replay, settings.sizes)
     mixture = settings.mixture
     mixed = best if mixture.forecast == "best" else mixture.forecast
     trace = folder / "requests.bin"
-    caches.write_trace(trace, replay.movie)
+    caches.write_trace(trace, replay.movie, replay.sizes)
+    item = replay.mean_size
     logging.info(
         "%d requests in %d test slots, after %d to warm reactive caches",
         *(replay.requests.sum(), len(replay.slots), replay.bounds[0]),
     )
     pool = Pool(threads)
-    # What a piece of work gives is rows' hits: [test slots, sizes], or [test slots] of one size.
+    # What a piece of work gives is rows' hits: [test slots, sizes, 2], or [test slots, 2] of one size.
     meanings: dict[str, tuple[str, str, list[int]]] = {}
     places = list(range(len(sizes.shares)))
 
@@ -296,48 +291,57 @@ def simulate(
         meanings[name] = (policy, kind, which)
         pool.submit(name, work, *arguments)
 
+    def reactive(policy: str, size: int) -> caches.Run:
+        return caches.Run(policy, size, item, trace, int(replay.bounds[0]), trace, replay.bounds)
+
     for policy in settings.policies:
         kind = "reference" if caches.REACTIVE[policy].knows_future else "reactive"
         for at in places:
-            if sizes.reactive[at] >= caches.REACTIVE[policy].fewest:
-                arguments = (policy, sizes.reactive[at], trace, replay)
-                submit(policy, kind, [at], reactive_hits, *arguments)
+            if sizes.reactive[at] >= item * caches.REACTIVE[policy].fewest:
+                submit(policy, kind, [at], reactive(policy, sizes.reactive[at]).hits)
     chosen = settings.forecasts
     for name, (kind, walk) in forecasts.items():
         if chosen is not None and name not in (*chosen, "oracle"):
             continue
         submit(name, kind, places, lambda walk=walk: filled_caches(walk(), replay, sizes))
-    if mixture.reactive_shares:
-        most = sizes.filled.max(axis=1)
-        ranks = request_ranks(forecasts[mixed][1](), replay, len(series.movie_ids), most)
-        policy = mixture.policy
-        for share in mixture.reactive_shares:
-            for at in places:
-                part = round(share * sizes.reactive[at])
-                if caches.REACTIVE[policy].fewest <= part < sizes.filled[:, at].min():
-                    filled = sizes.filled[:, at] - part
-                    name = f"{mixed} + {policy} {100 * share:.3g} %"
-                    submit(name, "mixture", [at], mixture_hits, policy, part, filled, ranks, trace, replay)
+    parts = [
+        (share, at, part)
+        for share in mixture.reactive_shares
+        for at in places
+        if item * caches.REACTIVE[mixture.policy].fewest
+        <= (part := round(share * sizes.reactive[at]))
+        < sizes.filled[:, at].min()
+    ]
+    if parts:
+        filled = np.stack([sizes.filled[:, at] - part for _, at, part in parts], axis=1)
+        served = served_by_filled(forecasts[mixed][1](), replay, filled)
+        for (share, at, part), own in zip(parts, served, strict=True):
+            name = f"{mixed} + {mixture.policy} {100 * share:.3g} %"
+            submit(name, "mixture", [at], mixture_hits, own, reactive(mixture.policy, part), replay)
     found: dict[tuple[str, str, int], Floats] = {}
     for name, hits in pool.results():
         policy, kind, which = meanings[name]
-        for at, column in zip(which, hits.reshape(len(hits), -1).T, strict=True):
-            found[policy, kind, at] = column
-    compared_hits = {at: hits for (policy, _, at), hits in found.items() if policy == compared}
+        for place, at in enumerate(which):
+            found[policy, kind, at] = hits.reshape(len(hits), -1, 2)[:, place].astype(np.float64)
+    compared_hits = {at: hits[:, 0] for (policy, _, at), hits in found.items() if policy == compared}
     rows = [
-        row_of(
-            *(policy, kind, sizes.shares[at], sizes.reactive[at]),
-            *(hits, replay.requests, compared_hits.get(at)),
-        )
+        row_of(policy, kind, sizes.shares[at], sizes.reactive[at], hits, replay, compared_hits.get(at))
         for (policy, kind, at), hits in found.items()
     ]
     return pd.DataFrame(rows).assign(gain_over=compared if compared_hits else None)
+
+
+def sizes_of_movies(movies: pa.Table, ids: npt.NDArray[np.integer]) -> Floats:
+    """Bytes of these movies, of a table of :data:`tables.MOVIES`; not a number where they are unknown."""
+    known = dict(zip(movies["movieId"].to_pylist(), movies["size"].to_pylist(), strict=True))
+    return np.array([np.nan if (size := known.get(one)) is None else size for one in ids.tolist()])
 
 
 def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--joined", type=Path, required=True, help="joined.parquet: the requests")
+    parser.add_argument("--movies", type=Path, required=True, help="movies.parquet: their sizes, if any")
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
     parser.add_argument(
         "--runs", type=Path, nargs="*", default=[], help="folders of trained and evaluated models"
@@ -371,12 +375,19 @@ def main() -> None:
     scored = read_scores([*scores, args.scores], CHOSEN_BY)
     kinds = dict(zip(scored["name"], scored["kind"], strict=True))
 
-    table = tables.read(args.joined, tables.JOINED, ["movieId", "timestamp"])
+    counted = tables.has_column(args.joined, tables.JOINED, tables.COUNT)
+    schema = tables.JOINED.append(tables.COUNT) if counted else tables.JOINED
+    table = tables.read(args.joined, schema, ["movieId", "timestamp", *(["count"] if counted else [])])
     timestamps = tables.numbers(table["timestamp"])
     movie = np.searchsorted(series.movie_ids, tables.numbers(table["movieId"]))
+    counts = tables.numbers(table["count"]) if counted else None
     del table
-    replay = caches.replay_of(timestamps, movie, slot_of(timestamps, args.slot), parts["test"])
-    del timestamps, movie
+    sizes = sizes_of_movies(tables.read(args.movies, tables.MOVIES), series.movie_ids)
+    replay = caches.replay_of(
+        *(timestamps, movie, slot_of(timestamps, args.slot), parts["test"]),
+        *(*caches.sizes_in_units(sizes), counts),
+    )
+    del timestamps, movie, counts
 
     def of_model(runs: list[TrainedModel]) -> Callable[[], Iterator[Forecast]]:
         paths = [run.predictions_file for run in runs]

@@ -1,7 +1,10 @@
 """Caches replayed over a log: filled from a ranking at each slot's start, or reacting to each request."""
 
+import logging
 import math
+import multiprocessing
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import libcachesim
 import numpy as np
 import numpy.typing as npt
 
+from popularity.program import Fault
 from popularity.series import Ints
 
 #: A request as libcachesim reads it (its format ``oracleGeneral``): the next request for the same object
@@ -19,16 +23,24 @@ _TRACE = np.dtype([("time", "<u4"), ("object", "<u8"), ("size", "<u4"), ("next",
 _NEVER = np.iinfo(np.int64).max
 #: Seconds after which libcachesim would drop an object: none here, as all requests have the time 0.
 _TIME_TO_LIVE = 2**31 - 1
+#: The largest size of an object in such a trace.
+_LARGEST = 2**32 - 1
+#: Most requests of a log whose rows stand for several each: beyond, a part of them is drawn.
+MOST_REQUESTS = 50_000_000
 
 
-def _s3_fifo(movies: int, **common: Any) -> Any:
+def _plain(kind: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    return lambda size, item, **common: kind(size, **options, **common)
+
+
+def _s3_fifo(size: int, item: float, **common: Any) -> Any:
     # The small queue (10 %) has to be larger than a movie, or none is ever admitted.
-    return libcachesim.S3FIFO(movies, small_size_ratio=max(0.1, 2.5 / movies), **common)
+    return libcachesim.S3FIFO(size, small_size_ratio=max(0.1, 2.5 * item / size), **common)
 
 
-def _w_tinylfu(movies: int, **common: Any) -> Any:
+def _w_tinylfu(size: int, item: float, **common: Any) -> Any:
     # The window (1 %) has to hold a movie, or none is ever admitted.
-    return libcachesim.WTinyLFU(movies, window_size=max(0.01, 1.5 / movies), **common)
+    return libcachesim.WTinyLFU(size, window_size=max(0.01, 1.5 * item / size), **common)
 
 
 @dataclass(frozen=True)
@@ -38,28 +50,38 @@ class Policy:
     Attributes
     ----------
     make
-        How libcachesim makes a cache of so many movies.
+        How libcachesim makes a cache of a size, for movies of a mean size.
     fewest
-        The fewest movies that it takes.
+        The fewest movies of mean size that it takes.
     knows_future
         Whether it is a reference that no cache could follow.
+    draws
+        Whether it draws numbers, whose seed is libcachesim's and a process's.
     """
 
     make: Callable[..., Any]
     fewest: int = 1
     knows_future: bool = False
+    draws: bool = False
 
+
+#: Of the learned policies, what they learn to keep: what is requested soonest, whatever its size.
+_OBJECTIVE = "object-miss-ratio"
 
 #: Policies by the name that config.yaml has for them. LFU counts the requests of a movie while it is in
 #: the cache.
 REACTIVE = {
-    "LRU": Policy(libcachesim.LRU),
-    "LFU": Policy(libcachesim.LFU),
-    "ARC": Policy(libcachesim.ARC),
+    "LRU": Policy(_plain(libcachesim.LRU)),
+    "LFU": Policy(_plain(libcachesim.LFU)),
+    "ARC": Policy(_plain(libcachesim.ARC)),
+    "LIRS": Policy(_plain(libcachesim.LIRS), 2),
     "W-TinyLFU": Policy(_w_tinylfu, 6),
     "S3-FIFO": Policy(_s3_fifo, 3),
-    "SIEVE": Policy(libcachesim.Sieve),
-    "Belady": Policy(libcachesim.Belady, knows_future=True),
+    "SIEVE": Policy(_plain(libcachesim.Sieve)),
+    "Cacheus": Policy(_plain(libcachesim.Cacheus), 2, draws=True),
+    "3L-Cache": Policy(_plain(libcachesim.ThreeLCache, objective=_OBJECTIVE)),
+    "LRB": Policy(_plain(libcachesim.LRB, objective=_OBJECTIVE)),
+    "Belady": Policy(_plain(libcachesim.Belady), knows_future=True),
 }
 
 
@@ -76,42 +98,110 @@ class Replay:
     bounds
         int [s + 1], slot ``i`` has the requests ``bounds[i]`` to ``bounds[i + 1]``; those before
         ``bounds[0]`` only warm a cache.
+    sizes
+        int64 [movies], what each movie takes in a cache, from 1 on.
+    unit
+        Bytes that a size of 1 stands for; None where sizes are unknown and each movie's is 1.
     """
 
     movie: npt.NDArray[np.int64]
     slots: Ints
     bounds: Ints
+    sizes: npt.NDArray[np.int64]
+    unit: int | None = None
 
     @property
     def requests(self) -> npt.NDArray[np.int64]:
         """Requests of each test slot, [s]."""
         return np.diff(self.bounds)
 
+    @property
+    def volumes(self) -> npt.NDArray[np.int64]:
+        """Sizes of all that is requested in each test slot, added up, [s]."""
+        begin, end = self.bounds[[0, -1]]
+        return np.add.reduceat(self.sizes[self.movie[begin:end]], self.bounds[:-1] - begin)
+
+    @property
+    def mean_size(self) -> float:
+        """Mean size of a request's movie."""
+        return float(np.bincount(self.movie, minlength=len(self.sizes)) @ self.sizes / len(self.movie))
+
     def counts(self, at: int, movies: int) -> npt.NDArray[np.int64]:
         """Count the requests of each of the log's movies in the ``at``-th test slot, [movies]."""
         return np.bincount(self.movie[self.bounds[at] : self.bounds[at + 1]], minlength=movies)
 
 
-def replay_of(timestamps: npt.NDArray[np.int64], movie: Ints, slots: Ints, test: range) -> Replay:
+def replay_of(
+    timestamps: npt.NDArray[np.int64],
+    movie: Ints,
+    slots: Ints,
+    test: range,
+    sizes: npt.NDArray[np.int64],
+    unit: int | None = None,
+    counts: npt.NDArray[np.int64] | None = None,
+) -> Replay:
     """Put the requests in order: by time, those of one second in the log's order.
 
     Parameters
     ----------
     timestamps, movie, slots
-        [n] time, movie number and slot of each request, in the log's order.
+        [n] time, movie number and slot of each row, in the log's order.
     test
         The test slots.
+    sizes, unit
+        See :class:`Replay`.
+    counts
+        [n] how many requests each row stands for; None for one. Those of one second then come in a
+        drawn order, as nobody knows theirs: one after another they would all be hits but the first.
     """
-    order = np.argsort(timestamps, kind="stable")
+    rows = np.arange(len(timestamps)) if counts is None else drawn_rows(counts)
+    order = rows[np.argsort(timestamps[rows], kind="stable")]
     slots = slots[order]
     order = order[: np.searchsorted(slots, test.stop)]
     first = int(np.searchsorted(slots, test.start))
     tested, starts = np.unique(slots[first : len(order)], return_index=True)
-    return Replay(movie[order].astype(np.int64), tested, np.append(first + starts, len(order)))
+    bounds = np.append(first + starts, len(order))
+    return Replay(movie[order].astype(np.int64), tested, bounds, sizes, unit)
 
 
-def write_trace(path: Path, movie: npt.NDArray[np.int64]) -> None:
-    """Write requests, each for an object of size 1, as libcachesim reads them."""
+def drawn_rows(counts: npt.NDArray[np.int64], most: int = MOST_REQUESTS) -> Ints:
+    """Give the row of each request, in a drawn order; of more than ``most`` requests about so many."""
+    generator = np.random.default_rng(0)
+    total = int(counts.sum())
+    if total > most:
+        logging.info("of %d requests some %d are drawn", total, most)
+        counts = generator.binomial(counts, most / total)
+    return generator.permutation(np.repeat(np.arange(len(counts)), counts))
+
+
+def sizes_in_units(sizes: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], int | None]:
+    """Give what each movie takes in a cache, and the bytes that a size of 1 stands for.
+
+    Parameters
+    ----------
+    sizes
+        float64 [movies] bytes, not a number where they are unknown: such a movie is taken to have as
+        many as the median of the others.
+
+    Returns
+    -------
+    int64 [movies], rounded up and at least 1; a unit is one byte if the largest movie has at most 4 GiB.
+    Without any size all are 1, and the unit is None.
+    """
+    known = ~np.isnan(sizes)
+    if not known.any():
+        return np.ones(len(sizes), np.int64), None
+    if not known.all():
+        logging.info(
+            "%d of %d sizes are unknown: taken for the median", np.count_nonzero(~known), len(known)
+        )
+    filled = np.where(known, sizes, np.median(sizes[known]))
+    unit = max(1, math.ceil(filled.max() / _LARGEST))
+    return np.maximum(np.ceil(filled / unit), 1).astype(np.int64), unit
+
+
+def write_trace(path: Path, movie: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
+    """Write requests as libcachesim reads them; ``sizes`` has each movie's."""
     count = len(movie)
     keys = (movie << 32) | np.arange(count)
     keys.sort()
@@ -119,17 +209,20 @@ def write_trace(path: Path, movie: npt.NDArray[np.int64]) -> None:
     again = (keys[1:] >> 32) == (keys[:-1] >> 32)
     trace = np.zeros(count, _TRACE)
     trace["object"] = movie
-    trace["size"] = 1
+    trace["size"] = sizes[movie]
     trace["next"] = _NEVER
     trace["next"][place[:-1][again]] = place[1:][again]
     trace.tofile(path)
 
 
-def reactive_cache(policy: str, movies: int) -> Any:
-    """Make an empty cache of a policy of :data:`REACTIVE` for so many movies."""
+def reactive_cache(policy: str, size: int, item: float = 1.0) -> Any:
+    """Make an empty cache of a policy of :data:`REACTIVE` of a size, for movies of this mean size."""
     # Room in the hash table, which grows where it has to.
-    power = max(10, movies.bit_length() + 1)
-    return REACTIVE[policy].make(movies, hashpower=power, default_ttl=_TIME_TO_LIVE)
+    power = max(10, int(size / item).bit_length() + 1)
+    try:
+        return REACTIVE[policy].make(size, item, hashpower=power, default_ttl=_TIME_TO_LIVE)
+    except ImportError as error:
+        raise Fault(f"cache.policies: this libcachesim has no {policy} ({error}): leave it out") from error
 
 
 def run_trace(cache: Any, trace: Path, bounds: Ints) -> npt.NDArray[np.int64]:
@@ -137,27 +230,60 @@ def run_trace(cache: Any, trace: Path, bounds: Ints) -> npt.NDArray[np.int64]:
 
     Returns
     -------
-    int64 [bounds - 1] hits.
+    int64 [bounds - 1, 2]: hits, and their sizes added up.
     """
+    hits = np.zeros((len(bounds) - 1, 2), np.int64)
+    if bounds[-1] == bounds[0]:
+        return hits
     reader = libcachesim.TraceReader(
         str(trace), libcachesim.TraceType.ORACLE_GENERAL_TRACE, libcachesim.ReaderInitParam()
     )
-    hits = np.zeros(len(bounds) - 1, np.int64)
+    sizes = np.memmap(trace, _TRACE, "r")["size"]
     for at, (start, count) in enumerate(zip(bounds[:-1].tolist(), np.diff(bounds).tolist(), strict=True)):
         # A count of 0 would stand for all requests.
         if count:
-            miss_ratio, _ = cache.process_trace(reader, start, count)
-            hits[at] = round((1 - miss_ratio) * count)
+            miss_ratios = cache.process_trace(reader, start, count)
+            whole = count, int(sizes[start : start + count].sum(dtype=np.int64))
+            hits[at] = [round((1 - miss) * all_) for miss, all_ in zip(miss_ratios, whole, strict=True)]
     return hits
 
 
-def warmed_cache(policy: str, movies: int, trace: Path, replay: Replay) -> Any:
-    """Make a cache that has seen all requests before the test slots."""
-    cache = reactive_cache(policy, movies)
-    run_trace(cache, trace, np.array([0, replay.bounds[0]]))
-    if replay.bounds[0] and not cache.get_n_obj():
-        raise RuntimeError(f"a cache of {movies} movies admits none with {policy}")
-    return cache
+@dataclass(frozen=True)
+class Run:
+    """What a reactive cache meets.
+
+    Attributes
+    ----------
+    policy, size, item
+        See :func:`reactive_cache`.
+    before, warming
+        A trace, and how many of its first requests warm the cache.
+    trace, bounds
+        The trace of the requests that count, and where each slot begins and ends.
+    """
+
+    policy: str
+    size: int
+    item: float
+    before: Path
+    warming: int
+    trace: Path
+    bounds: Ints
+
+    def hits(self) -> npt.NDArray[np.int64]:
+        """Give the hits of each slot, and their sizes added up, [slots, 2]."""
+        if not REACTIVE[self.policy].draws:
+            return self._hits()
+        # In a process of its own it draws the same numbers each time, whatever ran before.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            return process.submit(self._hits).result()
+
+    def _hits(self) -> npt.NDArray[np.int64]:
+        cache = reactive_cache(self.policy, self.size, self.item)
+        run_trace(cache, self.before, np.array([0, self.warming]))
+        if self.warming and self.item == 1 and not cache.get_n_obj():
+            raise RuntimeError(f"a cache of {self.size} movies admits none with {self.policy}")
+        return run_trace(cache, self.trace, self.bounds)
 
 
 def filled_hits(
@@ -195,17 +321,51 @@ def filled_hits(
 
 
 def filled_movies(
-    predicted: npt.NDArray[np.float64], size: int, generator: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Positions of the ``size`` movies predicted highest, ties in a drawn order."""
-    if not size:
-        return np.zeros(0, np.int64)
-    last = np.partition(predicted, -size)[-size]
+    predicted: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.int64] | None,
+    capacities: Sequence[int],
+    generator: np.random.Generator,
+) -> list[npt.NDArray[np.int64]]:
+    """Positions of the movies that caches of these sizes are filled with.
+
+    They are the movies predicted highest, of known sizes those with the most expected requests per byte,
+    each as far as there is still room for it; ties come in a drawn order.
+
+    Parameters
+    ----------
+    predicted, sizes
+        [candidates] predicted share, and size; None if all are 1.
+    capacities
+        What each cache may hold.
+    """
+    if sizes is not None:
+        drawn = generator.permutation(len(predicted))
+        order = drawn[np.argsort(-(predicted / sizes)[drawn], kind="stable")]
+        return [_fitting(order, sizes, capacity) for capacity in capacities]
+    most = max(capacities)
+    if not most:
+        return [np.zeros(0, np.int64)] * len(capacities)
+    last = np.partition(predicted, -most)[-most]
     drawn = generator.permutation(np.flatnonzero(predicted >= last))
-    return drawn[np.argsort(-predicted[drawn], kind="stable")[:size]]
+    order = drawn[np.argsort(-predicted[drawn], kind="stable")]
+    return [order[:capacity] for capacity in capacities]
 
 
-def cache_sizes(candidates: int, shares: Sequence[float]) -> list[int]:
-    """Movies in caches of these shares of a slot's candidates, rounded up as the hit ratios are."""
+def _fitting(
+    order: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], room: int
+) -> npt.NDArray[np.int64]:
+    """Take one after the other what there is still room for."""
+    taken = []
+    while len(order := order[sizes[order] <= room]):
+        ends = np.cumsum(sizes[order])
+        count = int(np.searchsorted(ends, room, "right"))
+        taken.append(order[:count])
+        room -= int(ends[count - 1])
+        order = order[count:]
+    return np.concatenate(taken) if taken else np.zeros(0, np.int64)
+
+
+def cache_sizes(whole: int, shares: Sequence[float]) -> list[int]:
+    """Sizes of caches of these shares of the sizes of a slot's candidates, rounded up as hit ratios are."""
     # Rounded first: 0.07 * 100 is a little more than 7 and would become 8.
-    return [math.ceil(round(share * candidates, 6)) for share in shares]
+    return [math.ceil(round(share * whole, 6)) for share in shares]

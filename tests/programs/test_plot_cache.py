@@ -30,6 +30,8 @@ def board_of(levels: dict[tuple[str, str], float]) -> pd.DataFrame:
     return board.assign(
         hit_ratio_low=board["hit_ratio"] - 0.01,
         hit_ratio_high=board["hit_ratio"] + 0.01,
+        bytes=np.nan,
+        byte_hit_ratio=np.nan,
         gain=gain,
         gain_low=gain - 0.001,
         gain_high=gain + 0.001,
@@ -66,6 +68,18 @@ def test_the_first_panel_has_the_best_of_each_way_and_those_that_know_the_future
         "A cache of 5 % of the movies serves 38 % of the requests if filled by net, "
         "28 % of the requests if it reacts by S3-FIFO"
     )
+
+
+def test_caches_of_bytes_show_the_bytes_that_they_serve_too() -> None:
+    board = BOARD.assign(movies=np.nan, bytes=1e9 * BOARD["size"], byte_hit_ratio=BOARD["hit_ratio"] / 2)
+    figure = plot_cache.plot_cache(board, "here")
+    requests, served = figure.axes[:2]
+    assert [panel.get_ylabel() for panel in (requests, served)] == ["hit ratio", "byte hit ratio"]
+    assert names(served) == names(requests)
+    oracle = board[board["policy"] == "oracle"]
+    assert np.asarray(served.lines[0].get_ydata()).tolist() == oracle["byte_hit_ratio"].tolist()
+    assert {panel.get_xlabel() for panel in figure.axes} == {"bytes in the cache, % of the catalogue"}
+    assert figure.get_suptitle().startswith("A cache of 5 % of all bytes serves 38 % of the")
 
 
 def test_the_other_panels_have_the_differences_of_each_policy_named_at_its_end() -> None:

@@ -24,7 +24,7 @@ from popularity.settings.fields import parse
 from popularity.settings.results import Cache
 from popularity.slots import slot_of, slot_start
 from small_forecasters import ewma, fixed
-from small_logs import FIRST_SLOT, random_log, series_of, write_sequences
+from small_logs import FIRST_SLOT, catalogue_of, random_log, series_of, write_sequences
 from small_models import modules
 from small_networks import asked_of
 
@@ -60,13 +60,14 @@ REQUESTS = request_log()
 def replay() -> caches.Replay:
     timestamps = REQUESTS["timestamp"].to_numpy(np.int64)
     movie = np.searchsorted(SERIES.movie_ids, REQUESTS["movieId"].to_numpy())
-    return caches.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST)
+    ones = np.ones(len(SERIES.movie_ids), np.int64)
+    return caches.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST, ones)
 
 
 @pytest.fixture(scope="module")
 def trace(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("trace") / "requests.bin"
-    caches.write_trace(path, replay.movie)
+    caches.write_trace(path, replay.movie, replay.sizes)
     return path
 
 
@@ -94,17 +95,25 @@ def board(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> pd
     return made
 
 
-def lru_hits(movies: np.ndarray, size: int) -> list[bool]:
-    """Replay requests against a least recently used cache."""
-    cache: OrderedDict[int, None] = OrderedDict()
+def lru_hits(movies: np.ndarray, size: int, sizes: np.ndarray | None = None) -> list[bool]:
+    """Replay requests against a least recently used cache; one that is larger than it never enters."""
+    cache: OrderedDict[int, int] = OrderedDict()
     hits = []
     for movie in movies.tolist():
+        own = 1 if sizes is None else int(sizes[movie])
         hits.append(movie in cache)
-        cache[movie] = None
+        if own > size:
+            continue
+        cache[movie] = own
         cache.move_to_end(movie)
-        if len(cache) > size:
+        while sum(cache.values()) > size:
             cache.popitem(last=False)
     return hits
+
+
+def run_of(policy: str, size: int, trace: Path, replay: caches.Replay) -> caches.Run:
+    before = int(replay.bounds[0])
+    return caches.Run(policy, size, replay.mean_size, trace, before, trace, replay.bounds)
 
 
 def test_requests_come_by_time_and_those_of_a_second_in_the_logs_order(replay: caches.Replay) -> None:
@@ -123,7 +132,7 @@ def test_lru_hits_as_a_plain_one_does_after_all_earlier_requests(
     size: int, replay: caches.Replay, trace: Path
 ) -> None:
     plain = np.add.reduceat(lru_hits(replay.movie, size), replay.bounds[:-1])
-    assert simulate_cache.reactive_hits("LRU", size, trace, replay).tolist() == plain.tolist()
+    assert run_of("LRU", size, trace, replay).hits().tolist() == [[hits, hits] for hits in plain.tolist()]
 
 
 @pytest.mark.parametrize("policy", caches.REACTIVE)
@@ -132,16 +141,17 @@ def test_every_policy_holds_as_many_movies_as_it_may_from_its_smallest_size_on(
 ) -> None:
     smallest = caches.REACTIVE[policy].fewest
     for size in (smallest, smallest + 1, 7, 19, 25):
-        cache = caches.warmed_cache(policy, size, trace, replay)
+        cache = caches.reactive_cache(policy, size)
+        caches.run_trace(cache, trace, np.array([0, replay.bounds[0]]))
         assert size - 1 <= cache.get_n_obj() <= size
-        assert 0 < caches.run_trace(cache, trace, replay.bounds).sum() < replay.requests.sum()
+        assert 0 < caches.run_trace(cache, trace, replay.bounds)[:, 0].sum() < replay.requests.sum()
 
 
 def test_no_policy_hits_more_than_beladys(trace: Path, replay: caches.Replay) -> None:
     everything = np.array([0, replay.bounds[-1]])
     for size in (1, 7, 20):
         hits = {
-            policy: int(caches.run_trace(caches.reactive_cache(policy, size), trace, everything)[0])
+            policy: int(caches.run_trace(caches.reactive_cache(policy, size), trace, everything)[0, 0])
             for policy, kind in caches.REACTIVE.items()
             if size >= kind.fewest
         }
@@ -150,7 +160,7 @@ def test_no_policy_hits_more_than_beladys(trace: Path, replay: caches.Replay) ->
 
 def test_beladys_hits_are_the_most_that_any_evictions_give(tmp_path: Path) -> None:
     movies = np.random.default_rng(5).integers(0, 5, 14)
-    caches.write_trace(tmp_path / "trace.bin", movies.astype(np.int64))
+    caches.write_trace(tmp_path / "trace.bin", movies.astype(np.int64), np.ones(5, np.int64))
     # All sets of at most two movies that evictions can lead to, each with its most hits.
     best: dict[frozenset[int], int] = {frozenset(): 0}
     for movie in movies.tolist():
@@ -162,7 +172,7 @@ def test_beladys_hits_are_the_most_that_any_evictions_give(tmp_path: Path) -> No
                 after[state] = max(after.get(state, 0), hits + (movie in held))
         best = after
     cache = caches.reactive_cache("Belady", 2)
-    found = caches.run_trace(cache, tmp_path / "trace.bin", np.array([0, 4, 4, 14]))
+    found = caches.run_trace(cache, tmp_path / "trace.bin", np.array([0, 4, 4, 14]))[:, 0]
     assert found.sum() == max(best.values()) > 0
     assert found[1] == 0
 
@@ -184,7 +194,7 @@ def test_ties_count_by_the_mean_over_their_orders() -> None:
 def test_filled_movies_are_the_highest_and_ties_are_drawn() -> None:
     predicted = np.array([0.1, 0.9, 0.1, 0.1, 0.5])
     generator = np.random.default_rng(0)
-    drawn = [tuple(caches.filled_movies(predicted, 3, generator)) for _ in range(60)]
+    drawn = [tuple(caches.filled_movies(predicted, None, [3], generator)[0]) for _ in range(60)]
     assert {order[:2] for order in drawn} == {(1, 4)}
     assert {order[2] for order in drawn} == {0, 2, 3}
 
@@ -222,6 +232,128 @@ def test_a_mixture_serves_the_rest_by_its_reactive_part(board: pd.DataFrame, rep
                 waiting.append(True)
     hits += sum(hit and tested for hit, tested in zip(lru_hits(np.array(rest), part), waiting, strict=True))
     assert mixed["hit_ratio"][share] == pytest.approx(hits / replay.requests.sum(), rel=1e-12)
+
+
+#: Bytes of each movie; those of one in five are unknown.
+BYTES = np.where(np.arange(60) % 5 == 4, np.nan, 1 + np.arange(60) ** 3 % 997 * 5_000_000.0)
+
+
+@pytest.fixture(scope="module")
+def sized() -> caches.Replay:
+    timestamps = REQUESTS["timestamp"].to_numpy(np.int64)
+    movie = np.searchsorted(SERIES.movie_ids, REQUESTS["movieId"].to_numpy())
+    sizes, unit = caches.sizes_in_units(BYTES[: len(SERIES.movie_ids)])
+    return caches.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST, sizes, unit)
+
+
+def test_sizes_are_in_units_of_which_the_largest_has_32_bits(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    sizes, unit = caches.sizes_in_units(np.array([0.0, 1, np.nan, 2**34, 7]))
+    assert unit == 5
+    assert sizes.tolist() == [1, 1, 1, -(-(2**34) // 5), 2]
+    assert "1 of 5 sizes are unknown" in caplog.text
+    assert caches.sizes_in_units(np.array([3.0, 5]))[1] == 1
+    sizes, unit = caches.sizes_in_units(np.full(3, np.nan))
+    assert (sizes.tolist(), unit) == ([1, 1, 1], None)
+
+
+def test_caches_of_bytes_serve_requests_and_bytes_as_plain_ones_do(
+    sized: caches.Replay, tmp_path: Path
+) -> None:
+    forecasts = {"average": ("network", walk("average")), "oracle": ("reference", walk("oracle"))}
+    mixed = {"forecast": "average", "policy": "LRU", "reactive_shares": [0.5]}
+    settings: Cache = parse(Cache, {"sizes": [0.3], "policies": ["LRU"], "mixture": mixed})
+    board = simulate_cache.simulate(SERIES, sized, forecasts, "average", "LRU", settings, tmp_path, 1)
+    assert board["movies"].isna().all()
+    rows = {row["policy"]: row for row in board.to_dict("records")}
+    assert sized.unit == 2
+    size = int(rows["LRU"]["bytes"]) // sized.unit
+    own = sized.sizes[sized.movie]
+    bounds = sized.bounds
+    tested = slice(bounds[0], bounds[-1])
+    hits = np.array(lru_hits(sized.movie, size, sized.sizes))
+    assert rows["LRU"]["hit_ratio"] == pytest.approx(hits[tested].mean(), rel=1e-12)
+    volume = own[tested].sum()
+    assert rows["LRU"]["byte_hit_ratio"] == pytest.approx(own[tested][hits[tested]].sum() / volume)
+    # Filled by expected requests per byte, in order, with what there is still room for.
+    for name, part in (("average", 0), ("average + LRU 50 %", round(0.5 * size))):
+        served = hits & False
+        for at, (_, movies, shares) in enumerate(walk("average")()):
+            room = caches.cache_sizes(int(sized.sizes[movies].sum()), [0.3])[0] - part
+            worth = shares / sized.sizes[movies]
+            # Ties stand at the end, as what nobody asked for has no share.
+            assert len(set(worth[shares > 1e-9])) == np.count_nonzero(shares > 1e-9)
+            held = set()
+            for movie in movies[np.argsort(-worth, kind="stable")].tolist():
+                if sized.sizes[movie] <= room:
+                    room -= sized.sizes[movie]
+                    held.add(movie)
+            inside = slice(bounds[at], bounds[at + 1])
+            served[inside] = [movie in held for movie in sized.movie[inside].tolist()]
+        if part:
+            rest = lru_hits(sized.movie[~served], part, sized.sizes)
+            served[np.flatnonzero(~served)[rest]] = True
+        assert rows[name]["hit_ratio"] == pytest.approx(served[tested].mean(), rel=1e-12)
+        assert rows[name]["byte_hit_ratio"] == pytest.approx(own[tested][served[tested]].sum() / volume)
+    assert (board["byte_hit_ratio_low"] <= board["byte_hit_ratio"]).all()
+    assert (board["byte_hit_ratio"] <= board["byte_hit_ratio_high"]).all()
+    assert rows["average"]["gain"] == pytest.approx(rows["average"]["hit_ratio"] - rows["LRU"]["hit_ratio"])
+
+
+@pytest.mark.parametrize("policy", caches.REACTIVE)
+def test_every_policy_keeps_within_its_bytes(policy: str, sized: caches.Replay, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.bin"
+    caches.write_trace(trace, sized.movie, sized.sizes)
+    item, whole = sized.mean_size, int(sized.sizes.sum())
+    for share in (0.05, 0.3):
+        size = round(share * whole)
+        if size < item * caches.REACTIVE[policy].fewest:
+            continue
+        cache = caches.reactive_cache(policy, size, item)
+        hits, volume = caches.run_trace(cache, trace, np.array([0, len(sized.movie)]))[0]
+        assert cache.get_occupied_byte() <= size
+        assert 0 < hits < len(sized.movie)
+        assert 0 < volume < sized.sizes[sized.movie].sum()
+
+
+def test_a_policy_that_draws_does_so_alike_each_time(replay: caches.Replay, trace: Path) -> None:
+    drawing = [policy for policy, kind in caches.REACTIVE.items() if kind.draws]
+    assert drawing == ["Cacheus"]
+    run = run_of("Cacheus", 7, trace, replay)
+    assert run.hits().tolist() == run.hits().tolist()
+
+
+def test_a_policy_that_this_libcachesim_lacks_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError("LRB is not installed")
+
+    monkeypatch.setitem(caches.REACTIVE, "LRB", caches.Policy(missing))
+    with pytest.raises(Fault, match=r"cache\.policies: this libcachesim has no LRB .*: leave it out"):
+        caches.reactive_cache("LRB", 10)
+
+
+def test_a_row_of_several_requests_counts_as_so_many_in_a_drawn_order(
+    replay: caches.Replay, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = LOG[["slot", "movieId", "label"]]
+    timestamps = slot_start(rows["slot"].to_numpy(), "day").astype(np.int64)
+    movie = np.searchsorted(SERIES.movie_ids, rows["movieId"].to_numpy())
+    counted = caches.replay_of(
+        *(timestamps, movie, rows["slot"].to_numpy(), TEST, replay.sizes),
+        counts=rows["label"].to_numpy(np.int64),
+    )
+    assert counted.slots.tolist() == replay.slots.tolist()
+    assert counted.requests.tolist() == replay.requests.tolist()
+    everyone = len(replay.sizes)
+    for at in range(len(counted.slots)):
+        assert counted.counts(at, everyone).tolist() == replay.counts(at, everyone).tolist()
+    # Side by side, they would be hits of any cache.
+    requested = counted.movie[counted.bounds[0] :]
+    assert (requested[1:] == requested[:-1]).mean() < 0.5
+    caplog.set_level("INFO")
+    drawn = caches.drawn_rows(np.array([1_000_000, 3_000_000]), most=400_000)
+    assert "of 4000000 requests some 400000 are drawn" in caplog.text
+    assert np.bincount(drawn) == pytest.approx([100_000, 300_000], rel=0.02)
 
 
 def test_gains_are_differences_in_pairs(board: pd.DataFrame) -> None:
@@ -317,6 +449,7 @@ def test_the_program_writes_the_table(
         [pa.array(columns[field.name]).cast(field.type) for field in tables.JOINED], tables.JOINED
     )
     tables.write(tmp_path / "joined.parquet", joined)
+    tables.write(tmp_path / "movies.parquet", catalogue_of(LOG))
     run = tmp_path / "net"
     run.mkdir()
     write_predictions(run / "predictions.parquet", 1.0, groups=500)
@@ -335,6 +468,7 @@ def test_the_program_writes_the_table(
     (tmp_path / "metrics.json").write_text(json.dumps({"average": {"half_life": 5}, "count": {}}))
     arguments = {
         "--joined": "joined.parquet",
+        "--movies": "movies.parquet",
         "--sequences": "sequences.parquet",
         "--runs": "net",
         "--scores": "scores.parquet",

@@ -180,7 +180,7 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
         ({"cache.sizes": [0]}, "cache.sizes.0: found 0; allowed: more than 0"),
         (
             {"cache.policies": ["lru"]},
-            'cache.policies.0: found "lru"; allowed: "LRU", "LFU", "ARC", "W-TinyLFU", "S3-FIFO", "SIEVE"',
+            'cache.policies.0: found "lru"; allowed: "LRU", "LFU", "ARC", "LIRS", "W-TinyLFU", "S3-FIFO"',
         ),
         (
             {"cache.mixture.policy": "Belady"},

@@ -45,7 +45,8 @@ class Cache:
     """Caches that are replayed over the requests of the test slots."""
 
     sizes: tuple[Annotated[float, Limits(above=0, maximum=1)], ...] = setting(
-        "Movies in a cache, as shares of the catalogue known by then.",
+        "What a cache holds, as shares of the movies known by then, or where the log tells sizes, of "
+        "their bytes.",
         (0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
         length=1,
         unique=True,
@@ -54,8 +55,9 @@ class Cache:
         "Names of the models and baselines that fill caches; null for all.", None, unique=True
     )
     policies: tuple[Policy, ...] = setting(
-        "Policies that react to each request; Belady knows the future.",
-        ("LRU", "LFU", "ARC", "W-TinyLFU", "S3-FIFO", "SIEVE", "Belady"),
+        "Policies that react to each request; Belady knows the future. Not by default, as they are slow: "
+        "3L-Cache and LRB, which learn.",
+        ("LRU", "LFU", "ARC", "LIRS", "W-TinyLFU", "S3-FIFO", "SIEVE", "Cacheus", "Belady"),
         unique=True,
     )
     mixture: Mixture = section(
