@@ -75,7 +75,7 @@ STAGES = (
         (
             *("plot_log", "plot_eda", "plot_feature_information", "plot_training", "plot_models"),
             *("plot_predictions", "plot_cache", "plot_runtimes"),
-            *("write_table", "write_front_page", "write_report", "list_software"),
+            *("write_table", "write_front_page", "write_captions", "write_report", "list_software"),
             *("record_settings", "compare"),
         ),
     ),

@@ -38,6 +38,7 @@ from popularity.settings.resolve import (
     training_settings,
 )
 from popularity.settings.values import repeated_keys
+from popularity.wording import Wording
 
 schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
@@ -60,6 +61,8 @@ except SettingsError as error:
 in_report = report
 
 DATASETS = settings.datasets
+# Puts texts in the words of the log.
+put = Wording(DATASETS[settings.dataset].words)
 MODELS = settings.models
 SHARDS = settings.data.shards
 # Folder of each fold of the backtest; the first one, with the latest slots, has none of its own.
@@ -368,14 +371,19 @@ def learned_settings(wildcards):
     )
 
 
+def caption(name):
+    """The caption of something in the report, in the words of the log (rule `write_captions`)."""
+    return str(Path("results", settings.dataset, "captions", f"{name}.rst").resolve())
+
+
 def pictures(names, category):
     """The PNG files (shown in the report, under a category) and the SVG files of these pictures."""
     shown = [
         in_report(
             f"results/{{dataset}}/plots/{name}.png",
-            caption=f"../report/{name}.rst",
+            caption=caption(name),
             category=category,
-            labels={"picture": label},
+            labels={"picture": put(label)},
         )
         for name, label in names.items()
     ]

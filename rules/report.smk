@@ -7,6 +7,7 @@ localrules:
     list_software,
     plot_runtimes,
     write_front_page,
+    write_captions,
     write_report,
 
 
@@ -35,6 +36,9 @@ TABLES = {
     ),
     "software": ("6 Runtime", "3 Software versions", "Software of each environment"),
 }
+CAPTIONS = sorted(
+    path.stem for path in (HOME / "report").glob("*.rst") if path.stem != "workflow"
+)
 ENVIRONMENTS = ["cache", "data", "model", "plot", "report"]
 
 
@@ -53,9 +57,9 @@ rule write_table:
     output:
         page=report(
             "results/{dataset}/tables/{table}.html",
-            caption="../report/table.rst",
+            caption=caption("table"),
             category=lambda wildcards: TABLES[wildcards.table][0],
-            labels=lambda wildcards: {"picture": TABLES[wildcards.table][1]},
+            labels=lambda wildcards: {"picture": put(TABLES[wildcards.table][1])},
         ),
     log:
         "results/{dataset}/logs/write_table/{table}.log",
@@ -71,10 +75,12 @@ rule write_table:
         runtime=minutes(10),
     params:
         title=lambda wildcards: TABLES[wildcards.table][2],
+        words=words,
     shell:
         "python {input.code[0]:q}"
         " --table {input.table:q}"
         " --title {params.title:q}"
+        " --words {params.words:q}"
         " --page {output.page:q}"
         " > {log:q} 2>&1"
 
@@ -183,6 +189,33 @@ rule write_front_page:
         " > {log:q} 2>&1"
 
 
+rule write_captions:
+    """Write the captions in the words of the log."""
+    input:
+        code=code("write_captions"),
+        captions=[str(HOME / "report" / f"{name}.rst") for name in CAPTIONS],
+    output:
+        captions=[f"results/{{dataset}}/captions/{name}.rst" for name in CAPTIONS],
+    log:
+        "results/{dataset}/logs/write_captions.log",
+    benchmark:
+        "results/{dataset}/benchmarks/write_captions.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    params:
+        words=words,
+    shell:
+        "python {input.code[0]:q}"
+        " --captions {input.captions:q}"
+        " --words {params.words:q}"
+        " --folder results/{wildcards.dataset:q}/captions"
+        " > {log:q} 2>&1"
+
+
 rule write_report:
     """Put the pictures and tables into one HTML file that needs nothing else."""
     input:
@@ -191,7 +224,7 @@ rule write_report:
         runtimes="results/{dataset}/plots/runtimes.png",
         tables=expand("results/{{dataset}}/tables/{table}.html", table=TABLES),
         front_page="results/{dataset}/front_page.rst",
-        captions=sorted(str(path) for path in (HOME / "report").glob("*.rst")),
+        captions=[f"results/{{dataset}}/captions/{name}.rst" for name in CAPTIONS],
         style=str(HOME / "report" / "report.css"),
     output:
         report="results/{dataset}/report.html",

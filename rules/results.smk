@@ -238,11 +238,13 @@ rule plot_cache:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        words=words,
         slot=slot,
     shell:
         "python {input.code[0]:q}"
         " --hit-ratios {input.hit_ratios:q}"
         " --dataset {wildcards.dataset:q}"
+        " --words {params.words:q}"
         " --slot {params.slot:q}"
         " --folder results/{wildcards.dataset:q}/plots"
         " > {log:q} 2>&1"
@@ -267,6 +269,7 @@ rule plot_eda:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
+        words=words,
         slot=slot,
         seed=settings.seeds[0],
     shell:
@@ -274,6 +277,7 @@ rule plot_eda:
         " --labelled {input.labelled:q}"
         " --movies {input.movies:q}"
         " --dataset {wildcards.dataset:q}"
+        " --words {params.words:q}"
         " --slot {params.slot:q}"
         " --seed {params.seed:q}"
         " --folder results/{wildcards.dataset:q}/plots"
@@ -299,6 +303,7 @@ rule plot_feature_information:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
+        words=words,
         slot=slot,
         split=canonical(settings.split),
         window=settings.window,
@@ -312,6 +317,7 @@ rule plot_feature_information:
         " --window {params.window:q}"
         " --features {params.features:q}"
         " --dataset {wildcards.dataset:q}"
+        " --words {params.words:q}"
         " --slot {params.slot:q}"
         " --seed {params.seed:q}"
         " --folder results/{wildcards.dataset:q}/plots"
@@ -337,6 +343,7 @@ rule plot_log:
         mem_mb=memory(2000),
         runtime=minutes(10),
     params:
+        words=words,
         slot=slot,
         split=canonical(settings.split),
     shell:
@@ -344,6 +351,7 @@ rule plot_log:
         " --joined {input.joined:q}"
         " --labelled {input.labelled:q}"
         " --dataset {wildcards.dataset:q}"
+        " --words {params.words:q}"
         " --slot {params.slot:q}"
         " --split {params.split:q}"
         " --folder results/{wildcards.dataset:q}/plots"
@@ -369,11 +377,13 @@ rule plot_training:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        words=words,
         runs=runs,
     shell:
         "python {input.code[0]:q}"
         " --runs {params.runs:q}"
         " --dataset {wildcards.dataset:q}"
+        " --words {params.words:q}"
         " --folder results/{wildcards.dataset:q}/plots"
         " > {log:q} 2>&1"
 
@@ -397,6 +407,7 @@ rule plot_models:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        words=words,
         runs=runs,
         swept=["--swept", *SWEPT] if SWEPT else [],
     shell:
@@ -405,6 +416,7 @@ rule plot_models:
         " --runs {params.runs:q}"
         " {params.swept:q}"
         " --dataset {wildcards.dataset:q}"
+        " --words {params.words:q}"
         " --folder results/{wildcards.dataset:q}/plots"
         " > {log:q} 2>&1"
 
@@ -432,6 +444,7 @@ rule plot_predictions:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
+        words=words,
         runs=runs,
         slot=slot,
         split=canonical(settings.split),
@@ -444,6 +457,7 @@ rule plot_predictions:
         " --movies {input.movies:q}"
         " --labelled {input.labelled:q}"
         " --dataset {wildcards.dataset:q}"
+        " --words {params.words:q}"
         " --slot {params.slot:q}"
         " --split {params.split:q}"
         " --seed {params.seed:q}"

@@ -117,7 +117,7 @@ rule list_rejected:
     output:
         rejected=report(
             "results/{dataset}/rejected.csv",
-            caption="../report/rejected.rst",
+            caption=caption("rejected"),
             category="1 Data",
             labels=rejected_labels,
         ),

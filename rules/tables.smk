@@ -12,7 +12,7 @@ rule join_ratings:
         facts="results/{dataset}/log.json",
         rejected=report(
             "results/{dataset}/rejected.csv",
-            caption="../report/rejected.rst",
+            caption=caption("rejected"),
             category="1 Data",
             labels=rejected_labels,
         ),

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from popularity import style
 from popularity.program import run
 from popularity.results import read_csv
+from popularity.wording import add_words, own
 
 #: Panels of differences in their order: the kinds they show, and their heading.
 PANELS = {
@@ -175,13 +176,15 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, required=True, help="where cache is written, as .png and .svg"
     )
+    add_words(parser)
     args = parser.parse_args()
+    style.speak(args.words)
 
     board = read_csv(args.hit_ratios, *COLUMNS)
     source = (
-        f"cache.csv of {args.dataset}, {board['requests'].max():,} requests of the test slots, filled anew "
-        f"each {args.slot}; points: percentage points of the hit ratio; bands: 95 % intervals (paired "
-        "bootstrap over slots)"
+        f"cache.csv of {own(args.dataset)}, {board['requests'].max():,} requests of the test slots, "
+        f"filled anew each {args.slot}; points: percentage points of the hit ratio; bands: 95 % intervals "
+        "(paired bootstrap over slots)"
     )
     style.save(plot_cache(board, source), args.folder, "cache")
 

@@ -22,6 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from popularity import style, tables
 from popularity.program import run
 from popularity.slots import HELP, Slot, length_of, slot_start, zone_of
+from popularity.wording import add_words, own
 
 #: Most rows that the correlations and the scatter matrix are drawn from.
 RANKED_ROWS = 1_000_000
@@ -149,7 +150,7 @@ def _draw_genres(panel: Axes, table: LabelledTable) -> None:
     panel.barh(range(len(counts)), counts, height=0.35, color=style.SKY)
     for at, code in enumerate(counts.index):
         # Above the bars, as beside them names would take a third of the panel.
-        panel.text(0, at + 0.2, _genre(table, code), va="bottom", fontsize=8, parse_math=False)
+        panel.text(0, at + 0.2, own(_genre(table, code)), va="bottom", fontsize=8, parse_math=False)
     panel.set_ylim(top=len(counts) - 0.1)
     panel.set_title("most frequent (genres)", fontsize=9)
     panel.set_xlabel("rows")
@@ -279,7 +280,7 @@ def plot_correlations(table: LabelledTable, seed: int) -> Figure:
         colour = "white" if abs(values[i, j]) > 0.6 else "black"
         panel.text(int(j), int(i), _signed(values[i, j]), ha="center", va="center", color=colour)
     for axis, keys in ((panel.xaxis, below), (panel.yaxis, left)):
-        axis.set_ticks(range(len(keys)), [f"{columns[key].name}\n({key})" for key in keys])
+        axis.set_ticks(range(len(keys)), [style.put(f"{columns[key].name}\n({key})") for key in keys])
     panel.tick_params(length=0)
     panel.grid(visible=False)
     panel.spines[:].set_visible(False)
@@ -434,12 +435,14 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, required=True, help="where eda_….png and eda_….svg are written"
     )
+    add_words(parser)
     args = parser.parse_args()
+    style.speak(args.words)
 
     labelled = tables.read(args.labelled, tables.LABELLED, [*COLUMNS, "genres"])
     movies = tables.read(args.movies, tables.MOVIES)
     names = dict(zip(*(movies[key].to_pylist() for key in ("genres", "genre_names")), strict=True))
-    source = f"{args.labelled.name} of {args.dataset}, {len(labelled):,} rows"
+    source = f"{args.labelled.name} of {own(args.dataset)}, {len(labelled):,} rows"
     table = make_table(labelled, args.slot, source, names)
     del labelled
     style.save(plot_histograms(table), args.folder, "eda_histograms")

@@ -24,6 +24,7 @@ from popularity.series import Series, read_series, split_slots
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
 from popularity.slots import HELP, Slot
+from popularity.wording import add_words, own
 
 #: Pairs of a slot and a movie that the features are judged on, half of them with a request.
 JUDGED_PAIRS = 5_000
@@ -180,7 +181,9 @@ def main() -> None:
         required=True,
         help="where feature_information is written, as .png and .svg",
     )
+    add_words(parser)
     args = parser.parse_args()
+    style.speak(args.words)
 
     series = read_series(args.sequences, args.slot)
     movies = tables.read(args.movies, tables.MOVIES)
@@ -192,10 +195,10 @@ def main() -> None:
         series, movies, pairs, candidates, args.slot, args.window, args.seed
     )
     source = (
-        f"{args.sequences.parent.name}/{args.sequences.name} of {args.dataset}; {len(pairs.slot):,} pairs "
-        f"of a training {args.slot} and a movie drawn at random (seed {args.seed}), half of them with a "
-        f"request; shares in three classes: none, up to the mean of the {args.slot}'s requested movies, "
-        f"more; of features with a value for each {args.slot} of the window, the last one"
+        f"{args.sequences.parent.name}/{args.sequences.name} of {own(args.dataset)}; {len(pairs.slot):,} "
+        f"pairs of a training {args.slot} and a movie drawn at random (seed {args.seed}), half of them "
+        f"with a request; shares in three classes: none, up to the mean of the {args.slot}'s requested "
+        f"movies, more; of features with a value for each {args.slot} of the window, the last one"
     )
     figure = plot_features(information, noise, args.features, args.slot, source)
     style.save(figure, args.folder, "feature_information")

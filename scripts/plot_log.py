@@ -20,6 +20,7 @@ from popularity.series import split_range
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
 from popularity.slots import HELP, Slot, length_of, local_times, slot_start, zone_of
+from popularity.wording import add_words, own
 
 #: Slots that the running mean goes over: about a season where there are many slots.
 MEAN_SLOTS = {
@@ -428,11 +429,13 @@ def main() -> None:
         required=True,
         help="where the pictures are written, as .png and .svg",
     )
+    add_words(parser)
     args = parser.parse_args()
+    style.speak(args.words)
 
     labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label", "label_n"])
     requests = int(labelled["label"].to_numpy().sum())
-    source = f"{args.labelled.name} of {args.dataset}, {len(labelled):,} rows of {requests:,} requests"
+    source = f"{args.labelled.name} of {own(args.dataset)}, {len(labelled):,} rows of {requests:,} requests"
     figure = plot_requests_per_slot(labelled, args.slot, source, args.split)
     style.save(figure, args.folder, "requests_per_slot")
     style.save(plot_rank_frequency(labelled, source), args.folder, "rank_frequency")
@@ -443,7 +446,7 @@ def main() -> None:
     counted = tables.has_column(args.joined, tables.JOINED, tables.COUNT)
     columns = ["timestamp", "count"] if counted else ["timestamp"]
     hours = hours_of_week(tables.batches(args.joined, tables.JOINED, columns), args.slot)
-    source = f"{args.joined.name} of {args.dataset}, {hours.sum():,.0f} requests"
+    source = f"{args.joined.name} of {own(args.dataset)}, {hours.sum():,.0f} requests"
     style.save(plot_hours_of_week(hours, zone_of(args.slot), source), args.folder, "hours_of_week")
 
 

@@ -21,6 +21,7 @@ from popularity.program import Fault, run
 from popularity.results import read_csv
 from popularity.scoring.verdict import RATIO, covers_most, judge
 from popularity.settings.fields import as_json
+from popularity.wording import add_words, own
 
 #: Kinds in the order of their groups: heading, colour and marker.
 KINDS = {
@@ -439,15 +440,17 @@ def main() -> None:
         required=True,
         help="where leaderboard and sweeps are written, as .png and .svg",
     )
+    add_words(parser)
     args = parser.parse_args()
+    style.speak(args.words)
 
     models = read_settings(args.runs)
     whole = read_csv(args.leaderboard, "name", "kind", *RATIO, *NUMBERS)
     board, folded = fold_snapshots(whole, models)
-    source = f"{args.leaderboard.name} of {args.dataset}"
+    source = f"{args.leaderboard.name} of {own(args.dataset)}"
     style.save(plot_leaderboard(board, source, folded), args.folder, "leaderboard")
     if args.swept:
-        source = f"{args.leaderboard.name} and the settings of the models of {args.dataset}"
+        source = f"{args.leaderboard.name} and the settings of the models of {own(args.dataset)}"
         style.save(plot_sweeps(models, whole, args.swept, source), args.folder, "sweeps")
 
 

@@ -28,6 +28,7 @@ from popularity.series import split_range
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
 from popularity.slots import HELP, Slot, slot_start
+from popularity.wording import add_words, own
 
 #: Movies and models in a picture: more lines can't be told apart.
 MOVIES = 4
@@ -62,6 +63,18 @@ def first_seeds(folders: Sequence[Path], best: Sequence[str]) -> dict[str, Path]
     rank = {name: at for at, name in enumerate(best)}
     names = sorted(models, key=lambda name: (rank.get(name, len(rank)), name))
     return {name: min(models[name], key=lambda run: run.asked.seed).predictions_file for name in names}
+
+
+def names_of(catalogue: pa.Table, movies: Sequence[int]) -> dict[int, str]:
+    """Name movies by their titles, by their ids too where titles are equal; one that has none by its id."""
+    columns = (catalogue[name].to_pylist() for name in ("movieId", "item", "title"))
+    known = {movie: (item, title) for movie, item, title in zip(*columns, strict=True) if movie in movies}
+    titles = [title for _, title in known.values()]
+    return {
+        movie: title if titles.count(title) < 2 else f"{title} ({item})"
+        for movie in movies
+        for item, title in [known.get(movie, (str(movie), style.put(f"movie {movie}")))]
+    }
 
 
 def read_movies(path: Path, movies: Sequence[int]) -> pd.DataFrame:
@@ -234,7 +247,8 @@ def plot_predicted_and_true(
             # Above the title of the movie.
             panel.set_title(f"{model}\n", parse_math=False, fontsize=9, fontweight="bold", loc="right")
         if at % len(shown) == 0:
-            panel.set_title(name if len(name) <= 42 else f"{name[:41]}…", parse_math=False, fontsize=9)
+            short = name if len(name) <= 42 else f"{name[:41]}…"
+            panel.set_title(own(short), parse_math=False, fontsize=9)
     figure.supylabel(f"share of the {slot}'s requests (grey: true, blue: predicted)", fontsize=9)
     return figure
 
@@ -373,9 +387,8 @@ def plot_classes(
             lambda value, _: f"{value:+.3g}".replace("-", "−") if value else "0"
         )
         panels[0].plot([], [], color=style.BLACK, linewidth=1.5, label=f"{baseline},\nthe best naive")
-    panels[0].set_yticks(
-        range(len(CLASSES)), [f"{name}\n{style.percent(shares[name])} of\nrequests" for name in CLASSES]
-    )
+    named = [f"{name}\n{style.percent(shares[name])} of\n{style.put('requests')}" for name in CLASSES]
+    panels[0].set_yticks(range(len(CLASSES)), named)
     panels[0].set_ylim(len(CLASSES) - 0.5, -0.5)
     handles, labels = panels[0].get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside right center")
@@ -419,19 +432,19 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, required=True, help="where the pictures are written, as .png and .svg"
     )
+    add_words(parser)
     args = parser.parse_args()
+    style.speak(args.words)
 
     board = read_csv(args.leaderboard, "name", "kind", "cross_entropy_ratio")
     models = first_seeds(args.runs, board["name"].tolist())
-    source = f"predictions.parquet of models trained on {args.dataset}, first seed of each"
+    source = f"predictions.parquet of models trained on {own(args.dataset)}, first seed of each"
 
     labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])
     slots = labelled["slot"].to_numpy()
     parts = split_range(int(slots.min()), int(slots.max()), args.split)
     shown = most_requested(labelled, parts["test"], MOVIES)
-    catalogue = tables.read(args.movies, tables.MOVIES, ["movieId", "title"]).to_pandas()
-    titles = catalogue.set_index("movieId")["title"].to_dict()
-    named = {movie: titles.get(movie) or f"movie {movie}" for movie in shown}
+    named = names_of(tables.read(args.movies, tables.MOVIES, ["movieId", "item", "title"]), shown)
     series = {name: read_movies(path, shown) for name, path in models.items()}
     figure = plot_predicted_and_true(series, named, args.slot, source)
     style.save(figure, args.folder, "predicted_and_true")

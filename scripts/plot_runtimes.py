@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from popularity import style
 from popularity.program import Fault, atomic_write, reading, run
+from popularity.wording import own
 
 #: Memory that a shell may take, or Python before it has begun.
 SHELL_MB = 15
@@ -143,7 +144,7 @@ def main() -> None:
 
     jobs = read_benchmarks(args.benchmarks, args.trained, args.seeds, args.folds)
     table = by_rule(jobs)
-    source = f"benchmark files of {len(jobs)} jobs of {args.dataset}"
+    source = f"benchmark files of {len(jobs)} jobs of {own(args.dataset)}"
     with atomic_write(args.table) as path:
         table.to_csv(path, index=False)
     style.save(plot_runtimes(table, source), args.folder, "runtimes")

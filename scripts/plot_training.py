@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from popularity import style
 from popularity.forecasters.network.saved import TrainedModel, open_runs
 from popularity.program import run
+from popularity.wording import add_words, own
 
 SEEDS_NOTE = "line: mean over the seeds that train so long, band: least to greatest"
 #: Why the lines of a model's losses are apart.
@@ -265,12 +266,14 @@ def main() -> None:
         required=True,
         help="where the pictures are written, as .png and .svg",
     )
+    add_words(parser)
     args = parser.parse_args()
+    style.speak(args.words)
 
     models = read_runs(args.runs)
     seeds = sorted({len(runs) for runs in models.values()})
     source = (
-        f"history.csv of {len(models)} models trained on {args.dataset}, "
+        f"history.csv of {len(models)} models trained on {own(args.dataset)}, "
         f"seeds of each: {' or '.join(map(str, seeds))}"
     )
     style.save(plot_loss(models, source), args.folder, "loss")

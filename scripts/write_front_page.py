@@ -18,11 +18,10 @@ from popularity.program import Fault, atomic_write, run
 from popularity.results import read_csv
 from popularity.scoring.verdict import judge
 from popularity.series import split_range
-from popularity.settings.datasets import Words
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
 from popularity.slots import HELP, Slot, slot_start
-from popularity.wording import Wording
+from popularity.wording import Wording, add_words, own
 
 #: Movies of the forecast that are named.
 NAMED = 3
@@ -37,10 +36,11 @@ FORECAST = ("rank", "title", "predicted_share", "slot_start", "model")
 def plain(text: str) -> str:
     """Write a text so that neither reStructuredText nor the template of Snakemake's report reads it.
 
-    It stays within its line, without control characters, and each sign in it stands for itself.
+    It stays within its line, without control characters, each sign in it stands for itself, and a wording
+    leaves it as it is.
     """
     line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).split())
-    return re.sub(r"([^\w\s]|_)", r"\\\1", line.replace("{", "(").replace("}", ")"))
+    return own(re.sub(r"([^\w\s]|_)", r"\\\1", line.replace("{", "(").replace("}", ")")))
 
 
 def log_facts(labelled: pa.Table, users: int | None, slot: str, split: FoldSplit) -> dict[str, str]:
@@ -128,11 +128,11 @@ def board_facts(board: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def forecast_facts(forecast: pd.DataFrame, wording: Wording) -> dict[str, str]:
+def forecast_facts(forecast: pd.DataFrame) -> dict[str, str]:
     """Describe which movies to expect."""
     first = forecast.sort_values("rank").head(NAMED)
     named = [
-        f"*{plain(str(title))}* ({style.percent(share)} of the {wording('requests')})"
+        f"*{plain(str(title))}* ({style.percent(share)} of the requests)"
         for title, share in zip(first["title"], first["predicted_share"], strict=True)
     ]
     expected = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]} above all"
@@ -162,11 +162,11 @@ def reading(parts: Sequence[Facts]) -> str:
     if facts.ignored:
         said.append(f"Columns that were not read: {plain(', '.join(facts.ignored))}.")
     counts = {
-        "rows left out by the conditions (`where`)": sum(part.excluded for part in parts),
+        "rows left out by the conditions (``where``)": sum(part.excluded for part in parts),
         "rows without a user": sum(part.guests for part in parts),
         "movies that the catalogue lacks, shown by their id": max(p.uncatalogued or 0 for p in parts),
     }
-    said += [f"{count:,} {plain(what)}." for what, count in counts.items() if count]
+    said += [f"{count:,} {what}." for what, count in counts.items() if count]
     far = [place for part in parts for place in part.far]
     if far:
         said.append(f"Far from nearly all other requests in time: {plain(', '.join(far))}.")
@@ -183,9 +183,9 @@ def count_users(joined: Path, facts: Facts) -> int | None:
     return len(found) - bool(facts.guests)
 
 
-def fill(template: str, facts: dict[str, Any]) -> str:
-    """Fill a template's places; the first heading's rule is made as long as the heading."""
-    title, _, rest = template.format(**facts).split("\n", 2)
+def fill(template: str, facts: dict[str, Any], wording: Wording) -> str:
+    """Fill a template's places, and put it in these words; the heading's rule is as long as the heading."""
+    title, _, rest = wording(template.format(**facts)).split("\n", 2)
     return f"{title}\n{'=' * len(title)}\n{rest}"
 
 
@@ -201,31 +201,28 @@ def main() -> None:
     parser.add_argument(
         "--facts", type=Path, nargs="+", required=True, help="log.json of join_ratings, or of its shards"
     )
-    parser.add_argument(
-        "--words", type=json_argument(Words), default=Words(), help="what things are called, as JSON"
-    )
     parser.add_argument("--dataset", required=True, help="the dataset's name")
     parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument(
         "--split", type=json_argument(FoldSplit), required=True, help="shares of slots, as JSON"
     )
     parser.add_argument("--page", type=Path, required=True, help="reStructuredText, to write")
+    add_words(parser)
     args = parser.parse_args()
 
     labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])
     read_facts = [Facts.read(path) for path in args.facts]
-    wording = Wording(args.words)
     facts = {
         "dataset": plain(args.dataset),
         **log_facts(labelled, count_users(args.joined, read_facts[0]), args.slot, args.split),
-        "reading": wording(reading(read_facts)),
-        **{name: wording(text) for name, text in board_facts(read_csv(args.leaderboard, *BOARD)).items()},
-        **forecast_facts(read_csv(args.forecast, *FORECAST), wording),
+        "reading": reading(read_facts),
+        **board_facts(read_csv(args.leaderboard, *BOARD)),
+        **forecast_facts(read_csv(args.forecast, *FORECAST)),
         "rejected": rejected_rows(len(read_csv(args.rejected))),
     }
     with atomic_write(args.page) as path:
-        template = wording(args.template.read_text(encoding="utf-8"))
-        path.write_text(fill(template, facts), encoding="utf-8")
+        template = args.template.read_text(encoding="utf-8")
+        path.write_text(fill(template, facts, Wording(args.words)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pandas as pd
 
 from popularity.program import atomic_write, run
 from popularity.results import read_csv
+from popularity.wording import Wording, add_words
 
 #: Significant digits of numbers that are not whole.
 DIGITS = 5
@@ -77,14 +78,17 @@ def cell(value: object) -> str:
     return f"<td>{html.escape(str(value))}</td>"
 
 
-def table_page(table: pd.DataFrame, title: str, source: str, most: int) -> str:
-    """Write a table's first ``most`` rows as a page; columns without a value are left out."""
+def table_page(table: pd.DataFrame, title: str, source: str, most: int, wording: Wording) -> str:
+    """Write a table's first ``most`` rows as a page; columns without a value are left out.
+
+    The title and the columns' names are put in the words of ``wording``.
+    """
     shown = table.dropna(axis="columns", how="all").head(most)
     note = f"{len(table):,} rows of {source}."
     if len(shown) < len(table):
         note = f"The first {len(shown):,} of {note}"
     head = "".join(
-        f'<th{kind}><button type="button">{html.escape(str(name))}</button></th>'
+        f'<th{kind}><button type="button">{html.escape(wording.heading(str(name)))}</button></th>'
         for name, kind in (
             (name, ' class="number"' if pd.api.types.is_numeric_dtype(shown[name]) else "")
             for name in shown
@@ -92,7 +96,8 @@ def table_page(table: pd.DataFrame, title: str, source: str, most: int) -> str:
     )
     columns = [shown[name].tolist() for name in shown]
     rows = "\n".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in zip(*columns, strict=True))
-    return PAGE.format(title=html.escape(title), note=html.escape(note), head=head, rows=rows)
+    title = html.escape(wording(title))
+    return PAGE.format(title=title, note=html.escape(note), head=head, rows=rows)
 
 
 def main() -> None:
@@ -104,12 +109,14 @@ def main() -> None:
     parser.add_argument("--title", required=True)
     parser.add_argument("--rows", type=int, default=1000, help="most rows shown (default: 1000)")
     parser.add_argument("--page", type=Path, required=True, help="HTML file, to write")
+    add_words(parser)
     args = parser.parse_args()
 
     table = pd.concat([read_csv(path) for path in args.table], ignore_index=True)
     source = ", ".join(path.name for path in args.table)
     with atomic_write(args.page) as path:
-        path.write_text(table_page(table, args.title, source, args.rows), encoding="utf-8")
+        page = table_page(table, args.title, source, args.rows, Wording(args.words))
+        path.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

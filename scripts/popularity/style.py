@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import matplotlib
 import matplotlib.style
@@ -14,9 +15,12 @@ from matplotlib.axis import Axis
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from popularity.program import atomic_write
+from popularity.settings.datasets import Words
+from popularity.wording import Wording
 
 # Pictures are the same whatever the user's matplotlibrc says, one in the working folder too.
 matplotlib.rcdefaults()
@@ -29,6 +33,21 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = COLOURS
 GREY = "#808080"
 
 WIDTH = 8.0
+
+#: How the pictures of this program put their texts, and the texts that are put so.
+_wording = Wording()
+_put: WeakSet[Text] = WeakSet()
+
+
+def speak(words: Words) -> None:
+    """Let all pictures from now on call items and requests so."""
+    global _wording
+    _wording = Wording(words)
+
+
+def put(text: str) -> str:
+    """Put a text of ours in the words of the pictures: one that a tick of an axis shows."""
+    return _wording(text)
 
 
 def new_figure(
@@ -61,7 +80,7 @@ def new_figure(
         (figure.suptitle, title, 78, {}),
         (figure.supxlabel, f"source: {source}", 120, {"fontsize": 8, "color": "#666666"}),
     ):
-        draw(fill(text, width), x=0.01, ha="left", parse_math=False, **look)
+        _put.add(draw(fill(put(text), width), x=0.01, ha="left", parse_math=False, **look))
     return figure, list(axes[:panels])
 
 
@@ -78,7 +97,14 @@ def fill(text: str, width: int) -> str:
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write a figure as ``{folder}/{name}.png`` and ``.svg``, the same one to the same bytes."""
+    """Write a figure as ``{folder}/{name}.png`` and ``.svg``, the same one to the same bytes.
+
+    Its texts are put in the words of :func:`speak`, but for what is marked as the user's own.
+    """
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text not in _put:
+            text.set_text(put(text.get_text()))
+            _put.add(text)
     # Both files have one layout, which takes as long to find as a file to draw.
     layout = figure.get_layout_engine()
     if layout is not None:

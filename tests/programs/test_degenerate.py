@@ -41,7 +41,8 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     names = [Path(command[0]).stem for command in found]
     assert {"download_archive", "train_model", "evaluate_learned", "simulate_cache"} <= set(names)
     assert names[-1] == "write_report"
-    about_jobs = {"list_software", "plot_runtimes", "write_table", "write_front_page", "write_report"}
+    about_jobs = {"list_software", "plot_runtimes", "write_table", "write_front_page", "write_captions"}
+    about_jobs.add("write_report")
     return [
         [str(folder / command[0]), *command[1:]]
         for command, name in zip(found, names, strict=True)

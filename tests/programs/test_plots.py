@@ -1,6 +1,7 @@
 """The pictures: files, bytes, what is drawn, and inputs that leave little to draw."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 import plot_eda
 import plot_log
 import plot_models
+import plot_predictions
 from pictures import (
     SPLIT,
     benchmark,
@@ -31,6 +33,7 @@ from pictures import (
     write_trained,
 )
 from popularity import style, tables
+from popularity.settings.datasets import Words
 from popularity.settings.fields import as_json
 from small_logs import sequences_of
 
@@ -139,6 +142,39 @@ def test_command_writes_all_its_pictures_twice_alike(
         else:
             assert ElementTree.fromstring(first).tag == "{http://www.w3.org/2000/svg}svg"
             assert b"source: " in first
+
+
+@pytest.mark.parametrize("script", [script for script in MADE if script != "plot_runtimes"])
+def test_a_shop_s_pictures_speak_of_its_products_and_orders(
+    script: str, commands: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(SCRIPTS / f"{script}.py")
+    words = ["--words", json.dumps({"item": "product", "request": "order"}), "--dataset", "movie requests"]
+    monkeypatch.setattr(sys, "argv", [path, *commands[script], *words, "--folder", str(tmp_path)])
+    said: list[str] = []
+
+    def listen(figure: Figure, file: Path, **_: object) -> None:
+        figure.draw_without_rendering()
+        said.extend(texts(figure))
+        file.touch()
+
+    monkeypatch.setattr(Figure, "savefig", listen)
+    runpy.run_path(path, run_name="__main__")
+    style.speak(Words())
+    assert len(said) > 20
+    spoken = " ".join(" ".join(said).split())
+    # The dataset's own name stays.
+    assert "of movie requests" in spoken or "on movie requests" in spoken
+    spoken = spoken.replace("movie requests", "")
+    # Names of features and columns are no words.
+    assert not re.search(r"(?<![_a-z])(movie|request(?!ed))", spoken, re.IGNORECASE), spoken
+    assert "\0" not in spoken
+
+
+def test_equal_titles_stay_apart() -> None:
+    columns = {"movieId": [1, 2, 3], "item": ["a", "b", "c"], "title": ["Bag", "Bag", "Cup"]}
+    named = plot_predictions.names_of(pa.table(columns), [2, 1, 3, 9])
+    assert named == {2: "Bag (b)", 1: "Bag (a)", 3: "Cup", 9: "movie 9"}
 
 
 def eda(table: pa.Table, slot: str = "day") -> plot_eda.LabelledTable:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import jinja2
@@ -9,11 +10,13 @@ import pandas as pd
 import pytest
 from docutils.core import publish_parts  # type: ignore[import-untyped]
 
+import write_captions
 import write_front_page
 import write_table
 from popularity.log.facts import Facts
 from popularity.settings.datasets import Words
-from popularity.wording import Wording, plural
+from popularity.wording import Wording, own, plural
+from workdir import ROOT
 
 #: Titles that a log may hold, each with what would be seen of it if it were markup.
 TITLES = [
@@ -56,18 +59,19 @@ def test_a_title_is_shown_as_it_is_and_is_no_markup(title: str) -> None:
             "model": ["m"],
         }
     )
-    facts = write_front_page.forecast_facts(forecast, Wording(Words()))
-    page = published(write_front_page.fill("Popularity\n===\n\n{forecaster} expects {expected}.\n", facts))
+    facts = write_front_page.forecast_facts(forecast)
+    template = "Popularity\n===\n\n{forecaster} expects {expected}.\n"
+    page = published(write_front_page.fill(template, facts, Wording(Words("movie", "view"))))
     line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", title).split())
     shown = line.replace("{", "(").replace("}", ")")
     assert {child.tag for child in page.iter()} <= {"main", "div", "h1", "p", "em"}
     (paragraph,) = page.iter("p")
-    assert "".join(paragraph.itertext()) == f"m expects {shown} (50 % of the requests)."
+    assert "".join(paragraph.itertext()) == f"m expects {shown} (50 % of the views)."
 
 
 @pytest.mark.parametrize("title", TITLES)
 def test_a_table_shows_its_texts_as_they_are(title: str) -> None:
-    page = write_table.table_page(pd.DataFrame({"title": [title], title: [1]}), title, title, 10)
+    page = write_table.table_page(pd.DataFrame({"title": [title], title: [1]}), title, title, 10, Wording())
     body = page.partition("<script>\nconst body")[0]
     assert "<script>" not in body
     assert html.escape(title) in body
@@ -76,7 +80,7 @@ def test_a_table_shows_its_texts_as_they_are(title: str) -> None:
 @pytest.mark.parametrize("name", TITLES)
 def test_the_names_of_dataset_and_models_are_no_markup(name: str) -> None:
     page = write_front_page.fill(
-        "{name}\n===\n\n**{name}** is it.\n", {"name": write_front_page.plain(name)}
+        "{name}\n===\n\n**{name}** is it.\n", {"name": write_front_page.plain(name)}, Wording()
     )
     assert {child.tag for child in published(page).iter()} <= {"main", "div", "h1", "p", "strong"}
 
@@ -87,14 +91,36 @@ def test_the_page_says_what_was_read() -> None:
         Facts(files=["b.csv", "c_1.csv"], excluded=3, far=["c_1.csv: line 7: 2100-01-01"], uncatalogued=4),
     ]
     parts[0].left_aside = ["a_small.csv"]
-    page = write_front_page.reading(parts).replace("\\", "")
+    page = Wording()(write_front_page.reading(parts)).replace("\\", "")
     assert page == (
         "Requests were read from a.csv, b.csv, c_1.csv, times taken for whole seconds. Not read, though "
         "named alike: a_small.csv. Columns that were not read: note. "
-        "5 rows left out by the conditions (`where`). "
+        "5 rows left out by the conditions (``where``). "
         "1 rows without a user. 4 movies that the catalogue lacks, shown by their id. Far from nearly all "
         "other requests in time: c_1.csv: line 7: 2100-01-01."
     )
+
+
+FACTS = Facts(files=["movies.csv"], times="dates", uncatalogued=3)
+
+
+def test_a_shop_s_tables_and_captions_speak_of_its_products_and_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pd.DataFrame({"movieId": [1], "title": ["The movie"], "expected_requests": 2.5, "movies": 3})
+    page = write_table.table_page(
+        table, "Movies to expect", "forecast.csv", 10, Wording(Words("product", "order"))
+    )
+    for said in ("<h1>Products to expect</h1>", ">productId<", ">expected_orders<", ">products<"):
+        assert said in page
+    assert "<td>The movie</td>" in page
+    captions = [path for path in (ROOT / "report").glob("*.rst") if path.stem != "workflow"]
+    words = ["--words", '{"item": "product", "request": "order"}', "--folder", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["write_captions", "--captions", *map(str, captions), *words])
+    write_captions.main()
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in captions}
+    for path in tmp_path.iterdir():
+        assert not re.search(r"movie|request(?!ed)", path.read_text(), re.IGNORECASE), path.name
 
 
 def test_a_shop_s_page_speaks_of_its_products_and_orders() -> None:
@@ -102,7 +128,21 @@ def test_a_shop_s_page_speaks_of_its_products_and_orders() -> None:
     assert wording("Movies by request: {movies} movies, a movie's requests, requested, {requests}") == (
         "Products by order: {movies} products, a product's orders, requested, {requests}"
     )
-    assert Wording(Words())("a movie's requests") == "a movie's requests"
+    assert Wording()("a movie's requests") == "a movie's requests"
+    assert wording("A request of a movie or an order") == "An order of a product or an order"
+    assert Wording(Words("item", "view"))("a movie, a requested one") == "an item, a requested one"
+    assert wording(f"{own('movies.csv')}: movies, movie-lens, all_movies, {own('Movie')}") == (
+        "movies.csv: products, movie-lens, all_movies, Movie"
+    )
+    page = write_front_page.fill(
+        "Popularity of movies in {dataset}\n==\n\n{reading}\n",
+        {"dataset": write_front_page.plain("movies"), "reading": write_front_page.reading([FACTS])},
+        wording,
+    )
+    assert page == (
+        "Popularity of products in movies\n================================\n\nOrders were read from "
+        "movies\\.csv, times taken for dates\\. 3 products that the catalogue lacks, shown by their id.\n"
+    ).replace("dates\\.", "dates.")
     assert [plural(word) for word in ("product", "city", "day", "box", "class")] == [
         *("products", "cities", "days", "boxes", "classes"),
     ]

@@ -6,6 +6,8 @@ from typing import Literal
 from popularity.settings.fields import section, setting
 
 DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+#: Words that stand in texts and are no markup there.
+WORD = r"^[^\W_]([^\W_]|[ -])*$"
 
 #: What a column may be compared with.
 Constant = str | int | float | bool
@@ -49,8 +51,8 @@ class CatalogueColumns:
 class Words:
     """What the report calls things."""
 
-    item: str = setting("An item.", "movie", length=1)
-    request: str = setting("A request.", "request", length=1)
+    item: str = setting("An item.", "movie", pattern=WORD)
+    request: str = setting("A request.", "request", pattern=WORD)
 
 
 @dataclass(frozen=True)
