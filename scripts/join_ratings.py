@@ -106,6 +106,14 @@ def describe(facts: Facts) -> Iterator[str]:
     yield f"times taken for: {facts.times}"
     if facts.ignored:
         yield f"columns that are not read: {', '.join(facts.ignored)}"
+    if facts.catalogue is not None:
+        yield f"read {facts.catalogue} for the items"
+    if not facts.titled:
+        yield "no column of titles is named (`catalogue_columns`): items are shown by id"
+    if facts.catalogue_ignored:
+        yield f"columns of {facts.catalogue} that are not read: {', '.join(facts.catalogue_ignored)}"
+    if facts.first is not None and facts.last is not None:
+        yield "requests from {} to {} (UTC)".format(*facts.dates())
     if facts.excluded:
         yield f"{facts.excluded} rows left out by `where`"
     if facts.guests:

@@ -161,6 +161,12 @@ def reading(parts: Sequence[Facts]) -> str:
         said.append(f"Not read, though named alike: {plain(', '.join(facts.left_aside))}.")
     if facts.ignored:
         said.append(f"Columns that were not read: {plain(', '.join(facts.ignored))}.")
+    if facts.catalogue is not None:
+        titles = "" if facts.titled else ", which names no column of titles, so that they are shown by id"
+        said.append(f"Movies were read from {plain(facts.catalogue)}{titles}.")
+    if facts.catalogue_ignored:
+        ignored = plain(", ".join(facts.catalogue_ignored))
+        said.append(f"Columns of {plain(facts.catalogue or '')} that were not read: {ignored}.")
     counts = {
         "rows left out by the conditions (``where``)": sum(part.excluded for part in parts),
         "rows without a user": sum(part.guests for part in parts),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from popularity import tables
 from popularity.program import Fault
 from popularity.settings.slots import FoldSplit
-from popularity.slots import clock_numbers
+from popularity.slots import clock_numbers, slot_start
 
 Ints = npt.NDArray[np.integer]
 
@@ -260,10 +260,29 @@ def split_slots(series: Series, split: FoldSplit) -> dict[str, range]:
         if not len(series.requested_slots(slots)):
             raise Fault(
                 f"the log has {len(series.totals)} slots, and no request in the {len(slots)} of them "
-                f"that are {part} slots; use shorter slots or another split (slot and split in "
-                "config.yaml)"
+                f"that are {part} slots; {_far_away(series) or 'use shorter slots'} or another split "
+                "(slot and split in config.yaml)"
             )
     return parts
+
+
+def _far_away(series: Series) -> str | None:
+    """Say which requests lie so far from the others that half of the log's slots are between them."""
+    slots = series.first_slot + np.flatnonzero(series.totals)
+    gaps = np.diff(slots)
+    if not len(gaps) or 2 * gaps.max() <= len(series.totals):
+        return None
+    after = int(gaps.argmax()) + 1
+    few, many = sorted((slots[:after], slots[after:]), key=lambda side: series.requests(side).sum())
+    few_dates, dates = (
+        " to ".join(dict.fromkeys(str(day)[:10] for day in slot_start(side[[0, -1]], series.slot_name)))
+        for side in (few, many)
+    )
+    return (
+        f"{series.requests(few).sum():,.0f} requests are of {few_dates}, far from all others, of {dates} "
+        "(log.json and logs/join_ratings.log name the file and line): mend or leave out these rows, use "
+        "shorter slots"
+    )
 
 
 def split_range(first: int, last: int, split: FoldSplit) -> dict[str, range]:

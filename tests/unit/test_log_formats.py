@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from join_ratings import join_ratings
+import join_ratings
+import write_front_page
 from popularity.log.facts import Facts
 from popularity.log.formats.oracle_general import REQUEST
 from popularity.log.rejects import Rejects
@@ -26,6 +27,7 @@ from popularity.log.request_log import RequestLog
 from popularity.program import Fault
 from popularity.settings.datasets import LogSettings
 from popularity.settings.fields import parse
+from popularity.wording import Wording
 
 COLUMNS = {"user": "who", "item": "what", "rating": "stars", "time": "when"}
 
@@ -52,7 +54,7 @@ def tables(
     listed = io.StringIO(newline="")
     paths = folder / "joined.parquet", folder / "movies.parquet"
     with RequestLog(archive, parse(LogSettings, how), Rejects(policy, listed)) as log:
-        join_ratings(log, *paths, block_bytes=block_bytes, timezone=how.get("timezone"))
+        join_ratings.join_ratings(log, *paths, block_bytes=block_bytes, timezone=how.get("timezone"))
         return paths[0].read_bytes(), paths[1].read_bytes(), log.facts, listed.getvalue()
 
 
@@ -495,9 +497,29 @@ def test_what_was_read_is_told(tmp_path: Path) -> None:
     assert (facts.first, facts.last, facts.uncatalogued, facts.far) == (1, 86400, 2, [])
 
 
+def test_columns_of_a_catalogue_that_are_not_read_are_told(tmp_path: Path) -> None:
+    columns = {"item": "item", "time": "time"}
+    log = "item,time\na,1\nb,2\n"
+    how: dict[str, Any] = {"requests": "log.csv", "catalogue": "items.csv"}
+    members = {"log.csv": log, "items.csv": "item,Titel,Genres\na,A,Drama\nb,B,War\n"}
+    _, movies, facts, _ = tables(tmp_path, members, columns=columns, **how)
+    found = pq.read_table(io.BytesIO(movies)).to_pydict()
+    assert (found["title"], found["genre_names"]) == (["a", "b"], ["Drama", "War"])
+    assert (facts.catalogue, facts.catalogue_ignored, facts.titled) == ("items.csv", ["Titel"], False)
+    said = list(join_ratings.describe(facts))
+    assert "columns of items.csv that are not read: Titel" in said
+    assert "no column of titles is named (`catalogue_columns`): items are shown by id" in said
+    assert "requests from 1970-01-01 to 1970-01-01 (UTC)" in said
+    page = Wording()(write_front_page.reading([facts])).replace("\\", "")
+    assert "Movies were read from items.csv, which names no column of titles, so that" in page
+    assert "Columns of items.csv that were not read: Titel." in page
+
+
 @pytest.mark.parametrize("far", [10, 4_102_444_800])
-def test_a_request_far_from_all_others_is_named(tmp_path: Path, far: int) -> None:
-    rows = [f"a,{1_700_000_000 + at * 600}\n" for at in range(3000)]
+# Three weeks of requests, and as many in 22 years.
+@pytest.mark.parametrize(("begin", "step"), [(1_700_000_000, 600), (820_454_400, 230_000)])
+def test_a_request_far_from_all_others_is_named(tmp_path: Path, far: int, begin: int, step: int) -> None:
+    rows = [f"a,{begin + at * step}\n" for at in range(3000)]
     rows.insert(2000, f"b,{far}\n")
     for block_bytes in (1000, 1 << 21):
         log = {"log.csv": "item,time\n" + "".join(rows)}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -111,6 +112,50 @@ def test_each_example_is_short_and_runs(tmp_path: Path, name: str) -> None:
     assert (len(movies), movies["item"][0].as_py()) == (items, item)
     assert (str(slot_start(slots[:1], slot)[0]), int(slots[-1] - slots[0]) + 1) == (begin, count)
     assert (results / "log.json").exists()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_example_has_a_plan_to_its_report(tmp_path: Path, name: str) -> None:
+    folder = copy_workflow(tmp_path / "copy")
+    (folder / f"{name}.yaml").write_text(EXAMPLES[name])
+    BRING[name](folder)
+    planned = snakemake(folder, "--dry-run", "--configfile", f"{name}.yaml")
+    for made in ("leaderboard.csv", "forecast.csv", "cache.csv", "report.html"):
+        assert f"results/{name}/{made}" in planned
+
+
+def test_a_trace_runs_to_its_report_with_bytes_and_in_its_own_words(tmp_path: Path) -> None:
+    folder = copy_workflow(tmp_path / "copy")
+    (folder / "trace.yaml").write_text(EXAMPLES["trace"])
+    trace(folder)
+    models = yaml.safe_load((folder / "config.yaml").read_text())["models"]
+    learned = ("ridge", "poisson_glm", "lightgbm", "lightgbm_offset")
+    small = {
+        "defaults": {"epochs": 1, "layers": [4], "dense_units": 4, "sampled_movies": 50},
+        "models": {name: None for name in models if name != "lstm"},
+        "baselines": dict.fromkeys(learned),
+        "window": 5,
+        "seeds": [1],
+        "cache": {"policies": ["LRU", "S3-FIFO", "Belady"]},
+    }
+    (folder / "small.yaml").write_text(yaml.safe_dump(small))
+    snakemake(folder, "--configfile", "trace.yaml", "small.yaml")
+    results = folder / "results" / "trace"
+    assert (results / "report.html").stat().st_size > 100_000
+    caches = pd.read_csv(results / "cache.csv")
+    assert caches["movies"].isna().all()
+    assert caches["bytes"].between(1, 499 * 7).all()
+    assert caches["byte_hit_ratio"].between(0, 1).all()
+    forecast = pd.read_csv(results / "forecast.csv", dtype={"item": str})
+    assert forecast["item"].map(int).ge(2**63).all()
+    pages = [results / "front_page.rst", *results.glob("captions/*"), *results.glob("tables/*")]
+    assert len(pages) > 25
+    for page in pages:
+        # Names of rules and of settings are no words.
+        assert not re.search(r"(?<![_\w])movies?(?![_\w])", page.read_text(), re.IGNORECASE), page
+    shown = re.sub(r"[\w/+=]{200,}", "", (results / "report.html").read_text())
+    assert "Life of" in shown or "An object's life" in shown
+    assert "A movie's life" not in shown
 
 
 def test_there_are_five_examples() -> None:

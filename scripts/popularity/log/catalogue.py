@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pyarrow as pa
 
+from popularity.log.facts import Facts
 from popularity.log.formats.base import Column, Format, Options, Release
 from popularity.log.rejects import Rejects
 from popularity.log.roles import ID_RULE
@@ -45,9 +46,15 @@ def catalogue_table(
 
 
 def columns_of(
-    archive: Zip, member: str, kind: Format, options: Options, how: LogSettings, release: Release | None
+    archive: Zip,
+    member: str,
+    kind: Format,
+    options: Options,
+    how: LogSettings,
+    release: Release | None,
+    facts: Facts,
 ) -> Mapping[str, Column]:
-    """Which columns of a catalogue are the item, its title, genres and year.
+    """Which columns of a catalogue are the item, its title, genres and year; ``facts`` get the others.
 
     Raises
     ------
@@ -68,15 +75,13 @@ def columns_of(
                 member,
             )
         found["item"] = known[0]
-    found |= {name: name for name in ("title", "genres") if name not in found and names.count(name) == 1}
+    for role in ("title", "genres"):
+        alike = [name for name in names if name.lower() == role]
+        if role not in found and len(alike) == 1:
+            found[role] = alike[0]
     used = set(found.values())
-    ignored = [name for at, name in enumerate(names, 1) if not {name, at} & used]
-    if "title" not in found:
-        logging.warning(
-            "%s: no column of titles is named (`catalogue_columns`): items are shown by id", member
-        )
-    if ignored:
-        logging.info("%s: columns that are not read: %s", member, ", ".join(ignored))
+    facts.catalogue_ignored = [name for at, name in enumerate(names, 1) if not {name, at} & used]
+    facts.titled = "title" in found
     return found
 
 
@@ -89,6 +94,7 @@ def read_catalogue(
     release: Release | None,
     code: Callable[[str], int | None],
     rejects: Rejects,
+    facts: Facts,
 ) -> pa.Table:
     """Read the items of a catalogue, in its order.
 
@@ -98,13 +104,16 @@ def read_catalogue(
         Gives the number of an item by its id; None if that is no id.
     rejects
         Where rows are noted that are no item, or one that was there before.
+    facts
+        Where it is noted what was read.
 
     Returns
     -------
     A table of :data:`CATALOGUE`. An item without a title has its id for one; without a column of years
     the year is the one in the title's last parentheses.
     """
-    at = columns_of(archive, member, kind, options, how, release)
+    facts.catalogue = member
+    at = columns_of(archive, member, kind, options, how, release, facts)
     word = "movie" if release else "item"
     lines: dict[int, int] = {}
     items: list[str] = []

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from popularity.program import reading
 
 
@@ -19,6 +21,9 @@ class Facts:
         How times are written.
     ignored
         Columns that were not read.
+    catalogue, catalogue_ignored, titled
+        The catalogue's member, None without one; its columns that were not read; and whether it has a
+        column of titles.
     rows, requests
         Rows that were read, and the requests that they stand for.
     excluded
@@ -39,6 +44,9 @@ class Facts:
     left_aside: list[str] = field(default_factory=list)
     times: str = ""
     ignored: list[str] = field(default_factory=list)
+    catalogue: str | None = None
+    catalogue_ignored: list[str] = field(default_factory=list)
+    titled: bool = True
     rows: int = 0
     requests: int = 0
     excluded: int = 0
@@ -48,6 +56,11 @@ class Facts:
     last: int | None = None
     uncatalogued: int | None = None
     far: list[str] = field(default_factory=list)
+
+    def dates(self) -> tuple[str, str]:
+        """Days (UTC) of the first and the last request, of which there must be some."""
+        first, last = np.array([self.first, self.last], "datetime64[s]").astype("datetime64[D]").tolist()
+        return str(first), str(last)
 
     @classmethod
     def read(cls, path: Path) -> "Facts":

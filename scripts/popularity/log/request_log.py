@@ -259,6 +259,7 @@ class RequestLog:
         table = read_catalogue(
             *(self._zip, self._catalogue, kind, options, how, self._release, self._number),
             rejects or self.rejects,
+            self.facts,
         )
         self._catalogued = len(self._codes["item"]) if "item" in self._codes else 0
         return table
@@ -495,7 +496,7 @@ class RequestLog:
 
 
 #: Times the span of nearly all requests that a request is far away.
-FAR = 2
+FAR = 0.5
 
 #: Seconds of the spans by which requests are counted, as a power of two: some 18 hours.
 _SPAN_BITS = 16
