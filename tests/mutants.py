@@ -15,6 +15,8 @@ import ast
 import importlib
 import os
 import random
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -32,7 +34,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 #: Imported once, before any mutant: libraries alone, never the code that is changed.
-LIBRARIES = ("numpy", "pandas", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "hypothesis", "scipy")
+LIBRARIES = (
+    *("numpy", "pandas", "pyarrow.parquet", "pyarrow.compute", "pyarrow.csv", "hypothesis", "scipy.stats"),
+    *("sklearn.linear_model", "lightgbm", "tensorflow", "keras"),
+)
 
 COMPARISONS: dict[type[ast.AST], str] = {
     ast.Lt: "<=",
@@ -211,6 +216,8 @@ class Changes(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         """A call without one of its options."""
+        # Where lengths differ the program has a defect already: that is no meaning.
+        node.keywords = [keyword for keyword in node.keywords if keyword.arg != "strict"]
         for keyword in node.keywords:
             begin, end = self._span(keyword)
             if keyword.arg is not None:
@@ -242,13 +249,50 @@ def name_of(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
+#: What begins a block of Snakemake's own language, which ends before the next line that is not indented.
+BLOCK = re.compile(
+    rb"^(?:(?:use )?rule \w+|wildcard_constraints|localrules|ruleorder|include)\b.*\n(?:[ \t].*\n|\n)*",
+    re.MULTILINE,
+)
+#: A line of a shell command that is an option of the program.
+OPTION = re.compile(rb'^ +" (?:--[\w-]+ [^"]*|\{params\.\w+:q\})"\n', re.MULTILINE)
+#: A field of a command, or of a rule's own, with its name.
+FIELD = re.compile(rb"\{(input|output|params)\.(\w+)")
+
+
+def python_of(rules: bytes) -> bytes:
+    """Blank out what is Snakemake's own language in rules, byte by byte."""
+    return BLOCK.sub(lambda found: re.sub(rb"[^\n]", b" ", found[0]), rules)
+
+
+def changes_of_rules(rules: bytes) -> Iterator[tuple[int, int, str, str]]:
+    """Change the commands of rules: an option left out, another of the rule's files or settings given."""
+    for block in BLOCK.finditer(rules):
+        begin, within = block.start(), block[0].split(b":")[0].decode()
+        for option in OPTION.finditer(block[0]):
+            yield begin + option.start(), begin + option.end() - 1, "", within
+        fields: dict[bytes, list[bytes]] = {}
+        for kind, name in FIELD.findall(block[0]):
+            fields.setdefault(kind, [])
+            fields[kind] += [name] * (name not in fields[kind])
+        for field in FIELD.finditer(block[0]):
+            names = fields[field[1]]
+            rival = names[(names.index(field[2]) + 1) % len(names)]
+            if rival != field[2]:
+                yield begin + field.start(2), begin + field.end(2), rival.decode(), within
+
+
 def mutants_of(file: str) -> Iterator[Mutant]:
     """Make every mutant of a file that is still Python."""
     source = (ROOT / file).read_bytes()
-    for begin, end, text, within in Changes(source).found:
+    rules = file.endswith(".smk")
+    found = Changes(python_of(source) if rules else source).found
+    if rules:
+        found += changes_of_rules(source)
+    for begin, end, text, within in found:
         changed = source[:begin] + text.encode() + source[end:]
         try:
-            ast.parse(changed)
+            ast.parse(python_of(changed) if rules else changed)
         except SyntaxError:
             continue
         first = source.rfind(b"\n", 0, begin) + 1
@@ -265,13 +309,17 @@ def run_tests(folder: Path, tests: list[str], seconds: float, log: Path) -> int 
     if not child:
         os.setsid()
         os.chdir(folder)
-        with log.open("w") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+        with log.open("w") as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
         # A module that tests import stands beside them.
         sys.argv = ["pytest"]
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests])
-        os._exit(int(code))
+        # Files one by one: what the first ones notice does not wait for what the others import.
+        for some in map(shlex.split, tests):
+            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", *some]))
+            if code:
+                break
+        os._exit(code)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -314,13 +362,17 @@ def main() -> None:
     parser.add_argument("--part", action="append", help="a part of mutants.toml (default: all)")
     parser.add_argument("--count", type=int, default=20, help="mutants of each part (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="of the choice of mutants (default: 1)")
+    parser.add_argument("--match", action="append", help="only those with this in their name, as printed")
     args = parser.parse_args()
 
+    # As popularity.start does, which is one of the modules that are changed.
+    os.environ.update(MATPLOTLIBRC=os.devnull, KERAS_HOME=os.devnull, KERAS_BACKEND="tensorflow")
     config = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
     same = {entry["mutant"]: entry["reason"] for entry in config["same"]}
     for library in LIBRARIES:
         importlib.import_module(library)
-    files = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "scripts").rglob("*.py"))]
+    paths = [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "rules").glob("*.smk")]
+    files = [path.relative_to(ROOT).as_posix() for path in sorted(paths)]
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -332,16 +384,20 @@ def main() -> None:
             if args.part and part["name"] not in args.part:
                 continue
             own = [file for file in files if any(PurePath(file).match(one) for one in part["files"])]
-            every = [mutant for file in own for mutant in mutants_of(file) if mutant.name not in same]
+            every = [mutant for file in own for mutant in mutants_of(file)]
+            if args.match:
+                every = [mutant for mutant in every if any(text in mutant.name for text in args.match)]
+            # Chosen before those that are the same are left out: a mutant listed changes no other choice.
             chosen = random.Random(args.seed).sample(every, min(args.count, len(every)))
-            found: Counter[str] = Counter()
-            for mutant, outcome in survivors(part, chosen, folder):
+            others = [mutant for mutant in chosen if mutant.name not in same]
+            found = Counter({"the same": len(chosen) - len(others)})
+            for mutant, outcome in survivors(part, others, folder):
                 found[outcome] += 1
                 if outcome == "survived":
                     print(f"survived: {mutant.name}", flush=True)
             print(f"{part['name']}: {dict(found)}, of {len(every)} mutants", flush=True)
             counts += found
-    tried = counts.total()
+    tried = counts.total() - counts["the same"]
     print(f"killed: {tried - counts['survived']} of {tried}, {1 - counts['survived'] / max(tried, 1):.1%}")
 
 

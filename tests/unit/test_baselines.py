@@ -206,6 +206,13 @@ def test_average_outlives_a_long_silence() -> None:
     assert shares == pytest.approx([0.98 * 0.75 + 0.01, 0.98 * 0.25 + 0.01])
 
 
+@pytest.mark.parametrize("method", ["ewma", "ewma_mix", "two_sided_ewma"])
+def test_the_only_movie_has_all_of_an_average_and_of_its_even_share(method: str) -> None:
+    series = series_of(log_of((1, 7, 3), (2, 7, 1), (4, 7, 2)))
+    forecaster = tuned(series, range(2, 5), method, **DEFINITIONS[method][0])[0]
+    assert forecaster(4, np.array([0])) == pytest.approx([1])
+
+
 def test_averages_of_several_half_lives_are_those_of_each() -> None:
     series = series_of(LOG)
     movies = series.candidates(LAST)

@@ -1,5 +1,6 @@
 """Classes of movies."""
 
+import numpy as np
 import pandas as pd
 
 from popularity.scoring.classes import CLASSES, NEW_SLOTS, MovieClasses, classify_movies
@@ -33,3 +34,11 @@ def test_a_movie_is_new_from_its_first_request_on() -> None:
 def test_the_movie_that_reaches_a_share_belongs_to_it() -> None:
     requests = pd.Series([3, 49, 29, 19]).to_numpy()
     assert [CLASSES[at] for at in classify_movies(requests)] == ["tail", "head", "head", "middle"]
+
+
+def test_of_movies_with_as_many_requests_the_first_come_first() -> None:
+    # 50 movies of 2 requests and 50 of 1: half of all 150 are those of 38, and 80 % those of 70.
+    requests = np.arange(100) % 2 + 1
+    found = [CLASSES[at] for at in classify_movies(requests)]
+    assert found[1::2] == ["head"] * 38 + ["middle"] * 12
+    assert found[::2] == ["middle"] * 20 + ["tail"] * 30

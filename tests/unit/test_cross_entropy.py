@@ -16,6 +16,7 @@ def array(*values: float) -> np.ndarray:
 def test_negative_shares_count_as_0_and_none_at_all_as_uniform_ones() -> None:
     assert distribution(array(3, -2, 1)).tolist() == [0.75, 0, 0.25]
     assert distribution(array(0, -1)).tolist() == [0.5, 0.5]
+    assert distribution(array(0)).tolist() == [1]
     assert distribution(array()).tolist() == []
 
 

@@ -145,6 +145,9 @@ def test_genres_are_those_of_the_catalogue() -> None:
     found = Features.of_catalogue(series, movies, names, "day", 1, "calendar", None)(*pairs)["static"]
     assert found.tolist() == near([[0, 1, math.log(3)], [1, 1, math.log(3)], [0, 0, math.log(2)]])
     known = ["Action", "Comedy"]
+    flags = features.genre_flags(movies, series.movie_ids, known)
+    # A byte each: a catalogue may have millions of movies.
+    assert (flags.dtype, flags.tolist()) == (bool, [[False, False], [False, True], [False, False]])
     trained = Features.of_catalogue(series, movies, names, "day", 1, "calendar", None, (), known)
     assert trained(*pairs)["static"][:, :2].tolist() == [[0, 0], [0, 1], [0, 0]]
 
@@ -206,7 +209,8 @@ def test_a_seasons_feature_compares_its_place_with_all_slots() -> None:
     # By hand, with the half-life of half a season: a request two slots ago counts in full, four slots
     # ago a quarter.
     same = sum(4 * 0.5 ** ((k - 1) / 0.5) for k in range(1, 21))
-    overall = 0.5 ** (np.arange(40) / (features.OVERALL_HALF_LIFE * 2))
+    # All slots count by a half-life of eight seasons.
+    overall = 0.5 ** (np.arange(40) / (8 * 2))
     share = overall[1::2].sum() / overall.sum()
     assert even[0, 0] == pytest.approx(math.log((same + 1) / (share * same + 1)), rel=1e-5)
 
@@ -238,6 +242,17 @@ def test_offset_is_the_log_of_the_average_and_no_feature() -> None:
     alone = make(series, ["label_n", "log_age", "ewma_3"])(movies, slots)
     assert made["static"].tolist() == alone["static"].tolist()
     assert alone["offset"].tolist() == [[0]] * len(movies)
+
+
+def test_the_offset_of_a_forgotten_movie_is_the_log_of_a_millionth_of_an_even_share() -> None:
+    series = series_of(log_of((1, 7, 1), (1, 8, 1), (90, 8, 1)))
+    compute = make(series, ["label_n"], offset=Average((1.0,), (1.0,)).mixture(0.0))
+    assert compute.has_offset
+    assert not make(series, ["label_n"]).has_offset
+    # Movie 7 has 2 ** -89 of the requests of movie 8.
+    assert compute(np.array([0, 1]), np.array([91, 91]))["offset"].tolist() == near(
+        [[math.log(1e-6 / 2)], [0]]
+    )
 
 
 def test_offset_may_be_a_mix_of_averages() -> None:

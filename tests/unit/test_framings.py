@@ -133,14 +133,15 @@ def test_most_requested_movies_are_those_of_the_slots() -> None:
 
 
 @ALL_FRAMES
-def test_shapes_of_inputs(one: str, out: str) -> None:
-    framing = framing_of(one, out)
+@pytest.mark.parametrize("window", [1, 2, 4])
+def test_shapes_of_inputs(one: str, out: str, window: int) -> None:
+    framing = framing_of(one, out, window=window)
     for windows in (next(framing.training(SLOTS, 1).batches(0))[1], framing.validation(SLOTS, 1)):
         inputs = framing.inputs(windows)
-        targets = WINDOW if out == "every_step" else 1
+        targets = window if out == "every_step" else 1
         movies = 7 if one == "all_movies" else 1
         assert windows.label.shape == (len(windows), targets, movies)
-        assert inputs["steps"].shape == (len(windows), WINDOW, movies * 2)
+        assert inputs["steps"].shape == (len(windows), window, movies * 2)
         # The calendar has two values.
         assert inputs["static"].shape == (len(windows), targets, movies * 5)
         assert inputs["offset"].shape == (len(windows), targets, movies)

@@ -106,6 +106,7 @@ def test_drawn_rows_of_a_slot_without_requests_are_none() -> None:
     series = series_of(log_of((1, 7, 2), (3, 7, 2), (3, 8, 1), (9, 7, 4)))
     rows = draw_rows(series, range(1, 9), 100, np.random.default_rng(1))
     assert list(zip(rows.slot.tolist(), rows.movie.tolist(), rows.label, strict=True)) == [(3, 0, 2)]
+    assert not len(draw_rows(series, range(4, 9), 100, np.random.default_rng(1)).slot)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -167,6 +168,22 @@ def test_the_penalty_is_the_best_of_the_validation_rows() -> None:
         patch.setitem(SPECS["ridge"], "penalties", [1e-6, 1e9])
         assert build(pattern, "ridge")[2] == regressions.Penalty(1e-6)
         assert build(changed, "ridge")[2] == regressions.Penalty(1e9)
+
+
+def test_busy_slots_count_more_in_a_ridge_regression_and_in_its_choice_of_a_penalty() -> None:
+    # Busy slots repeat the shares of the slot before, and as many quiet ones turn them round.
+    rows, first = [], 0
+    for slot in range(60):
+        many = 10 if slot % 2 else 1
+        first = first if slot % 2 else 1 - first
+        rows += [(FIRST_SLOT + slot, first, 3 * many), (FIRST_SLOT + slot, 1 - first, many)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SPECS, "ridge", {"method": "ridge", "lags": 1, "penalties": [1e-6, 1e9]})
+        series, forecaster, chosen = build(log_of(*rows), "ridge")
+    assert chosen == regressions.Penalty(1e-6)
+    # By the weights 10 and 1 the slope is 9 / 11, and without them 0.
+    before = series.shares(np.arange(2), LAST - 1)
+    assert forecaster(LAST, np.arange(2)) == pytest.approx(0.5 + (before - 0.5) * 9 / 11, abs=0.01)
 
 
 @pytest.mark.parametrize("name", SPECS)

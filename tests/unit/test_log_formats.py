@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import random
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -720,3 +721,13 @@ def test_whatever_a_file_holds_is_read_or_a_fault(
         )
     except Fault as fault:
         assert "log.zip" in str(fault)
+
+
+def test_a_line_that_never_ends_is_told_before_it_fills_the_memory(tmp_path: Path) -> None:
+    # 60 MB, which a zip holds in 60 kB; a row may go over several lines in quotes, this one ends nowhere.
+    log = b"what,when\n" + b"a,1\n" * 10 + b"1" * 60_000_000
+    tracemalloc.start()
+    with pytest.raises(Fault, match=r"log\.csv: has no ends of lines"):
+        tables(tmp_path, {"log.csv": log}, columns={"item": "what", "time": "when"})
+    assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    tracemalloc.stop()

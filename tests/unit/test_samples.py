@@ -365,3 +365,11 @@ def test_blocks_fill_a_batch_to_the_last_row() -> None:
     whole = sizes[0] + sizes[1]
     assert len(next(blocks(rows=whole).batches(0))[1]) == whole
     assert len(next(blocks(rows=whole - 1).batches(0))[1]) == sizes[0]
+
+
+def test_a_slot_with_a_single_request_is_a_target_and_one_without_is_none() -> None:
+    series = series_of(log_of((1, 7, 1), (1, 8, 1), (2, 7, 1), (4, 7, 1)))
+    taken = unroll(series, range(1, 5), np.array([[0, 1]]), np.array([4]), 3)
+    assert taken.slot.tolist() == [[2, 3, 4]]
+    assert taken.weight.tolist() == [[[1, 1], [0, 0], [1, 1]]]
+    assert taken.label.tolist() == [[[1, 0], [0, 0], [1, 0]]]
