@@ -83,6 +83,11 @@ def test_what_changed_is_told(
     ]
     scores = pd.read_csv(tmp_path / "scores.csv").set_index(["name", "score"])
     assert len(scores) == 3 * len(SCORES)
+    # Of errors less is better, and of hits more.
+    lower = {score for _, score in scores.index[scores["better"] == "lower"]}
+    higher = {score for _, score in scores.index[scores["better"] == "higher"]}
+    assert lower == {"cross_entropy", "rmse", "mae"}
+    assert higher == set(SCORES) - lower
     seeds = {"net": [[1, 2], [1, 2, 3]], "count": [[0], [0]]}
     for name, sides in seeds.items():
         for column, run, found in zip(("before", "after"), runs, sides, strict=True):

@@ -264,6 +264,16 @@ def test_mix_is_the_best_of_the_slots_it_is_tuned_on(seed: int) -> None:
     assert sum(chosen.weights) == 1
 
 
+def test_the_shorter_average_of_a_mix_is_shorter() -> None:
+    # A steady log, for which a half-life of 20 slots would be better than any that is allowed beside 2.
+    draw = np.random.default_rng(1)
+    log = log_of(
+        *((slot, movie, int(draw.poisson(movie)) + 1) for slot in range(40) for movie in (1, 2, 9))
+    )
+    _, chosen = tuned(series_of(log), range(20, 40), "ewma_mix", short=[1, 2, 20], long=[2], weights=[0.9])
+    assert chosen.half_lives == (1, 2)
+
+
 def test_an_average_is_tuned_with_the_even_share_that_it_has() -> None:
     # A log on which that share decides which average is best.
     series = series_of(random_log(60, seed=9))

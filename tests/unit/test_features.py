@@ -147,7 +147,8 @@ def test_genres_are_those_of_the_catalogue() -> None:
     known = ["Action", "Comedy"]
     flags = features.genre_flags(movies, series.movie_ids, known)
     # A byte each: a catalogue may have millions of movies.
-    assert (flags.dtype, flags.tolist()) == (bool, [[False, False], [False, True], [False, False]])
+    assert flags.dtype == np.dtype(bool)
+    assert flags.tolist() == [[False, False], [False, True], [False, False]]
     trained = Features.of_catalogue(series, movies, names, "day", 1, "calendar", None, (), known)
     assert trained(*pairs)["static"][:, :2].tolist() == [[0, 0], [0, 1], [0, 0]]
 

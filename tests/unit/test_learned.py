@@ -16,7 +16,7 @@ from popularity import tables
 from popularity.forecasters import averages, regressions, trees
 from popularity.forecasters.base import FittingData, Forecaster, LearnedMethod, forecast_slots, method_of
 from popularity.forecasters.mixture import mixture_forecaster
-from popularity.forecasters.rows import draw_rows
+from popularity.forecasters.rows import FittingTable, draw_rows
 from popularity.scoring.scores import score_forecasts, summarise
 from popularity.series import Series, read_series
 from popularity.settings.baselines import Baseline
@@ -87,7 +87,7 @@ def cells(series: Series, slots: range) -> dict[tuple[int, int], float]:
     }
 
 
-@pytest.mark.parametrize("count", [50, 300, 5000])
+@pytest.mark.parametrize("count", [50, 300, 500, 5000])
 def test_rows_are_pairs_of_a_slot_and_a_candidate_and_stand_for_all_of_them(count: int) -> None:
     series = series_of(LOG)
     rows = draw_rows(series, SLOTS["training"], count, np.random.default_rng(1))
@@ -168,6 +168,28 @@ def test_the_penalty_is_the_best_of_the_validation_rows() -> None:
         patch.setitem(SPECS["ridge"], "penalties", [1e-6, 1e9])
         assert build(pattern, "ridge")[2] == regressions.Penalty(1e-6)
         assert build(changed, "ridge")[2] == regressions.Penalty(1e9)
+
+
+def test_a_row_of_a_poisson_regression_counts_as_often_as_its_weight_says() -> None:
+    draw = np.random.default_rng(1)
+    columns, base = draw.normal(3, 2, (90, 2)), draw.normal(-3, 0.5, 90)
+    requests, weight = draw.integers(20, 90, 90).astype(float), draw.integers(1, 5, 90).astype(float)
+    label = draw.poisson(requests * np.exp(base + 0.3 * columns[:, 0])).astype(float)
+    # The heavier a row, the further it is from the others.
+    columns[:, 1] += 3 * weight
+    rows = np.repeat(np.arange(90), weight.astype(int))
+    weighted = FittingTable(columns, base, requests, label, weight)
+    parts = (part[rows] for part in (columns, base, requests, label, np.ones(90)))
+    repeated = FittingTable(*parts)
+    scores = []
+    for table in (weighted, repeated):
+        score, chosen = regressions._fit_poisson(table, table, [0.5, 1e6])
+        assert chosen == regressions.Penalty(0.5)
+        scores.append(score(columns))
+    assert scores[0] == pytest.approx(scores[1], rel=1e-6)
+    assert regressions.poisson_loss(weighted, scores[0]) == pytest.approx(
+        regressions.poisson_loss(repeated, scores[0][rows])
+    )
 
 
 def test_busy_slots_count_more_in_a_ridge_regression_and_in_its_choice_of_a_penalty() -> None:
