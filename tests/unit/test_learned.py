@@ -1,6 +1,7 @@
 """Learned baselines: what they are fitted on, that they learn, and that they see no later slot."""
 
 import json
+import math
 import runpy
 import sys
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 
 import evaluate_learned
 from popularity import tables
+from popularity.features import Features
 from popularity.forecasters import averages, regressions, trees
 from popularity.forecasters.base import FittingData, Forecaster, LearnedMethod, forecast_slots, method_of
 from popularity.forecasters.mixture import mixture_forecaster
-from popularity.forecasters.rows import FittingTable, draw_rows
+from popularity.forecasters.rows import FittingTable, draw_rows, exponential_forecaster
 from popularity.scoring.scores import score_forecasts, summarise
 from popularity.series import Series, read_series
 from popularity.settings.baselines import Baseline
@@ -190,6 +192,14 @@ def test_a_row_of_a_poisson_regression_counts_as_often_as_its_weight_says() -> N
     assert regressions.poisson_loss(weighted, scores[0]) == pytest.approx(
         regressions.poisson_loss(repeated, scores[0][rows])
     )
+
+
+@pytest.mark.parametrize("size", [900.0, -900.0])
+def test_scores_of_any_size_give_shares(size: float) -> None:
+    series = series_of(log_of((1, 7, 1), (1, 8, 3), (2, 7, 1)))
+    features = Features(series, np.full(2, np.nan), ["label_n"], "day", 1, "calendar", None)
+    shares = exponential_forecaster(features, lambda columns: np.array([size, size + math.log(3)]))
+    assert shares(3, np.arange(2)) == pytest.approx([0.25, 0.75])
 
 
 def test_busy_slots_count_more_in_a_ridge_regression_and_in_its_choice_of_a_penalty() -> None:
