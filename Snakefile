@@ -7,15 +7,11 @@ from snakemake.utils import min_version
 min_version("9.21")
 
 
+include: "rules/paths.smk"
+
+
 # The one in the working folder, or else the one beside this file.
-given = (
-    "config.yaml"
-    if os.path.exists("config.yaml")
-    else f"{workflow.basedir}/config.yaml"
-)
-
-
-configfile: given
+configfile: "config.yaml" if os.path.exists("config.yaml") else str(HOME / "config.yaml")
 
 
 include: "rules/common.smk"
@@ -26,32 +22,34 @@ include: "rules/results.smk"
 include: "rules/report.smk"
 
 
-report: str(Path("results", settings.dataset, "front_page.rst").resolve())
+if not IMPORTED:
+
+    report: str(Path(RESULTS, settings.dataset, "front_page.rst").resolve())
 
 
 rule all:
     """Everything for the dataset of the settings: tables, models, leaderboard, forecast, report."""
     default_target: True
     input:
-        report=f"results/{settings.dataset}/report.html",
+        report=f"<results>/{settings.dataset}/report.html",
 
 
 rule forecast:
     """Just the forecast."""
     input:
-        forecast=f"results/{settings.dataset}/forecast.csv",
+        forecast=f"<results>/{settings.dataset}/forecast.csv",
 
 
 rule describe:
     """Just what the log's first rows would be taken for."""
     input:
-        settings=f"results/{settings.dataset}/described.yaml",
+        settings=f"<results>/{settings.dataset}/described.yaml",
 
 
 rule search:
     """Just a search for better settings of a model."""
     input:
-        fragment=f"results/{settings.dataset}/search/best.yaml",
+        fragment=f"<results>/{settings.dataset}/search/best.yaml",
 
 
 onstart:
@@ -59,4 +57,4 @@ onstart:
 
 
 onsuccess:
-    print(summary(f"results/{settings.dataset}"))
+    print(summary(f"{RESULTS}/{settings.dataset}"))

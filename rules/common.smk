@@ -12,12 +12,8 @@ from pathlib import Path
 import yaml
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import is_flagged
 from snakemake.settings.types import DeploymentMethod
 
-# Relative to the working directory, so that a moved checkout finds its results up to date.
-HOME = Path(os.path.relpath(workflow.basedir))
-SCRIPTS = HOME / "scripts"
 SCHEMA = HOME / "schemas" / "config.schema.yaml"
 
 sys.path.insert(0, str(SCRIPTS.resolve()))
@@ -49,11 +45,13 @@ WRONG = "The settings (config.yaml, --configfile, --config) are wrong:"
 # First, as the others would show what they find.
 if secrets := written_secrets(config):
     raise WorkflowError("\n".join([WRONG, *secrets]))
-for file in workflow.configfiles:
+for file in [] if IMPORTED else workflow.configfiles:
     if repeated := repeated_keys(Path(file)):
         raise WorkflowError("\n".join([WRONG, *repeated]))
 try:
-    settings = resolve_settings(config, schema)
+    # Snakemake's own, which the rules' paths know of.
+    own = {key: value for key, value in config.items() if key != "pathvars"}
+    settings = resolve_settings(own, schema)
 except SettingsError as error:
     raise WorkflowError(f"{WRONG}\n{error}")
 
@@ -134,14 +132,14 @@ def code(script, *modules):
         if path not in found:
             found.append(path)
             todo += imported(path) if path.suffix == ".py" else []
-    return [str(path) for path in [found[0], *sorted(found[1:])]]
+    return [local(str(path)) for path in [found[0], *sorted(found[1:])]]
 
 
 def methods(baselines):
     """The modules that have the methods of these baselines, which a script loads by their paths."""
     names = {METHODS[entry.method]["module"] for entry in baselines}
     folder = SCRIPTS / "popularity" / "forecasters"
-    return [str(folder / f"{name}.py") for name in sorted(names)]
+    return [local(str(folder / f"{name}.py")) for name in sorted(names)]
 
 
 def software():
@@ -154,7 +152,8 @@ def software():
 def shards(table):
     """The paths of a table's shards, in their order."""
     return [
-        f"results/{{dataset}}/shards/{table}-{shard}.parquet" for shard in range(SHARDS)
+        f"<results>/{{dataset}}/shards/{table}-{shard}.parquet"
+        for shard in range(SHARDS)
     ]
 
 
@@ -180,13 +179,15 @@ def sequences(wildcards):
 
 def sequences_of(wildcards, model):
     """The table of sequences that a model with these settings reads."""
-    return f"results/{wildcards.dataset}/sequences/{model.gaps}-{model.window}.parquet"
+    return (
+        f"<results>/{wildcards.dataset}/sequences/{model.gaps}-{model.window}.parquet"
+    )
 
 
 def trained(name, folds=FOLDS[:1]):
     """An input function for this file of every model and seed of these folds, in a fixed order."""
     return lambda wildcards: [
-        f"results/{wildcards.dataset}/{fold}models/{model}/seed-{seed}/{name}"
+        f"<results>/{wildcards.dataset}/{fold}models/{model}/seed-{seed}/{name}"
         for fold in folds
         for model in sorted(MODELS)
         for seed in sorted(settings.seeds)
@@ -196,7 +197,7 @@ def trained(name, folds=FOLDS[:1]):
 def learned(name):
     """An input function for this file of every learned baseline, seed and fold, in a fixed order."""
     return lambda wildcards: [
-        f"results/{wildcards.dataset}/{fold}learned/{baseline}/seed-{seed}/{name}"
+        f"<results>/{wildcards.dataset}/{fold}learned/{baseline}/seed-{seed}/{name}"
         for fold in FOLDS
         for baseline in sorted(LEARNERS)
         for seed in sorted(settings.seeds)
@@ -222,7 +223,11 @@ def learned_methods(wildcards):
 
 def runs(wildcards):
     """The folder of every trained model and seed of the latest fold, in one order."""
-    return [str(Path(path).parent) for path in trained("model.keras")(wildcards)]
+    return [
+        f"{RESULTS}/{wildcards.dataset}/models/{model}/seed-{seed}"
+        for model in sorted(MODELS)
+        for seed in sorted(settings.seeds)
+    ]
 
 
 def summary(results):
@@ -256,8 +261,8 @@ def log_settings(wildcards):
 def log_facts():
     """What was read of the log, of each job that read a part."""
     if SHARDS == 1:
-        return ["results/{dataset}/log.json"]
-    return [f"results/{{dataset}}/shards/log-{shard}.json" for shard in range(SHARDS)]
+        return ["<results>/{dataset}/log.json"]
+    return [f"<results>/{{dataset}}/shards/log-{shard}.json" for shard in range(SHARDS)]
 
 
 def words(wildcards):
@@ -301,10 +306,9 @@ def archive_source(wildcards):
         catalogue = dataset.catalogue
         beside = [] if catalogue is None or is_address(catalogue) else [Path(catalogue)]
         files = [path, *(at if at.exists() else path.parent / at for at in beside)]
-    # A name with braces would be a wildcard: such a file is used, but not watched.
-    return sorted(
-        str(file) for file in files if file.is_file() and "{" not in str(file)
-    )
+    # A name with braces would be a wildcard, one with <> a variable: such a file is used, but not watched.
+    watched = (file for file in files if not set("{<") & set(str(file)))
+    return [local(str(file)) for file in sorted(watched) if file.is_file()]
 
 
 def names_with(key):
@@ -349,7 +353,7 @@ def archive_limits():
 
 def rejected_labels(wildcards):
     """The report's label of the dropped rows, with their number."""
-    path = Path(f"results/{wildcards.dataset}/rejected.csv")
+    path = Path(RESULTS, wildcards.dataset, "rejected.csv")
     with path.open(newline="", encoding="utf-8") as file:
         rows = sum(1 for _ in csv.reader(file)) - 1
     return {"picture": f"12 Rows left out: {rows}"}
@@ -373,21 +377,26 @@ def learned_settings(wildcards):
 
 def caption(name):
     """The caption of something in the report, in the words of the log (rule `write_captions`)."""
-    return str(Path("results", settings.dataset, "captions", f"{name}.rst").resolve())
+    return str(Path(RESULTS, settings.dataset, "captions", f"{name}.rst").resolve())
+
+
+def plots_folder(wildcards):
+    """The folder of the pictures."""
+    return f"{RESULTS}/{wildcards.dataset}/plots"
 
 
 def pictures(names, category):
     """The PNG files (shown in the report, under a category) and the SVG files of these pictures."""
     shown = [
         in_report(
-            f"results/{{dataset}}/plots/{name}.png",
+            f"<results>/{{dataset}}/plots/{name}.png",
             caption=caption(name),
             category=category,
             labels={"picture": put(label)},
         )
         for name, label in names.items()
     ]
-    return [*shown, *(f"results/{{dataset}}/plots/{name}.svg" for name in names)]
+    return [*shown, *(f"<results>/{{dataset}}/plots/{name}.svg" for name in names)]
 
 
 def run_settings(wildcards):
@@ -410,24 +419,28 @@ def other_results(wildcards):
 
 
 def results_shown(wildcards):
-    """What the report shows of the results: each output that a rule gives to `report`, and each table.
+    """What the report shows of the results: the pictures, the tables and the rows left out.
 
     The pages of the tables and the runtimes are left out, as they are made of these results.
     """
-    flagged = [
-        str(output.apply_wildcards(wildcards))
-        for rule in workflow.rules
-        if rule.name not in ("write_table", "plot_runtimes")
-        for output in rule.output
-        if is_flagged(output, "report")
+    plots = [
+        f"<results>/{wildcards.dataset}/plots/{name}.png"
+        for names in (
+            *(LOG_PICTURES, EDA_PICTURES, FEATURE_PICTURES, TRAINING_PICTURES),
+            *(MODEL_PICTURES, PREDICTION_PICTURES, CACHE_PICTURES),
+        )
+        for name in names
     ]
     tables = [
-        f"results/{wildcards.dataset}/{table}.csv"
+        f"<results>/{wildcards.dataset}/{table}.csv"
         for table in TABLES
         if table not in ("runtimes", "software")
     ]
-    record = f"results/{wildcards.dataset}/settings.json"
-    return sorted({*flagged, *tables, record})
+    others = [
+        f"<results>/{wildcards.dataset}/{name}"
+        for name in ("rejected.csv", "settings.json")
+    ]
+    return sorted([*plots, *tables, *others])
 
 
 def features_used():
@@ -442,5 +455,11 @@ def report_config(wildcards):
     entry = config["datasets"][wildcards.dataset]
     given = {key: value for key, value in config.items() if key != "compare"}
     return canonical(
-        {**given, "dataset": wildcards.dataset, "datasets": {wildcards.dataset: entry}}
+        {
+            **given,
+            "dataset": wildcards.dataset,
+            "datasets": {wildcards.dataset: entry},
+            # As it runs by itself, it has to be told where an import has its results.
+            "pathvars": {"results": RESULTS, "resources": RESOURCES},
+        }
     )

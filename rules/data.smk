@@ -1,25 +1,21 @@
 """From an archive to the series of every movie."""
 
 
-# The nodes of a cluster often have no internet.
-localrules:
-    download_archive,
-    describe_log,
-
-
 rule download_archive:
     """Download a dataset's archive, or copy it from its local path."""
     input:
         code=code("download_archive"),
         source=archive_source,
     output:
-        archive="resources/{dataset}.zip",
+        archive="<resources>/{dataset}.zip",
     log:
-        "results/{dataset}/logs/download_archive.log",
+        "<results>/{dataset}/logs/download_archive.log",
     benchmark:
-        "results/{dataset}/benchmarks/download_archive.tsv"
+        "<results>/{dataset}/benchmarks/download_archive.tsv"
     wildcard_constraints:
         dataset=names_with("url"),
+    # The nodes of a cluster often have no internet.
+    localrule: True
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -51,13 +47,15 @@ rule describe_log:
     """Say what the log's first rows would be taken for, and write settings that read it."""
     input:
         code=code("describe_log", *formats()),
-        archive="resources/{dataset}.zip",
+        archive="<resources>/{dataset}.zip",
     output:
-        settings="results/{dataset}/described.yaml",
+        settings="<results>/{dataset}/described.yaml",
     log:
-        "results/{dataset}/logs/describe_log.log",
+        "<results>/{dataset}/logs/describe_log.log",
     benchmark:
-        "results/{dataset}/benchmarks/describe_log.tsv"
+        "<results>/{dataset}/benchmarks/describe_log.tsv"
+    # The nodes of a cluster often have no internet.
+    localrule: True
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -80,11 +78,11 @@ rule simulate_archive:
     input:
         code=code("simulate_archive"),
     output:
-        archive="resources/{dataset}.zip",
+        archive="<resources>/{dataset}.zip",
     log:
-        "results/{dataset}/logs/simulate_archive.log",
+        "<results>/{dataset}/logs/simulate_archive.log",
     benchmark:
-        "results/{dataset}/benchmarks/simulate_archive.tsv"
+        "<results>/{dataset}/benchmarks/simulate_archive.tsv"
     wildcard_constraints:
         dataset=names_with("simulate"),
     conda:
@@ -116,13 +114,13 @@ rule build_sequences:
     """Build each movie's series and the windows over it."""
     input:
         code=code("build_sequences"),
-        sorted="results/{dataset}/sorted.parquet",
+        sorted="<results>/{dataset}/sorted.parquet",
     output:
-        sequences="results/{dataset}/sequences/{gaps}-{window}.parquet",
+        sequences="<results>/{dataset}/sequences/{gaps}-{window}.parquet",
     log:
-        "results/{dataset}/logs/build_sequences/{gaps}-{window}.log",
+        "<results>/{dataset}/logs/build_sequences/{gaps}-{window}.log",
     benchmark:
-        "results/{dataset}/benchmarks/build_sequences/{gaps}-{window}.tsv"
+        "<results>/{dataset}/benchmarks/build_sequences/{gaps}-{window}.tsv"
     conda:
         "../envs/data.yaml"
     threads: 1

@@ -6,16 +6,16 @@ rule train_model:
     input:
         code=code("train_model"),
         sequences=sequences,
-        movies="results/{dataset}/movies.parquet",
+        movies="<results>/{dataset}/movies.parquet",
     output:
-        model="results/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
-        history="results/{dataset}/{fold}models/{model}/seed-{seed}/history.csv",
-        record="results/{dataset}/{fold}models/{model}/seed-{seed}/run.json",
-        snapshots="results/{dataset}/{fold}models/{model}/seed-{seed}/snapshots.npz",
+        model="<results>/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
+        history="<results>/{dataset}/{fold}models/{model}/seed-{seed}/history.csv",
+        record="<results>/{dataset}/{fold}models/{model}/seed-{seed}/run.json",
+        snapshots="<results>/{dataset}/{fold}models/{model}/seed-{seed}/snapshots.npz",
     log:
-        "results/{dataset}/logs/{fold}train_model/{model}/seed-{seed}.log",
+        "<results>/{dataset}/logs/{fold}train_model/{model}/seed-{seed}.log",
     benchmark:
-        "results/{dataset}/benchmarks/{fold}train_model/{model}/seed-{seed}.tsv"
+        "<results>/{dataset}/benchmarks/{fold}train_model/{model}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
     threads: settings.training_threads
@@ -28,7 +28,9 @@ rule train_model:
         backend=settings.backend,
         run=lambda wildcards, output: str(Path(output.model).parent),
         # No output, which Snakemake would remove when the job fails.
-        checkpoint="results/{dataset}/{fold}models/{model}/seed-{seed}/.checkpoint.npz",
+        checkpoint=lambda wildcards, output: str(
+            Path(output.model).with_name(".checkpoint.npz")
+        ),
     shell:
         "KERAS_BACKEND={params.backend:q} python {input.code[0]:q}"
         " --sequences {input.sequences:q}"
@@ -47,17 +49,17 @@ rule evaluate_model:
     input:
         code=code("evaluate_model"),
         sequences=sequences,
-        movies="results/{dataset}/movies.parquet",
-        model="results/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
-        snapshots="results/{dataset}/{fold}models/{model}/seed-{seed}/snapshots.npz",
+        movies="<results>/{dataset}/movies.parquet",
+        model="<results>/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
+        snapshots="<results>/{dataset}/{fold}models/{model}/seed-{seed}/snapshots.npz",
     output:
-        predictions="results/{dataset}/{fold}models/{model}/seed-{seed}/predictions.parquet",
-        scores="results/{dataset}/{fold}models/{model}/seed-{seed}/scores.parquet",
-        metrics="results/{dataset}/{fold}models/{model}/seed-{seed}/metrics.json",
+        predictions="<results>/{dataset}/{fold}models/{model}/seed-{seed}/predictions.parquet",
+        scores="<results>/{dataset}/{fold}models/{model}/seed-{seed}/scores.parquet",
+        metrics="<results>/{dataset}/{fold}models/{model}/seed-{seed}/metrics.json",
     log:
-        "results/{dataset}/logs/{fold}evaluate_model/{model}/seed-{seed}.log",
+        "<results>/{dataset}/logs/{fold}evaluate_model/{model}/seed-{seed}.log",
     benchmark:
-        "results/{dataset}/benchmarks/{fold}evaluate_model/{model}/seed-{seed}.tsv"
+        "<results>/{dataset}/benchmarks/{fold}evaluate_model/{model}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
     threads: settings.training_threads
@@ -88,14 +90,14 @@ rule evaluate_baselines:
     input:
         code=code("evaluate_baselines", *methods(NAIVE.values())),
         methods=methods(NAIVE.values()),
-        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
+        sequences=f"<results>/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
     output:
-        scores="results/{dataset}/{fold}baselines/scores.parquet",
-        metrics="results/{dataset}/{fold}baselines/metrics.json",
+        scores="<results>/{dataset}/{fold}baselines/scores.parquet",
+        metrics="<results>/{dataset}/{fold}baselines/metrics.json",
     log:
-        "results/{dataset}/logs/{fold}evaluate_baselines.log",
+        "<results>/{dataset}/logs/{fold}evaluate_baselines.log",
     benchmark:
-        "results/{dataset}/benchmarks/{fold}evaluate_baselines.tsv"
+        "<results>/{dataset}/benchmarks/{fold}evaluate_baselines.tsv"
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -125,14 +127,14 @@ rule search_settings:
     input:
         code=code("search_settings"),
         sequences=lambda wildcards: sequences_of(wildcards, searched_model()),
-        movies="results/{dataset}/movies.parquet",
+        movies="<results>/{dataset}/movies.parquet",
     output:
-        fragment="results/{dataset}/search/best.yaml",
-        trials="results/{dataset}/search/trials.csv",
+        fragment="<results>/{dataset}/search/best.yaml",
+        trials="<results>/{dataset}/search/trials.csv",
     log:
-        "results/{dataset}/logs/search_settings.log",
+        "<results>/{dataset}/logs/search_settings.log",
     benchmark:
-        "results/{dataset}/benchmarks/search_settings.tsv"
+        "<results>/{dataset}/benchmarks/search_settings.tsv"
     conda:
         "../envs/model.yaml"
     threads: settings.training_threads
@@ -145,6 +147,7 @@ rule search_settings:
         ),
         own=canonical(config["models"].get(settings.search.model) or {}),
         space=canonical(settings.search.space),
+        studies=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/search/studies",
         name=f"{settings.search.model or 'defaults'}_searched",
         trials=settings.search.trials,
         seed=settings.seeds[0],
@@ -160,7 +163,7 @@ rule search_settings:
         " --trials {params.trials:q}"
         " --seed {params.seed:q}"
         " --threads {threads}"
-        " --studies results/{wildcards.dataset:q}/search/studies"
+        " --studies {params.studies:q}"
         " --trials-table {output.trials:q}"
         " --fragment {output.fragment:q}"
         " > {log:q} 2>&1"
@@ -171,15 +174,15 @@ rule evaluate_learned:
     input:
         code=lambda wildcards: code("evaluate_learned", *learned_methods(wildcards)),
         methods=learned_methods,
-        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
-        movies="results/{dataset}/movies.parquet",
+        sequences=f"<results>/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
+        movies="<results>/{dataset}/movies.parquet",
     output:
-        scores="results/{dataset}/{fold}learned/{learned}/seed-{seed}/scores.parquet",
-        metrics="results/{dataset}/{fold}learned/{learned}/seed-{seed}/metrics.json",
+        scores="<results>/{dataset}/{fold}learned/{learned}/seed-{seed}/scores.parquet",
+        metrics="<results>/{dataset}/{fold}learned/{learned}/seed-{seed}/metrics.json",
     log:
-        "results/{dataset}/logs/{fold}evaluate_learned/{learned}/seed-{seed}.log",
+        "<results>/{dataset}/logs/{fold}evaluate_learned/{learned}/seed-{seed}.log",
     benchmark:
-        "results/{dataset}/benchmarks/{fold}evaluate_learned/{learned}/seed-{seed}.tsv"
+        "<results>/{dataset}/benchmarks/{fold}evaluate_learned/{learned}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
     threads: settings.training_threads

@@ -1,15 +1,7 @@
-"""The report: its front page, tables, what the jobs took and with which software, in one file."""
+"""The report: its front page, tables, what the jobs took and with which software, in one file.
 
-
-# Work of seconds, not worth a job of the cluster each.
-localrules:
-    write_table,
-    list_software,
-    plot_runtimes,
-    write_front_page,
-    write_captions,
-    write_report,
-
+Each is work of seconds, not worth a job of the cluster: hence the local rules.
+"""
 
 # Tables of the report: category, label, title.
 TABLES = {
@@ -48,25 +40,26 @@ rule write_table:
         code=code("write_table"),
         table=lambda wildcards: (
             expand(
-                "results/{{dataset}}/software/{environment}.csv",
+                "<results>/{{dataset}}/software/{environment}.csv",
                 environment=ENVIRONMENTS,
             )
             if wildcards.table == "software"
-            else "results/{dataset}/{table}.csv"
+            else "<results>/{dataset}/{table}.csv"
         ),
     output:
         page=report(
-            "results/{dataset}/tables/{table}.html",
+            "<results>/{dataset}/tables/{table}.html",
             caption=caption("table"),
             category=lambda wildcards: TABLES[wildcards.table][0],
             labels=lambda wildcards: {"picture": put(TABLES[wildcards.table][1])},
         ),
     log:
-        "results/{dataset}/logs/write_table/{table}.log",
+        "<results>/{dataset}/logs/write_table/{table}.log",
     benchmark:
-        "results/{dataset}/benchmarks/write_table/{table}.tsv"
+        "<results>/{dataset}/benchmarks/write_table/{table}.tsv"
     wildcard_constraints:
         table="|".join(TABLES),
+    localrule: True
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -89,15 +82,16 @@ rule list_software:
     """List the versions of an environment's software."""
     input:
         code=code("list_software"),
-        environment=str(HOME / "envs" / "{environment}.yaml"),
+        environment=ours("envs", "{environment}.yaml"),
     output:
-        software="results/{dataset}/software/{environment}.csv",
+        software="<results>/{dataset}/software/{environment}.csv",
     log:
-        "results/{dataset}/logs/list_software/{environment}.log",
+        "<results>/{dataset}/logs/list_software/{environment}.log",
     benchmark:
-        "results/{dataset}/benchmarks/list_software/{environment}.tsv"
+        "<results>/{dataset}/benchmarks/list_software/{environment}.tsv"
     wildcard_constraints:
         environment="|".join(ENVIRONMENTS),
+    localrule: True
     conda:
         "../envs/{environment}.yaml"
     threads: 1
@@ -117,12 +111,13 @@ rule plot_runtimes:
         code=code("plot_runtimes"),
         results=results_shown,
     output:
-        runtimes="results/{dataset}/runtimes.csv",
+        runtimes="<results>/{dataset}/runtimes.csv",
         pictures=pictures({"runtimes": "1 Time and memory by rule"}, "6 Runtime"),
     log:
-        "results/{dataset}/logs/plot_runtimes.log",
+        "<results>/{dataset}/logs/plot_runtimes.log",
     benchmark:
-        "results/{dataset}/benchmarks/plot_runtimes.tsv"
+        "<results>/{dataset}/benchmarks/plot_runtimes.tsv"
+    localrule: True
     conda:
         "../envs/plot.yaml"
     threads: 1
@@ -130,18 +125,20 @@ rule plot_runtimes:
         mem_mb=memory(500),
         runtime=minutes(10),
     params:
+        folder=plots_folder,
+        benchmarks=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/benchmarks",
         trained=sorted([*MODELS, *LEARNERS]),
         seeds=sorted(settings.seeds),
         folds=len(FOLDS),
     shell:
         "python {input.code[0]:q}"
-        " --benchmarks results/{wildcards.dataset:q}/benchmarks"
+        " --benchmarks {params.benchmarks:q}"
         " --trained {params.trained:q}"
         " --seeds {params.seeds:q}"
         " --folds {params.folds:q}"
         " --dataset {wildcards.dataset:q}"
         " --table {output.runtimes:q}"
-        " --folder results/{wildcards.dataset:q}/plots"
+        " --folder {params.folder:q}"
         " > {log:q} 2>&1"
 
 
@@ -149,19 +146,20 @@ rule write_front_page:
     """Write the report's front page from the results."""
     input:
         code=code("write_front_page"),
-        template=str(HOME / "report" / "workflow.rst"),
-        joined="results/{dataset}/joined.parquet",
-        labelled="results/{dataset}/labelled.parquet",
-        leaderboard="results/{dataset}/leaderboard.csv",
-        forecast="results/{dataset}/forecast.csv",
-        rejected="results/{dataset}/rejected.csv",
+        template=ours("report", "workflow.rst"),
+        joined="<results>/{dataset}/joined.parquet",
+        labelled="<results>/{dataset}/labelled.parquet",
+        leaderboard="<results>/{dataset}/leaderboard.csv",
+        forecast="<results>/{dataset}/forecast.csv",
+        rejected="<results>/{dataset}/rejected.csv",
         facts=log_facts(),
     output:
-        page="results/{dataset}/front_page.rst",
+        page="<results>/{dataset}/front_page.rst",
     log:
-        "results/{dataset}/logs/write_front_page.log",
+        "<results>/{dataset}/logs/write_front_page.log",
     benchmark:
-        "results/{dataset}/benchmarks/write_front_page.tsv"
+        "<results>/{dataset}/benchmarks/write_front_page.tsv"
+    localrule: True
     conda:
         "../envs/plot.yaml"
     threads: 1
@@ -193,13 +191,14 @@ rule write_captions:
     """Write the captions in the words of the log."""
     input:
         code=code("write_captions"),
-        captions=[str(HOME / "report" / f"{name}.rst") for name in CAPTIONS],
+        captions=[ours("report", f"{name}.rst") for name in CAPTIONS],
     output:
-        captions=[f"results/{{dataset}}/captions/{name}.rst" for name in CAPTIONS],
+        captions=[f"<results>/{{dataset}}/captions/{name}.rst" for name in CAPTIONS],
     log:
-        "results/{dataset}/logs/write_captions.log",
+        "<results>/{dataset}/logs/write_captions.log",
     benchmark:
-        "results/{dataset}/benchmarks/write_captions.tsv"
+        "<results>/{dataset}/benchmarks/write_captions.tsv"
+    localrule: True
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -207,12 +206,13 @@ rule write_captions:
         mem_mb=memory(500),
         runtime=minutes(10),
     params:
+        captions=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/captions",
         words=words,
     shell:
         "python {input.code[0]:q}"
         " --captions {input.captions:q}"
         " --words {params.words:q}"
-        " --folder results/{wildcards.dataset:q}/captions"
+        " --folder {params.captions:q}"
         " > {log:q} 2>&1"
 
 
@@ -221,17 +221,18 @@ rule write_report:
     input:
         code=code("write_report"),
         results=results_shown,
-        runtimes="results/{dataset}/plots/runtimes.png",
-        tables=expand("results/{{dataset}}/tables/{table}.html", table=TABLES),
-        front_page="results/{dataset}/front_page.rst",
-        captions=[f"results/{{dataset}}/captions/{name}.rst" for name in CAPTIONS],
-        style=str(HOME / "report" / "report.css"),
+        runtimes="<results>/{dataset}/plots/runtimes.png",
+        tables=expand("<results>/{{dataset}}/tables/{table}.html", table=TABLES),
+        front_page="<results>/{dataset}/front_page.rst",
+        captions=[f"<results>/{{dataset}}/captions/{name}.rst" for name in CAPTIONS],
+        style=ours("report", "report.css"),
     output:
-        report="results/{dataset}/report.html",
+        report="<results>/{dataset}/report.html",
     log:
-        "results/{dataset}/logs/write_report.log",
+        "<results>/{dataset}/logs/write_report.log",
     benchmark:
-        "results/{dataset}/benchmarks/write_report.tsv"
+        "<results>/{dataset}/benchmarks/write_report.tsv"
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -240,7 +241,7 @@ rule write_report:
         runtime=minutes(10),
     params:
         config=report_config,
-        snakefile=str(HOME / "Snakefile"),
+        snakefile=ours("Snakefile"),
     shell:
         "python {input.code[0]:q}"
         " --snakefile {params.snakefile:q}"

@@ -1,11 +1,5 @@
 """From scores to the leaderboard, the forecast and the pictures."""
 
-
-localrules:
-    record_settings,
-    compare,
-
-
 # The report orders a category's items by their labels, hence the numbers.
 LOG_PICTURES = {
     "requests_per_slot": "01 Requests per slot",
@@ -54,15 +48,15 @@ rule compare_models:
         models=trained("scores.parquet", FOLDS),
         learned=learned("scores.parquet"),
         baselines=[
-            f"results/{{dataset}}/{fold}baselines/scores.parquet" for fold in FOLDS
+            f"<results>/{{dataset}}/{fold}baselines/scores.parquet" for fold in FOLDS
         ],
     output:
-        leaderboard="results/{dataset}/leaderboard.csv",
-        by_class="results/{dataset}/leaderboard_by_class.csv",
+        leaderboard="<results>/{dataset}/leaderboard.csv",
+        by_class="<results>/{dataset}/leaderboard_by_class.csv",
     log:
-        "results/{dataset}/logs/compare_models.log",
+        "<results>/{dataset}/logs/compare_models.log",
     benchmark:
-        "results/{dataset}/benchmarks/compare_models.tsv"
+        "<results>/{dataset}/benchmarks/compare_models.tsv"
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -80,11 +74,12 @@ rule compare_models:
 rule record_settings:
     """Keep the settings beside the results, for a comparison of runs."""
     output:
-        settings="results/{dataset}/settings.json",
+        settings="<results>/{dataset}/settings.json",
     log:
-        "results/{dataset}/logs/record_settings.log",
+        "<results>/{dataset}/logs/record_settings.log",
     benchmark:
-        "results/{dataset}/benchmarks/record_settings.tsv"
+        "<results>/{dataset}/benchmarks/record_settings.tsv"
+    localrule: True
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -101,16 +96,17 @@ rule compare:
     """Compare the results with another run's (compare, a folder), each time anew."""
     input:
         code=code("compare_runs"),
-        settings=f"results/{settings.dataset}/settings.json",
+        settings=f"<results>/{settings.dataset}/settings.json",
         models=expand(
-            "results/{dataset}/models/{model}/seed-{seed}/scores.parquet",
+            "<results>/{dataset}/models/{model}/seed-{seed}/scores.parquet",
             dataset=settings.dataset,
             model=sorted(MODELS),
             seed=sorted(settings.seeds),
         ),
-        baselines=f"results/{settings.dataset}/baselines/scores.parquet",
+        baselines=f"<results>/{settings.dataset}/baselines/scores.parquet",
     log:
-        f"results/{settings.dataset}/logs/compare.log",
+        f"<results>/{settings.dataset}/logs/compare.log",
+    localrule: True
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -133,17 +129,17 @@ rule forecast_next_slot:
     """Forecast the first slots after the log with the best model."""
     input:
         code=code("forecast_next_slot"),
-        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
-        movies="results/{dataset}/movies.parquet",
+        sequences=f"<results>/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
+        movies="<results>/{dataset}/movies.parquet",
         models=trained("model.keras"),
         scores=trained("scores.parquet"),
         metrics=trained("metrics.json"),
     output:
-        forecast="results/{dataset}/forecast.csv",
+        forecast="<results>/{dataset}/forecast.csv",
     log:
-        "results/{dataset}/logs/forecast_next_slot.log",
+        "<results>/{dataset}/logs/forecast_next_slot.log",
     benchmark:
-        "results/{dataset}/benchmarks/forecast_next_slot.tsv"
+        "<results>/{dataset}/benchmarks/forecast_next_slot.tsv"
     conda:
         "../envs/model.yaml"
     threads: 1
@@ -176,20 +172,20 @@ rule simulate_cache:
     input:
         code=code("simulate_cache", *methods(NAIVE.values())),
         methods=methods(NAIVE.values()),
-        joined="results/{dataset}/joined.parquet",
-        movies="results/{dataset}/movies.parquet",
-        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
+        joined="<results>/{dataset}/joined.parquet",
+        movies="<results>/{dataset}/movies.parquet",
+        sequences=f"<results>/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
         models=trained("model.keras"),
         predictions=trained("predictions.parquet"),
         scores=trained("scores.parquet"),
-        baselines="results/{dataset}/baselines/scores.parquet",
-        metrics="results/{dataset}/baselines/metrics.json",
+        baselines="<results>/{dataset}/baselines/scores.parquet",
+        metrics="<results>/{dataset}/baselines/metrics.json",
     output:
-        hit_ratios="results/{dataset}/cache.csv",
+        hit_ratios="<results>/{dataset}/cache.csv",
     log:
-        "results/{dataset}/logs/simulate_cache.log",
+        "<results>/{dataset}/logs/simulate_cache.log",
     benchmark:
-        "results/{dataset}/benchmarks/simulate_cache.tsv"
+        "<results>/{dataset}/benchmarks/simulate_cache.tsv"
     conda:
         "../envs/cache.yaml"
     threads: 2
@@ -224,13 +220,13 @@ rule plot_cache:
     """Show what a cache would gain from each policy."""
     input:
         code=code("plot_cache"),
-        hit_ratios="results/{dataset}/cache.csv",
+        hit_ratios="<results>/{dataset}/cache.csv",
     output:
         pictures=pictures(CACHE_PICTURES, "5 Cache"),
     log:
-        "results/{dataset}/logs/plot_cache.log",
+        "<results>/{dataset}/logs/plot_cache.log",
     benchmark:
-        "results/{dataset}/benchmarks/plot_cache.tsv"
+        "<results>/{dataset}/benchmarks/plot_cache.tsv"
     conda:
         "../envs/plot.yaml"
     threads: 1
@@ -238,6 +234,7 @@ rule plot_cache:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        folder=plots_folder,
         words=words,
         slot=slot,
     shell:
@@ -246,7 +243,7 @@ rule plot_cache:
         " --dataset {wildcards.dataset:q}"
         " --words {params.words:q}"
         " --slot {params.slot:q}"
-        " --folder results/{wildcards.dataset:q}/plots"
+        " --folder {params.folder:q}"
         " > {log:q} 2>&1"
 
 
@@ -254,14 +251,14 @@ rule plot_eda:
     """Explore the labelled table."""
     input:
         code=code("plot_eda"),
-        labelled="results/{dataset}/labelled.parquet",
-        movies="results/{dataset}/movies.parquet",
+        labelled="<results>/{dataset}/labelled.parquet",
+        movies="<results>/{dataset}/movies.parquet",
     output:
         pictures=pictures(EDA_PICTURES, "1 Data"),
     log:
-        "results/{dataset}/logs/plot_eda.log",
+        "<results>/{dataset}/logs/plot_eda.log",
     benchmark:
-        "results/{dataset}/benchmarks/plot_eda.tsv"
+        "<results>/{dataset}/benchmarks/plot_eda.tsv"
     conda:
         "../envs/plot.yaml"
     threads: 1
@@ -269,6 +266,7 @@ rule plot_eda:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
+        folder=plots_folder,
         words=words,
         slot=slot,
         seed=settings.seeds[0],
@@ -280,7 +278,7 @@ rule plot_eda:
         " --words {params.words:q}"
         " --slot {params.slot:q}"
         " --seed {params.seed:q}"
-        " --folder results/{wildcards.dataset:q}/plots"
+        " --folder {params.folder:q}"
         " > {log:q} 2>&1"
 
 
@@ -288,14 +286,14 @@ rule plot_feature_information:
     """Show how much each feature says about the next slot."""
     input:
         code=code("plot_feature_information"),
-        movies="results/{dataset}/movies.parquet",
-        sequences=f"results/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
+        movies="<results>/{dataset}/movies.parquet",
+        sequences=f"<results>/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
     output:
         pictures=pictures(FEATURE_PICTURES, "1 Data"),
     log:
-        "results/{dataset}/logs/plot_feature_information.log",
+        "<results>/{dataset}/logs/plot_feature_information.log",
     benchmark:
-        "results/{dataset}/benchmarks/plot_feature_information.tsv"
+        "<results>/{dataset}/benchmarks/plot_feature_information.tsv"
     conda:
         "../envs/plot.yaml"
     threads: 1
@@ -303,6 +301,7 @@ rule plot_feature_information:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
+        folder=plots_folder,
         words=words,
         slot=slot,
         split=canonical(settings.split),
@@ -320,7 +319,7 @@ rule plot_feature_information:
         " --words {params.words:q}"
         " --slot {params.slot:q}"
         " --seed {params.seed:q}"
-        " --folder results/{wildcards.dataset:q}/plots"
+        " --folder {params.folder:q}"
         " > {log:q} 2>&1"
 
 
@@ -328,14 +327,14 @@ rule plot_log:
     """Show the log: requests over time, by movie, and over a movie's life."""
     input:
         code=code("plot_log"),
-        joined="results/{dataset}/joined.parquet",
-        labelled="results/{dataset}/labelled.parquet",
+        joined="<results>/{dataset}/joined.parquet",
+        labelled="<results>/{dataset}/labelled.parquet",
     output:
         pictures=pictures(LOG_PICTURES, "1 Data"),
     log:
-        "results/{dataset}/logs/plot_log.log",
+        "<results>/{dataset}/logs/plot_log.log",
     benchmark:
-        "results/{dataset}/benchmarks/plot_log.tsv"
+        "<results>/{dataset}/benchmarks/plot_log.tsv"
     conda:
         "../envs/plot.yaml"
     threads: 1
@@ -343,6 +342,7 @@ rule plot_log:
         mem_mb=memory(2000),
         runtime=minutes(10),
     params:
+        folder=plots_folder,
         words=words,
         slot=slot,
         split=canonical(settings.split),
@@ -354,7 +354,7 @@ rule plot_log:
         " --words {params.words:q}"
         " --slot {params.slot:q}"
         " --split {params.split:q}"
-        " --folder results/{wildcards.dataset:q}/plots"
+        " --folder {params.folder:q}"
         " > {log:q} 2>&1"
 
 
@@ -367,9 +367,9 @@ rule plot_training:
     output:
         pictures=pictures(TRAINING_PICTURES, "2 Models"),
     log:
-        "results/{dataset}/logs/plot_training.log",
+        "<results>/{dataset}/logs/plot_training.log",
     benchmark:
-        "results/{dataset}/benchmarks/plot_training.tsv"
+        "<results>/{dataset}/benchmarks/plot_training.tsv"
     conda:
         "../envs/plot.yaml"
     threads: 1
@@ -377,6 +377,7 @@ rule plot_training:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        folder=plots_folder,
         words=words,
         runs=runs,
     shell:
@@ -384,7 +385,7 @@ rule plot_training:
         " --runs {params.runs:q}"
         " --dataset {wildcards.dataset:q}"
         " --words {params.words:q}"
-        " --folder results/{wildcards.dataset:q}/plots"
+        " --folder {params.folder:q}"
         " > {log:q} 2>&1"
 
 
@@ -392,14 +393,14 @@ rule plot_models:
     """Compare the models: the leaderboard, and the scores against the settings swept."""
     input:
         code=code("plot_models"),
-        leaderboard="results/{dataset}/leaderboard.csv",
+        leaderboard="<results>/{dataset}/leaderboard.csv",
         models=trained("model.keras"),
     output:
         pictures=pictures(MODEL_PICTURES, "3 Comparison"),
     log:
-        "results/{dataset}/logs/plot_models.log",
+        "<results>/{dataset}/logs/plot_models.log",
     benchmark:
-        "results/{dataset}/benchmarks/plot_models.tsv"
+        "<results>/{dataset}/benchmarks/plot_models.tsv"
     conda:
         "../envs/plot.yaml"
     threads: 1
@@ -407,6 +408,7 @@ rule plot_models:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        folder=plots_folder,
         words=words,
         runs=runs,
         swept=["--swept", *SWEPT] if SWEPT else [],
@@ -417,7 +419,7 @@ rule plot_models:
         " {params.swept:q}"
         " --dataset {wildcards.dataset:q}"
         " --words {params.words:q}"
-        " --folder results/{wildcards.dataset:q}/plots"
+        " --folder {params.folder:q}"
         " > {log:q} 2>&1"
 
 
@@ -425,18 +427,18 @@ rule plot_predictions:
     """Show predicted beside true shares, how far they agree, and for which movies."""
     input:
         code=code("plot_predictions"),
-        leaderboard="results/{dataset}/leaderboard.csv",
-        by_class="results/{dataset}/leaderboard_by_class.csv",
+        leaderboard="<results>/{dataset}/leaderboard.csv",
+        by_class="<results>/{dataset}/leaderboard_by_class.csv",
         models=trained("model.keras"),
         predictions=trained("predictions.parquet"),
-        movies="results/{dataset}/movies.parquet",
-        labelled="results/{dataset}/labelled.parquet",
+        movies="<results>/{dataset}/movies.parquet",
+        labelled="<results>/{dataset}/labelled.parquet",
     output:
         pictures=pictures(PREDICTION_PICTURES, "3 Comparison"),
     log:
-        "results/{dataset}/logs/plot_predictions.log",
+        "<results>/{dataset}/logs/plot_predictions.log",
     benchmark:
-        "results/{dataset}/benchmarks/plot_predictions.tsv"
+        "<results>/{dataset}/benchmarks/plot_predictions.tsv"
     conda:
         "../envs/plot.yaml"
     threads: 1
@@ -444,6 +446,7 @@ rule plot_predictions:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
+        folder=plots_folder,
         words=words,
         runs=runs,
         slot=slot,
@@ -461,5 +464,5 @@ rule plot_predictions:
         " --slot {params.slot:q}"
         " --split {params.split:q}"
         " --seed {params.seed:q}"
-        " --folder results/{wildcards.dataset:q}/plots"
+        " --folder {params.folder:q}"
         " > {log:q} 2>&1"

@@ -1,10 +1,6 @@
 """The same tables as rules/tables.smk makes, to the byte, by several jobs each (data.shards)."""
 
 
-localrules:
-    copy_movies,
-
-
 include: "tables.smk"
 
 
@@ -18,14 +14,14 @@ ruleorder: gather_shards > sort_by_time
 
 use rule join_ratings as join_shard with:
     output:
-        joined="results/{dataset}/shards/joined-{shard}.parquet",
-        movies="results/{dataset}/shards/movies-{shard}.parquet",
-        facts="results/{dataset}/shards/log-{shard}.json",
-        rejected="results/{dataset}/shards/rejected-{shard}.csv",
+        joined="<results>/{dataset}/shards/joined-{shard}.parquet",
+        movies="<results>/{dataset}/shards/movies-{shard}.parquet",
+        facts="<results>/{dataset}/shards/log-{shard}.json",
+        rejected="<results>/{dataset}/shards/rejected-{shard}.csv",
     log:
-        "results/{dataset}/logs/join_shard/{shard}.log",
+        "<results>/{dataset}/logs/join_shard/{shard}.log",
     benchmark:
-        "results/{dataset}/benchmarks/join_shard/{shard}.tsv"
+        "<results>/{dataset}/benchmarks/join_shard/{shard}.tsv"
     params:
         shard=shard_option,
 
@@ -34,13 +30,13 @@ use rule label_popularity as label_shard with:
     input:
         code=code("label_popularity"),
         joined=shards("joined"),
-        movies="results/{dataset}/shards/movies-0.parquet",
+        movies="<results>/{dataset}/shards/movies-0.parquet",
     output:
-        labelled="results/{dataset}/shards/labelled-{shard}.parquet",
+        labelled="<results>/{dataset}/shards/labelled-{shard}.parquet",
     log:
-        "results/{dataset}/logs/label_shard/{shard}.log",
+        "<results>/{dataset}/logs/label_shard/{shard}.log",
     benchmark:
-        "results/{dataset}/benchmarks/label_shard/{shard}.tsv"
+        "<results>/{dataset}/benchmarks/label_shard/{shard}.tsv"
     params:
         shard=shard_option,
 
@@ -48,13 +44,13 @@ use rule label_popularity as label_shard with:
 use rule sort_by_time as sort_shard with:
     input:
         code=code("sort_by_time"),
-        labelled="results/{dataset}/shards/labelled-{shard}.parquet",
+        labelled="<results>/{dataset}/shards/labelled-{shard}.parquet",
     output:
-        sorted="results/{dataset}/shards/sorted-{shard}.parquet",
+        sorted="<results>/{dataset}/shards/sorted-{shard}.parquet",
     log:
-        "results/{dataset}/logs/sort_shard/{shard}.log",
+        "<results>/{dataset}/logs/sort_shard/{shard}.log",
     benchmark:
-        "results/{dataset}/benchmarks/sort_shard/{shard}.tsv"
+        "<results>/{dataset}/benchmarks/sort_shard/{shard}.tsv"
 
 
 rule gather_shards:
@@ -63,11 +59,11 @@ rule gather_shards:
         code=code("gather_shards"),
         shards=shards("{table}"),
     output:
-        table="results/{dataset}/{table}.parquet",
+        table="<results>/{dataset}/{table}.parquet",
     log:
-        "results/{dataset}/logs/gather_shards/{table}.log",
+        "<results>/{dataset}/logs/gather_shards/{table}.log",
     benchmark:
-        "results/{dataset}/benchmarks/gather_shards/{table}.tsv"
+        "<results>/{dataset}/benchmarks/gather_shards/{table}.tsv"
     wildcard_constraints:
         table="joined|labelled|sorted",
     conda:
@@ -89,13 +85,14 @@ rule gather_shards:
 rule copy_movies:
     """Take the catalogue of the first part: all parts of the join make the same one."""
     input:
-        movies="results/{dataset}/shards/movies-0.parquet",
+        movies="<results>/{dataset}/shards/movies-0.parquet",
     output:
-        movies="results/{dataset}/movies.parquet",
+        movies="<results>/{dataset}/movies.parquet",
     log:
-        "results/{dataset}/logs/copy_movies.log",
+        "<results>/{dataset}/logs/copy_movies.log",
     benchmark:
-        "results/{dataset}/benchmarks/copy_movies.tsv"
+        "<results>/{dataset}/benchmarks/copy_movies.tsv"
+    localrule: True
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -111,20 +108,20 @@ rule list_rejected:
     """List the dropped rows of all parts."""
     input:
         rejected=[
-            f"results/{{dataset}}/shards/rejected-{shard}.csv"
+            f"<results>/{{dataset}}/shards/rejected-{shard}.csv"
             for shard in range(SHARDS)
         ],
     output:
         rejected=report(
-            "results/{dataset}/rejected.csv",
+            "<results>/{dataset}/rejected.csv",
             caption=caption("rejected"),
             category="1 Data",
             labels=rejected_labels,
         ),
     log:
-        "results/{dataset}/logs/list_rejected.log",
+        "<results>/{dataset}/logs/list_rejected.log",
     benchmark:
-        "results/{dataset}/benchmarks/list_rejected.tsv"
+        "<results>/{dataset}/benchmarks/list_rejected.tsv"
     conda:
         "../envs/data.yaml"
     threads: 1

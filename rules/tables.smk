@@ -5,21 +5,21 @@ rule join_ratings:
     """Join the ratings with the movies' genres and years of release."""
     input:
         code=code("join_ratings", *formats()),
-        archive="resources/{dataset}.zip",
+        archive="<resources>/{dataset}.zip",
     output:
-        joined="results/{dataset}/joined.parquet",
-        movies="results/{dataset}/movies.parquet",
-        facts="results/{dataset}/log.json",
+        joined="<results>/{dataset}/joined.parquet",
+        movies="<results>/{dataset}/movies.parquet",
+        facts="<results>/{dataset}/log.json",
         rejected=report(
-            "results/{dataset}/rejected.csv",
+            "<results>/{dataset}/rejected.csv",
             caption=caption("rejected"),
             category="1 Data",
             labels=rejected_labels,
         ),
     log:
-        "results/{dataset}/logs/join_ratings.log",
+        "<results>/{dataset}/logs/join_ratings.log",
     benchmark:
-        "results/{dataset}/benchmarks/join_ratings.tsv"
+        "<results>/{dataset}/benchmarks/join_ratings.tsv"
     conda:
         "../envs/data.yaml"
     threads: 2
@@ -47,14 +47,14 @@ rule label_popularity:
     """Count each movie's requests in each slot, and their share of the slot's."""
     input:
         code=code("label_popularity"),
-        joined="results/{dataset}/joined.parquet",
-        movies="results/{dataset}/movies.parquet",
+        joined="<results>/{dataset}/joined.parquet",
+        movies="<results>/{dataset}/movies.parquet",
     output:
-        labelled="results/{dataset}/labelled.parquet",
+        labelled="<results>/{dataset}/labelled.parquet",
     log:
-        "results/{dataset}/logs/label_popularity.log",
+        "<results>/{dataset}/logs/label_popularity.log",
     benchmark:
-        "results/{dataset}/benchmarks/label_popularity.tsv"
+        "<results>/{dataset}/benchmarks/label_popularity.tsv"
     conda:
         "../envs/data.yaml"
     threads: 2
@@ -79,13 +79,13 @@ rule sort_by_time:
     """Sort the labelled table by slot, then movie."""
     input:
         code=code("sort_by_time"),
-        labelled="results/{dataset}/labelled.parquet",
+        labelled="<results>/{dataset}/labelled.parquet",
     output:
-        sorted="results/{dataset}/sorted.parquet",
+        sorted="<results>/{dataset}/sorted.parquet",
     log:
-        "results/{dataset}/logs/sort_by_time.log",
+        "<results>/{dataset}/logs/sort_by_time.log",
     benchmark:
-        "results/{dataset}/benchmarks/sort_by_time.tsv"
+        "<results>/{dataset}/benchmarks/sort_by_time.tsv"
     conda:
         "../envs/data.yaml"
     threads: 1
