@@ -28,7 +28,7 @@ PANELS = {
 LINES = 6
 COLUMNS = [
     *("policy", "kind", "size", "movies", "bytes", "requests"),
-    *("hit_ratio", "hit_ratio_low", "hit_ratio_high", "byte_hit_ratio"),
+    *("hit_ratio", "hit_ratio_low", "hit_ratio_high"),
     *("gain", "gain_low", "gain_high", "gain_over"),
 ]
 #: The most of them that are drawn whatever their distance.
