@@ -69,7 +69,8 @@ PATHS = {
     "--checkpoint": r".*/seed-\d+/\.checkpoint\.npz",
     "--environment": r"envs/\w+\.yaml",
     "--facts": r".*/log(-\d)?\.json",
-    "--folder": r"results/\w+/plots",
+    "--captions": r"report/\w+\.rst",
+    "--folder": r"results/\w+/(plots|captions)",
     "--forecast": r".*/forecast\.csv",
     "--fragment": r".*/search/best\.yaml",
     "--hit-ratios": r".*/cache\.csv",
@@ -187,65 +188,32 @@ def of(commands: list[Command], script: str) -> list[Command]:
     return found
 
 
-def options_of(script: str) -> set[str]:
-    """The options that a program says it has."""
-    tree = ast.parse((ROOT / "scripts" / f"{script}.py").read_text(encoding="utf-8"))
-    return {
-        str(node.args[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "add_argument"
-        and isinstance(node.args[0], ast.Constant)
-        and str(node.args[0].value).startswith("--")
+def added(tree: ast.AST) -> set[str]:
+    """The options that a piece of code gives to a parser."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    names = {
+        str(call.args[0].value)
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr == "add_argument"
+        and isinstance(call.args[0], ast.Constant)
     }
+    return {name for name in names if name.startswith("--")}
 
 
-def test_every_option_of_a_program_is_given_by_its_rule(
-    all_commands: list[Command],
-) -> None:
-    given: dict[str, set[str]] = {}
-    for command in all_commands:
-        given.setdefault(command.script, set()).update(command.options)
-    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
-    # The one program without a rule is for other logs than that of the settings.
-    assert scripts - given.keys() == {"predict"}
-    for script, options in given.items():
-        if script != "simulate_archive":
-            assert options == options_of(script) - BY_HAND.get(script, set()), script
-
-
-def test_each_option_holds_what_its_name_says(
-    all_commands: list[Command],
-) -> None:
-    for command in all_commands:
-        for option, values in command.options.items():
-            if pattern := PATHS.get(option):
-                # How many movies to simulate is a number.
-                if command.script == "simulate_archive" and option == "--movies":
-                    continue
-                assert values, (command.script, option)
-                for value in values:
-                    assert re.fullmatch(pattern, value), (command.script, option, value)
-
-
-def test_each_file_of_a_command_is_among_its_job_s_and_each_output_is_in_its_command(
-    all_commands: list[Command],
-) -> None:
-    # These folders hold what is no output of a job: a checkpoint, the trials so far, a comparison.
-    free = {"--checkpoint", "--studies", "--snakefile"}
-    for command in all_commands:
-        if command.script == "compare_runs":
-            continue
-        known = {*command.inputs, *command.outputs}
-        folders = {str(Path(path).parent) for path in known}
-        words = [word for option, some in command.options.items() if option not in free for word in some]
-        for word in words:
-            if re.match(r"(results|resources|scripts|report|envs)/", word):
-                within = word in folders or any(folder.startswith(f"{word}/") for folder in folders)
-                assert word in known or within or word.endswith("/benchmarks"), (command.script, word)
-        for output in filter(None, command.outputs):
-            assert output in words or str(Path(output).parent) in words, (command.script, output)
+def options_of(script: str) -> set[str]:
+    """The options that a program says it has, itself or by a function that it imports from a module."""
+    tree = ast.parse((ROOT / "scripts" / f"{script}.py").read_text(encoding="utf-8"))
+    found = added(tree)
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("popularity."):
+            path = ROOT / "scripts" / f"{str(node.module).replace('.', '/')}.py"
+            functions = ast.parse(path.read_text(encoding="utf-8")).body if path.exists() else []
+            names = {alias.name for alias in node.names}
+            for function in functions:
+                if isinstance(function, ast.FunctionDef) and function.name in names:
+                    found |= added(function)
+    return found
 
 
 def test_the_archive_is_simulated_as_the_settings_say(commands: list[Command]) -> None:
@@ -463,3 +431,53 @@ def test_runs_are_compared_from_the_other_one_to_this(commands: list[Command]) -
     assert compare.rest == ("before", RESULTS)
     assert compare.one("--scores") == f"{RESULTS}/comparison.csv"
     assert compare.one("--settings") == f"{RESULTS}/changed_settings.csv"
+
+
+# Of all plans.
+
+
+def test_every_option_of_a_program_is_given_by_its_rule(
+    all_commands: list[Command],
+) -> None:
+    given: dict[str, set[str]] = {}
+    for command in all_commands:
+        given.setdefault(command.script, set()).update(command.options)
+    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
+    # The one program without a rule is for other logs than that of the settings.
+    assert scripts - given.keys() == {"predict"}
+    for script, options in given.items():
+        if script != "simulate_archive":
+            assert options == options_of(script) - BY_HAND.get(script, set()), script
+
+
+def test_each_option_holds_what_its_name_says(
+    all_commands: list[Command],
+) -> None:
+    for command in all_commands:
+        for option, values in command.options.items():
+            if pattern := PATHS.get(option):
+                # How many movies to simulate is a number.
+                if command.script == "simulate_archive" and option == "--movies":
+                    continue
+                assert values, (command.script, option)
+                for value in values:
+                    assert re.fullmatch(pattern, value), (command.script, option, value)
+
+
+def test_each_file_of_a_command_is_among_its_job_s_and_each_output_is_in_its_command(
+    all_commands: list[Command],
+) -> None:
+    # These folders hold what is no output of a job: a checkpoint, the trials so far, a comparison.
+    free = {"--checkpoint", "--studies", "--snakefile"}
+    for command in all_commands:
+        if command.script == "compare_runs":
+            continue
+        known = {*command.inputs, *command.outputs}
+        folders = {str(Path(path).parent) for path in known}
+        words = [word for option, some in command.options.items() if option not in free for word in some]
+        for word in words:
+            if re.match(r"(results|resources|scripts|report|envs)/", word):
+                within = word in folders or any(folder.startswith(f"{word}/") for folder in folders)
+                assert word in known or within or word.endswith("/benchmarks"), (command.script, word)
+        for output in filter(None, command.outputs):
+            assert output in words or str(Path(output).parent) in words, (command.script, output)
