@@ -251,6 +251,29 @@ def test_a_part_without_requests_is_a_fault(slots: tuple[int, ...], reason: str)
         split_slots(series, FoldSplit(0.2, 0.3))
 
 
+@pytest.mark.parametrize(
+    ("requests", "told"),
+    [
+        # Slot 1 is 1 January 1970. The few are the last, or the first.
+        (
+            {1: 5, 2: 4, 5: 4, 200: 2, 201: 1},
+            "3 requests are of 1970-07-19 to 1970-07-20, far from all others, of 1970-01-01 to 1970-01-05 ",
+        ),
+        (
+            {1: 2, 199: 5, 200: 4, 201: 4},
+            "2 requests are of 1970-01-01, far from all others, of 1970-07-18 to 1970-07-20 ",
+        ),
+        # Half of the 20 slots are no more than half.
+        ({1: 2, 2: 1, 12: 3, 20: 1}, "; use shorter slots or another split"),
+        ({1: 2, 2: 1, 13: 3, 20: 1}, "; 3 requests are of 1970-01-01 to 1970-01-02, far from all others"),
+    ],
+)
+def test_requests_far_from_all_others_are_told(requests: dict[int, int], told: str) -> None:
+    with pytest.raises(Fault) as fault:
+        split_slots(series_of({(0, slot): count for slot, count in requests.items()}), FoldSplit(0.3, 0.05))
+    assert told in str(fault.value)
+
+
 @settings(max_examples=30, deadline=None)
 @given(logs(), st.lists(st.integers(-5, 60), min_size=1, max_size=12))
 def test_all_movies_of_one_slot_are_looked_up_at_once_alike(log: Log, offsets: list[int]) -> None:

@@ -63,3 +63,12 @@ def test_a_dollar_in_a_title_or_a_source_is_a_dollar() -> None:
     assert {text.get_text() for text in texts} >= {"of $x_{ and $y", "source: $a$ of the log"}
     assert [text.get_parse_math() for text in texts] == [False] * len(texts)
     figure.draw_without_rendering()
+
+
+def test_a_dollar_in_the_name_of_a_line_is_a_dollar() -> None:
+    figure, (panel,) = style.new_figure("title", "log")
+    panel.plot([1, 2], [3, 4], label="net $x_{")
+    style.label_lines(panel, 2.0)
+    (name,) = panel.texts
+    assert name.get_text() == "net $x_{"
+    figure.draw_without_rendering()
