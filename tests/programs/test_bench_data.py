@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -149,6 +150,22 @@ def test_the_check_tells_null_from_0_and_what_is_labelled_from_what_is_sorted(
     assert agreement.differences(tmp_path / "ours", tmp_path / "peer") == [
         "labelled: is not what is sorted"
     ]
+
+
+def test_two_tables_that_agree_and_are_not_sorted_are_told(
+    ours: Path, pandas_tables: Path, tmp_path: Path
+) -> None:
+    for folder, source in (("peer", pandas_tables), ("ours", ours)):
+        shutil.copytree(source, tmp_path / folder)
+        path = tmp_path / folder / "sorted.parquet"
+        table = pd.read_parquet(path)
+        # Two movies of one slot have changed places.
+        at = int(np.flatnonzero(table["slot"].to_numpy()[1:] == table["slot"].to_numpy()[:-1])[0])
+        order = np.arange(len(table))
+        order[[at, at + 1]] = at + 1, at
+        table.iloc[order].to_parquet(path, index=False)
+    found = agreement.differences(tmp_path / "ours", tmp_path / "peer")
+    assert found == ["sorted: is not sorted by slot and movie"]
 
 
 def test_the_last_digits_are_free(ours: Path, pandas_tables: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import join_ratings
 import write_front_page
 from popularity.log.facts import Facts
+from popularity.log.formats import csv as csv_format
 from popularity.log.formats.oracle_general import REQUEST
 from popularity.log.rejects import Rejects
 from popularity.log.request_log import RequestLog
@@ -731,3 +732,26 @@ def test_a_line_that_never_ends_is_told_before_it_fills_the_memory(tmp_path: Pat
         tables(tmp_path, {"log.csv": log}, columns={"item": "what", "time": "when"})
     assert tracemalloc.get_traced_memory()[1] < 40_000_000
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "expected"),
+    [
+        (b"a,1\nb,2\n", 2, True),
+        (b'"a",1\n"b",2', 2, True),
+        # A blank line is no row.
+        (b'"a",1\n\n"b",2\n', 2, True),
+        (b'"a",1\r\n\r\n"b",2\r\n', 2, True),
+        (b'"a",1\r\n"b",2', 2, True),
+        # A row of two lines, and beside it a blank line.
+        (b'"a\nb",1\n', 1, False),
+        (b'"a\nb",1\n\n', 1, False),
+        (b'"a\nb",1\n\nc,2', 2, False),
+        # An end of line of old, within a row or at its end.
+        (b"a,1\rb,2\n", 1, False),
+        (b"a,1\r\nb,\r2\r\n", 2, False),
+        (b"a,1\nb,2\r\n", 2, True),
+    ],
+)
+def test_whether_each_row_was_a_line(text: bytes, rows: int, expected: bool) -> None:
+    assert csv_format._is_a_row_a_line(text, rows) is expected
