@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from popularity import style
 from popularity.program import run
 from popularity.results import read_csv
+from popularity.slots import HELP, Slot
 from popularity.wording import add_words, own
 
 #: Panels of differences in their order: the kinds they show, and their heading.
@@ -172,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hit-ratios", type=Path, required=True, help="cache.csv")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
-    parser.add_argument("--slot", required=True, help="length of a slot, for the source line")
+    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument(
         "--folder", type=Path, required=True, help="where cache is written, as .png and .svg"
     )

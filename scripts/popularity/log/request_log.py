@@ -21,9 +21,17 @@ from popularity.log.facts import Facts
 from popularity.log.formats.base import Column, File, Options, Release, load_formats, place_of
 from popularity.log.pieces import MISSING, Piece, Row, TextPiece, Wanted, sift
 from popularity.log.rejects import Rejects
-from popularity.log.roles import ROLES, Role, Time, is_whole_id, movielens, of_log, whole_number
+from popularity.log.roles import ROLES, Role, Time, movielens, of_log, whole_id
 from popularity.log.text import BLOCK_BYTES, NOT_BLANK
-from popularity.log.times import TimeError, described, found, of_settings, typed
+from popularity.log.times import (
+    EARLIEST,
+    TOO_LATE,
+    TimeError,
+    described,
+    found,
+    of_settings,
+    typed,
+)
 from popularity.log.where import Condition, conditions
 from popularity.log.zips import Zip, listed, plain
 from popularity.program import Fault, Shard
@@ -116,7 +124,8 @@ class RequestLog:
         self._extremes: list[tuple[str, Plan, Piece] | None] = [None, None]
         self._codes: dict[str, dict[str, int]] = {}
         self._sizes: npt.NDArray[np.int64] = np.full(0, -1, np.int64)
-        self._days: dict[int, int] = {}
+        # Requests by the span of time that they are in, from the earliest time that there may be on.
+        self._spans = np.zeros((TOO_LATE - EARLIEST >> _SPAN_BITS) + 1, np.int64)
         self._roles: Mapping[str, Role] | None = None
         self.facts.has_users = "user" in self._columns
         if self._release is None:
@@ -267,7 +276,7 @@ class RequestLog:
     def _number(self, item: str) -> int | None:
         """Give the number of an item of the catalogue; None if that is no id."""
         if self._release is not None:
-            return whole_number(item) if is_whole_id(item) else None
+            return whole_id(item)
         codes = self._codes["item"]
         return codes.setdefault(item, len(codes) + 1) if item else None
 
@@ -459,24 +468,21 @@ class RequestLog:
             facts.first, self._extremes[0] = least, (member, plan, piece)
         if facts.last is None or most > facts.last:
             facts.last, self._extremes[1] = most, (member, plan, piece)
-        days = times >> _SPAN_BITS
-        first = int(days.min())
-        for day, count in enumerate(np.bincount(days - first).tolist(), first):
-            if count:
-                self._days[day] = self._days.get(day, 0) + count
+        first = least - EARLIEST >> _SPAN_BITS
+        counts = np.bincount((times - (EARLIEST + (first << _SPAN_BITS))) >> _SPAN_BITS)
+        self._spans[first : first + len(counts)] += counts
 
     def _finish(self) -> None:
         """Complete the facts, once all requests are read."""
         if "item" in self._codes and self._catalogue is not None:
             self.facts.uncatalogued = len(self._codes["item"]) - self._catalogued
-        days = np.array(sorted(self._days), np.int64)
-        if not len(days):
+        spans = np.flatnonzero(self._spans)
+        if not len(spans):
             return
-        counts = np.array([self._days[day] for day in days.tolist()], np.int64)
-        place = np.cumsum(counts) / counts.sum()
-        low, high = days[np.searchsorted(place, [0.001, 0.999])]
-        span = high - low + 1
-        ends = (days[0] < low - FAR * span, days[-1] > high + FAR * span)
+        place = np.cumsum(self._spans[spans]) / self._spans.sum()
+        low, high = spans[np.searchsorted(place, [0.001, 0.999])]
+        length = high - low + 1
+        ends = (spans[0] < low - FAR * length, spans[-1] > high + FAR * length)
         for end, (far, extreme) in enumerate(zip(ends, self._extremes, strict=True)):
             if far and extreme is not None:
                 self.facts.far.append(self._place_of_time(*extreme, first=end == 0))

@@ -20,6 +20,7 @@ LARGEST_ID = 2**31 - 1
 
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
+_DIGITS = re.compile("0*([0-9]{1,18})")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*")
 
@@ -94,7 +95,7 @@ class WholeNumber(Role):
         """Name the rule that a text breaks."""
         if not (text := text.strip(" \t")):
             return "is missing"
-        return None if is_whole_id(text) else ID_RULE
+        return ID_RULE if whole_id(text) is None else None
 
 
 ID_RULE = f"must be a whole number from 0 to {LARGEST_ID}"
@@ -103,14 +104,14 @@ ID_RULE = f"must be a whole number from 0 to {LARGEST_ID}"
 def whole_number(text: str) -> int | None:
     """Give a number of digits alone; None if it is none, or too long to be any of ours."""
     # Python reads no number of more than 4300 digits, be they zeros.
-    digits = re.fullmatch("0*([0-9]{1,18})", text)
+    digits = _DIGITS.fullmatch(text)
     return int(digits[1]) if digits else None
 
 
-def is_whole_id(text: str) -> bool:
-    """Whether a text is an id of MovieLens."""
+def whole_id(text: str) -> int | None:
+    """Give an id of MovieLens by its text; None if it is none."""
     number = whole_number(text)
-    return number is not None and number <= LARGEST_ID
+    return number if number is not None and number <= LARGEST_ID else None
 
 
 class Stars(Role):

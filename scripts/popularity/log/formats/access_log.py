@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from popularity.log.formats.base import File, Format, Options, TextFile
 from popularity.log.pieces import Layout, Row, Wanted, parse_texts
@@ -33,12 +32,17 @@ class AccessLines(Layout):
             lines = [line for line in text.decode().replace("\r\n", "\n").split("\n") if line]
         except UnicodeDecodeError as error:
             raise pa.ArrowInvalid("a line is not UTF-8") from error
+        # Imported here, as it takes longer than all that other logs need of this module.
+        import pyarrow.compute as pc
+
         found = pc.extract_regex(pa.array(lines, pa.string()), PATTERN)
         if found.null_count:
             raise pa.ArrowInvalid("a line is none of an access log")
         return [self._column(found.field(self.names[column.place]), column) for column in wanted]
 
     def _column(self, texts: pa.Array, column: Wanted) -> pa.Array:
+        import pyarrow.compute as pc
+
         texts = pc.if_else(pc.equal(texts, "-"), pa.scalar("", pa.string()), texts)
         if pa.types.is_string(column.type):
             return texts

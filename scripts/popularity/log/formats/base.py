@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -96,8 +97,7 @@ class Release:
     seconds: bool = True
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A row of a catalogue, from its line on, or why it is none."""
 
     line: int
