@@ -30,6 +30,7 @@ from popularity.program import SNAKEMAKE
 from popularity.settings.fields import SettingsError, as_json, canonical
 from popularity.settings.resolve import (
     fitting_settings,
+    offset_name,
     resolve_settings,
     training_settings,
 )
@@ -194,11 +195,11 @@ def trained(name, folds=FOLDS[:1]):
     ]
 
 
-def learned(name):
-    """An input function for this file of every learned baseline, seed and fold, in a fixed order."""
+def learned(name, folds=FOLDS[:1]):
+    """An input function for this file of every learned baseline and seed of these folds, in a fixed order."""
     return lambda wildcards: [
         f"<results>/{wildcards.dataset}/{fold}learned/{baseline}/seed-{seed}/{name}"
-        for fold in FOLDS
+        for fold in folds
         for baseline in sorted(LEARNERS)
         for seed in sorted(settings.seeds)
     ]
@@ -227,6 +228,18 @@ def runs(wildcards):
         f"{RESULTS}/{wildcards.dataset}/models/{model}/seed-{seed}"
         for model in sorted(MODELS)
         for seed in sorted(settings.seeds)
+    ]
+
+
+def evaluated(wildcards):
+    """The folder of every network and learned baseline and seed of the latest fold, in one order."""
+    return [
+        *runs(wildcards),
+        *(
+            f"{RESULTS}/{wildcards.dataset}/learned/{baseline}/seed-{seed}"
+            for baseline in sorted(LEARNERS)
+            for seed in sorted(settings.seeds)
+        ),
     ]
 
 
@@ -427,7 +440,7 @@ def results_shown(wildcards):
         f"<results>/{wildcards.dataset}/plots/{name}.png"
         for names in (
             *(LOG_PICTURES, EDA_PICTURES, FEATURE_PICTURES, TRAINING_PICTURES),
-            *(MODEL_PICTURES, PREDICTION_PICTURES, CACHE_PICTURES),
+            *(MODEL_PICTURES, PREDICTION_PICTURES, MIXTURE_PICTURES, CACHE_PICTURES),
         )
         for name in names
     ]

@@ -99,7 +99,7 @@ rule evaluate_baselines:
     benchmark:
         "<results>/{dataset}/benchmarks/{fold}evaluate_baselines.tsv"
     conda:
-        "../envs/data.yaml"
+        "../envs/model.yaml"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -109,6 +109,7 @@ rule evaluate_baselines:
         split=split,
         slot=slot,
         common=COMMON,
+        interval=settings.forecast.interval,
     shell:
         "python {input.code[0]:q}"
         " --sequences {input.sequences:q}"
@@ -116,6 +117,7 @@ rule evaluate_baselines:
         " --baselines {params.baselines:q}"
         " --split {params.split:q}"
         " --slot {params.slot:q}"
+        " --interval {params.interval:q}"
         " --common {params.common:q}"
         " --scores {output.scores:q}"
         " --metrics {output.metrics:q}"
@@ -177,6 +179,8 @@ rule evaluate_learned:
         sequences=f"<results>/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
         movies="<results>/{dataset}/movies.parquet",
     output:
+        fitted="<results>/{dataset}/{fold}learned/{learned}/seed-{seed}/fitted.json",
+        predictions="<results>/{dataset}/{fold}learned/{learned}/seed-{seed}/predictions.parquet",
         scores="<results>/{dataset}/{fold}learned/{learned}/seed-{seed}/scores.parquet",
         metrics="<results>/{dataset}/{fold}learned/{learned}/seed-{seed}/metrics.json",
     log:
@@ -192,6 +196,7 @@ rule evaluate_learned:
     params:
         settings=learned_settings,
         common=COMMON,
+        interval=settings.forecast.interval,
     shell:
         "python {input.code[0]:q}"
         " --sequences {input.sequences:q}"
@@ -202,6 +207,9 @@ rule evaluate_learned:
         " --seed {wildcards.seed}"
         " --threads {threads}"
         " --common {params.common:q}"
+        " --interval {params.interval:q}"
+        " --fitted {output.fitted:q}"
+        " --predictions {output.predictions:q}"
         " --scores {output.scores:q}"
         " --metrics {output.metrics:q}"
         " > {log:q} 2>&1"

@@ -150,6 +150,7 @@ rule write_front_page:
         joined="<results>/{dataset}/joined.parquet",
         labelled="<results>/{dataset}/labelled.parquet",
         leaderboard="<results>/{dataset}/leaderboard.csv",
+        best="<results>/{dataset}/best.csv",
         forecast="<results>/{dataset}/forecast.csv",
         rejected="<results>/{dataset}/rejected.csv",
         facts=log_facts(),
@@ -169,6 +170,7 @@ rule write_front_page:
     params:
         slot=slot,
         split=canonical(settings.split),
+        model=settings.forecast.model,
         words=words,
     shell:
         "python {input.code[0]:q}"
@@ -176,6 +178,8 @@ rule write_front_page:
         " --joined {input.joined:q}"
         " --labelled {input.labelled:q}"
         " --leaderboard {input.leaderboard:q}"
+        " --best {input.best:q}"
+        " --model {params.model:q}"
         " --forecast {input.forecast:q}"
         " --rejected {input.rejected:q}"
         " --facts {input.facts:q}"

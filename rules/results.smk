@@ -36,6 +36,11 @@ PREDICTION_PICTURES = {
     "calibration": "5 Predicted against true shares",
     "error_by_class": "6 Error by class of movies",
 }
+# The entry of baselines that models may start from, if there is one.
+MIXTURE = offset_name(settings, "mixture")
+MIXTURE_PICTURES = {
+    **({"mixture": "8 What the mixture is made of"} if MIXTURE is not None else {}),
+}
 CACHE_PICTURES = {
     "cache": "1 Hit ratio by size of the cache",
 }
@@ -46,13 +51,14 @@ rule compare_models:
     input:
         code=code("compare_models"),
         models=trained("scores.parquet", FOLDS),
-        learned=learned("scores.parquet"),
+        learned=learned("scores.parquet", FOLDS),
         baselines=[
             f"<results>/{{dataset}}/{fold}baselines/scores.parquet" for fold in FOLDS
         ],
     output:
         leaderboard="<results>/{dataset}/leaderboard.csv",
         by_class="<results>/{dataset}/leaderboard_by_class.csv",
+        best="<results>/{dataset}/best.csv",
     log:
         "<results>/{dataset}/logs/compare_models.log",
     benchmark:
@@ -63,11 +69,15 @@ rule compare_models:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(10),
+    params:
+        networks=sorted(MODELS),
     shell:
         "python {input.code[0]:q}"
         " --scores {input.models:q} {input.learned:q} {input.baselines:q}"
+        " --networks {params.networks:q}"
         " --leaderboard {output.leaderboard:q}"
         " --by-class {output.by_class:q}"
+        " --best {output.best:q}"
         " > {log:q} 2>&1"
 
 
@@ -126,14 +136,20 @@ rule compare:
 
 
 rule forecast_next_slot:
-    """Forecast the first slots after the log with the best model."""
+    """Forecast the first slots after the log with the best forecaster."""
     input:
-        code=code("forecast_next_slot"),
+        code=code("forecast_next_slot", *methods(settings.baselines.values())),
+        methods=methods(settings.baselines.values()),
         sequences=f"<results>/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
         movies="<results>/{dataset}/movies.parquet",
         models=trained("model.keras"),
         scores=trained("scores.parquet"),
-        metrics=trained("metrics.json"),
+        checks=trained("metrics.json"),
+        fitted=learned("fitted.json"),
+        fitted_scores=learned("scores.parquet"),
+        fitted_checks=learned("metrics.json"),
+        baselines="<results>/{dataset}/baselines/scores.parquet",
+        metrics="<results>/{dataset}/baselines/metrics.json",
     output:
         forecast="<results>/{dataset}/forecast.csv",
     log:
@@ -147,7 +163,9 @@ rule forecast_next_slot:
         mem_mb=memory(3000),
         runtime=minutes(30),
     params:
-        runs=runs,
+        runs=evaluated,
+        baselines=canonical(NAIVE),
+        slot=slot,
         model=settings.forecast.model,
         backend=settings.backend,
         slots=settings.forecast.slots,
@@ -157,7 +175,12 @@ rule forecast_next_slot:
         "KERAS_BACKEND={params.backend:q} python {input.code[0]:q}"
         " --sequences {input.sequences:q}"
         " --movies {input.movies:q}"
+        " --slot {params.slot:q}"
         " --runs {params.runs:q}"
+        " --methods {input.methods:q}"
+        " --baselines {params.baselines:q}"
+        " --scores {input.baselines:q}"
+        " --metrics {input.metrics:q}"
         " --model {params.model:q}"
         " --slots {params.slots:q}"
         " --futures {params.futures:q}"
@@ -178,6 +201,9 @@ rule simulate_cache:
         models=trained("model.keras"),
         predictions=trained("predictions.parquet"),
         scores=trained("scores.parquet"),
+        fitted=learned("fitted.json"),
+        fitted_predictions=learned("predictions.parquet"),
+        fitted_scores=learned("scores.parquet"),
         baselines="<results>/{dataset}/baselines/scores.parquet",
         metrics="<results>/{dataset}/baselines/metrics.json",
     output:
@@ -193,7 +219,7 @@ rule simulate_cache:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
-        runs=runs,
+        runs=evaluated,
         baselines=canonical(NAIVE),
         cache=canonical(settings.cache),
         split=canonical(settings.split),
@@ -431,6 +457,8 @@ rule plot_predictions:
         by_class="<results>/{dataset}/leaderboard_by_class.csv",
         models=trained("model.keras"),
         predictions=trained("predictions.parquet"),
+        fitted=learned("fitted.json"),
+        fitted_predictions=learned("predictions.parquet"),
         movies="<results>/{dataset}/movies.parquet",
         labelled="<results>/{dataset}/labelled.parquet",
     output:
@@ -448,7 +476,7 @@ rule plot_predictions:
     params:
         folder=plots_folder,
         words=words,
-        runs=runs,
+        runs=evaluated,
         slot=slot,
         split=canonical(settings.split),
         seed=settings.seeds[0],
@@ -466,3 +494,38 @@ rule plot_predictions:
         " --seed {params.seed:q}"
         " --folder {params.folder:q}"
         " > {log:q} 2>&1"
+
+
+if MIXTURE is not None:
+
+    rule plot_mixture:
+        """Show which averages the mixture is made of."""
+        input:
+            code=code("plot_mixture"),
+            metrics="<results>/{dataset}/baselines/metrics.json",
+        output:
+            pictures=pictures(MIXTURE_PICTURES, "3 Comparison"),
+        log:
+            "<results>/{dataset}/logs/plot_mixture.log",
+        benchmark:
+            "<results>/{dataset}/benchmarks/plot_mixture.tsv"
+        conda:
+            "../envs/plot.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory(1000),
+            runtime=minutes(10),
+        params:
+            folder=plots_folder,
+            name=MIXTURE,
+            slot=slot,
+            words=words,
+        shell:
+            "python {input.code[0]:q}"
+            " --metrics {input.metrics:q}"
+            " --name {params.name:q}"
+            " --dataset {wildcards.dataset:q}"
+            " --slot {params.slot:q}"
+            " --words {params.words:q}"
+            " --folder {params.folder:q}"
+            " > {log:q} 2>&1"

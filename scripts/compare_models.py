@@ -1,6 +1,7 @@
 """Compare every model and baseline on the test slots: one row each, the best first."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import popularity.start
@@ -15,6 +16,7 @@ from popularity.scoring.scores import (
     COMPARED_SCORES,
     SCORES,
     SUMS,
+    class_ratio,
     score_ratio,
     summarise,
     summarise_classes,
@@ -94,6 +96,66 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
     return order.drop(columns=["last", "partial"])
 
 
+#: Kinds whose best forecasts are compared: of what is told of the first, beside the second.
+RIVALS = (("network", "naive"), ("network", "learned"), ("learned", "naive"))
+
+
+def compare_best(scored: pd.DataFrame, networks: Sequence[str]) -> pd.DataFrame:
+    """Compare the best network, fitted baseline and naive forecast by the validation slots with each other.
+
+    Parameters
+    ----------
+    networks
+        Names of the networks that forecast: other rows of networks are earlier epochs of theirs.
+
+    Returns
+    -------
+    For each of :data:`RIVALS` and each class of movies a row: ``name``, ``kind``, ``rival``,
+    ``rival_kind``, ``movies`` (``all`` or a class), ``request_share`` (of all requests), and the ``ratio``
+    of their cross entropies on the test slots with its 95 % interval ``low`` to ``high`` (paired bootstrap
+    over slots). Where one of them covers fewer movies, there is one row, of the movies that both cover
+    (``common``).
+    """
+    tested = scored[scored["split"] == "test"].sort_values("slot")
+    best: dict[str, list[pd.DataFrame]] = {}
+    covered: dict[str, float] = {}
+    for kind in ("network", "learned", "naive"):
+        of_kind = scored.loc[scored["kind"] == kind, "name"].unique().tolist()
+        names = list(networks) if kind == "network" else of_kind
+        rows = tested[tested["name"].isin(names)]
+        if len(rows):
+            name = best_on_validation(scored, names)
+            best[kind] = [part for _, part in rows[rows["name"] == name].groupby("seed")]
+            covered[kind] = best[kind][0]["covered"].sum()
+    found = []
+    for kind, rival_kind in RIVALS:
+        if kind not in best or rival_kind not in best:
+            continue
+        ours, theirs = best[kind], best[rival_kind]
+        sums = ours[0].sum(numeric_only=True)
+        alike = abs(covered[kind] - covered[rival_kind]) < 1e-9 * sums["requests"]
+        shares = {"common": np.nan}
+        if alike:
+            shares = {name: sums[f"requests_{name}"] / sums["requests"] for name in CLASSES}
+            shares = {"all": sums["covered"] / sums["requests"], **shares}
+        for movies, share in shares.items():
+            ratio, low, high = class_ratio(ours, theirs, movies) if share != 0 else (np.nan,) * 3
+            found.append(
+                {
+                    "name": ours[0]["name"].iloc[0],
+                    "kind": kind,
+                    "rival": theirs[0]["name"].iloc[0],
+                    "rival_kind": rival_kind,
+                    "movies": movies,
+                    "request_share": share,
+                    "ratio": ratio,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    return pd.DataFrame(found)
+
+
 def compare_by_class(scored: pd.DataFrame) -> pd.DataFrame:
     """Put every forecaster's scores on the test slots side by side for each class of movies.
 
@@ -119,14 +181,23 @@ def main() -> None:
     parser.add_argument(
         "--scores", type=Path, nargs="+", required=True, help="scores.parquet of all to compare"
     )
+    parser.add_argument(
+        "--networks", nargs="+", required=True, help="names of the networks, without their epochs' rows"
+    )
     parser.add_argument("--leaderboard", type=Path, required=True, help="to write")
     parser.add_argument("--by-class", type=Path, required=True, help="leaderboard_by_class.csv, to write")
+    parser.add_argument("--best", type=Path, required=True, help="best.csv, to write")
     args = parser.parse_args()
 
     scored = read_scores(args.scores, SUMS)
-    with atomic_write(args.leaderboard) as path, atomic_write(args.by_class) as by_class:
+    with (
+        atomic_write(args.leaderboard) as path,
+        atomic_write(args.by_class) as by_class,
+        atomic_write(args.best) as best,
+    ):
         compare_models(scored).to_csv(path, index=False)
         compare_by_class(scored).to_csv(by_class, index=False)
+        compare_best(scored, args.networks).to_csv(best, index=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fit a learned baseline on the training slots and score it on the validation and the test slots."""
+"""Fit a learned baseline on the training slots, and score it on the validation and the test slots."""
 
 import argparse
 import functools
@@ -11,16 +11,18 @@ from popularity import tables
 from popularity.features import usable_seasons
 from popularity.forecasters.base import (
     METHODS_HELP,
-    FittingData,
     LearnedMethod,
     forecast_slots,
     load_methods,
     method_of,
 )
+from popularity.forecasters.fitted import KeptFit, fitting_data
 from popularity.forecasters.mixture import tuned_offset
+from popularity.predictions import watching
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
 from popularity.scoring.evaluation import evaluate
+from popularity.scoring.intervals import LEVEL_HELP, IntervalCheck
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
 from popularity.settings.baselines import FittingSettings
@@ -43,6 +45,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
+    parser.add_argument("--interval", type=float, default=0.8, help=LEVEL_HELP)
+    parser.add_argument("--fitted", type=Path, required=True, help="fitted.json, to write: the model")
+    parser.add_argument("--predictions", type=Path, required=True, help="to write: test slots")
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
     args = parser.parse_args()
@@ -51,26 +56,35 @@ def main() -> None:
     settings: FittingSettings = args.settings
     series = read_series(args.sequences, settings.slot)
     parts = split_slots(series, settings.split)
-    data = FittingData(
-        series,
-        tables.read(args.movies, tables.MOVIES),
-        settings.slot,
-        parts["training"],
-        parts["validation"],
-        tuned_offset(settings.offset, series, parts["validation"]),
-        usable_seasons(series, settings.seasons, settings.baseline.options.get("features", ())),
-        args.seed,
-        args.threads,
-    )
-    forecaster, chosen = method_of(settings.baseline, LearnedMethod).fit(data)
-    identity = {"name": args.name, "kind": LearnedMethod.kind, "seed": args.seed}
+    offset = tuned_offset(settings.offset, series, parts["validation"])
+    seasons = usable_seasons(series, settings.seasons, settings.baseline.options.get("features", ()))
+    movies = tables.read(args.movies, tables.MOVIES)
+    data = fitting_data(settings, series, movies, offset, seasons, args.seed, args.threads)
+    fitted = method_of(settings.baseline, LearnedMethod).fit(data)
+    kept = KeptFit(args.name, args.seed, settings, offset, tuple(seasons), fitted)
+    forecaster = kept.forecaster(series, movies, args.threads)
     forecast = functools.partial(forecast_slots, forecaster, series)
-    found = evaluate(forecast, series, parts, args.common, **identity)
-    offset = {"offset_weights": as_json(data.offset)}
-    metrics = {**identity, **offset, **as_json(chosen), **found.metrics}
-    with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
-        write_scores(scores_path, [found.scores])
-        metrics_path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    identity = {"name": args.name, "kind": LearnedMethod.kind, "seed": args.seed}
+    check = IntervalCheck(series, parts["validation"], args.interval)
+    with (
+        atomic_write(args.fitted) as model,
+        atomic_write(args.predictions) as predictions,
+        atomic_write(args.scores) as scores,
+        atomic_write(args.metrics) as metrics,
+        tables.open_writer(predictions, tables.PREDICTIONS) as writer,
+    ):
+        watch = watching(check, series, writer)
+        found = evaluate(forecast, series, parts, args.common, **identity, watch=watch)
+        kept.write(model)
+        write_scores(scores, [found.scores])
+        summary = {
+            **identity,
+            "offset_weights": as_json(offset),
+            **fitted.chosen,
+            **found.metrics,
+            "intervals": check.summary(),
+        }
+        metrics.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

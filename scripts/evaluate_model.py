@@ -3,7 +3,6 @@
 import argparse
 import functools
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import popularity.start
@@ -12,12 +11,12 @@ from popularity import tables
 from popularity.forecasters.network import inference
 from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import TrainedModel
-from popularity.predictions import recorded
+from popularity.predictions import watching
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
 from popularity.scoring.evaluation import Evaluation, Watch, evaluate
-from popularity.scoring.intervals import IntervalCheck
-from popularity.scoring.scores import COMMON_HELP, Forecast
+from popularity.scoring.intervals import LEVEL_HELP, IntervalCheck
+from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
 
 
@@ -27,9 +26,7 @@ def main() -> None:
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--run", type=Path, required=True, help="folder of train_model")
-    parser.add_argument(
-        "--interval", type=float, default=0.8, help="probability of the intervals to check (default: 0.8)"
-    )
+    parser.add_argument("--interval", type=float, default=0.8, help=LEVEL_HELP)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--predictions", type=Path, required=True, help="to write: test slots")
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
@@ -53,16 +50,12 @@ def main() -> None:
     ):
         forecast = functools.partial(inference.forecasts, model, framing)
 
-        def watch(forecasts: Iterable[Forecast], part: str) -> Iterator[Forecast]:
-            watched = check.watch(forecasts, part)
-            return recorded(watched, series, writer) if part == "test" else watched
-
         def score(name: str, watch: Watch | None = None) -> Evaluation:
             return evaluate(
                 forecast, series, parts, args.common, name, "network", trained.asked.seed, watch
             )
 
-        final = score(trained.name, watch)
+        final = score(trained.name, watching(check, series, writer))
         rows = [final.scores]
         for epoch, weights in trained.snapshots():
             model.set_weights(weights)

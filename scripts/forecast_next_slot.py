@@ -1,12 +1,11 @@
-"""Forecast the first slots after the log with the model that scored best on the validation slots.
+"""Forecast the first slots after the log with the forecaster that scored best on the validation slots.
 
-The first slot is forecast from the log. For each further one the model is fed with requests drawn from
+The first slot is forecast from the log. For each further one the forecaster is fed with requests drawn from
 what it expected of the slots before, several times over: a slot's expected shares and requests are means
 over these futures, and its intervals are as much wider as the futures differ.
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import popularity.start
@@ -14,19 +13,15 @@ import popularity.start
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from popularity import tables
-from popularity.forecasters.network import inference
-from popularity.forecasters.network.framings import Framing
-from popularity.forecasters.network.saved import TrainedModel, open_runs
+from popularity.forecasters.competitors import Forecasters, add_forecasters
+from popularity.forecasters.forecasting import Predict, make_ready
 from popularity.program import Fault, atomic_write, run
-from popularity.results import read_scores
 from popularity.scoring import intervals
-from popularity.scoring.seeds import mean_over_seeds
-from popularity.scoring.verdict import CHOSEN_BY, best_on_validation
+from popularity.scoring.verdict import best_on_validation
 from popularity.series import Ints, Series, read_series
-from popularity.slots import slot_start
+from popularity.slots import HELP, Slot, slot_start
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,29 +29,9 @@ Floats = npt.NDArray[np.float64]
 LAST_SLOTS = 3
 
 
-def predicted_shares(
-    runs: list[tuple[TrainedModel, inference.Network]], movies: pa.Table, series: Series, slot: int
-) -> Floats:
-    """Predict the shares of a slot's candidates, [candidates].
-
-    They add up to 1, but for a model that tells fewer movies apart: the others have a share of 0. The
-    seeds (run and network of each) are averaged by :func:`mean_over_seeds`.
-    """
-    candidates = series.candidates(slot)
-    seeds = []
-    for trained, model in runs:
-        framing = Framing(series, movies, trained.asked.settings, trained.found)
-        _, covered, values = next(inference.forecasts(model, framing, np.array([slot])))
-        shares = np.zeros(len(candidates))
-        shares[np.searchsorted(candidates, covered)] = values
-        seeds.append(shares)
-    mean = mean_over_seeds(seeds)
-    return mean if runs[0][0].asked.settings.model.of_all_movies else mean / mean.sum()
-
-
 def forecast_slots(
     series: Series,
-    predict: Callable[[Series, int], Floats],
+    predict: Predict,
     slots: int,
     futures: int,
     half_life: float,
@@ -68,7 +43,7 @@ def forecast_slots(
     Parameters
     ----------
     predict
-        Predicts the shares of a slot's candidates from a log.
+        What predicts the shares.
     slots, futures
         How many slots, and how often the requests of those before the last are drawn.
     half_life, dispersion
@@ -118,10 +93,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
-    parser.add_argument(
-        "--runs", type=Path, nargs="+", required=True, help="folders of trained and evaluated models"
-    )
-    parser.add_argument("--model", default="best", help="a model's name, or best")
+    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
+    add_forecasters(parser)
+    parser.add_argument("--model", default="best", help="a forecaster's name, or best")
     parser.add_argument("--slots", type=int, default=1, help="slots to forecast (default: 1)")
     parser.add_argument(
         "--futures", type=int, default=20, help="drawn futures, with more than one slot (default: 20)"
@@ -133,25 +107,22 @@ def main() -> None:
     parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv, to write")
     args = parser.parse_args()
 
-    models = open_runs(args.runs)
+    forecasters = Forecasters.given(args)
     name = args.model
     if name == "best":
-        scored = read_scores([run.scores_file for runs in models.values() for run in runs], CHOSEN_BY)
-        name = best_on_validation(scored, models)
-    if name not in models:
-        raise Fault(f"forecast.model in config.yaml: no model is named {name}")
-    inference.prepare(0, args.threads)
+        name = best_on_validation(forecasters.scores(), forecasters.names)
+    if name not in forecasters.names:
+        raise Fault(f"forecast.model in config.yaml: no model or baseline is named {name}")
     movies = tables.read(args.movies, tables.MOVIES)
-    runs = [(run, inference.load_network(run.network_file)) for run in models[name]]
-    checks = [run.intervals() for run in models[name]]
-    series = read_series(args.sequences, runs[0][0].asked.settings.slot)
+    series = read_series(args.sequences, args.slot)
+    ready = make_ready(forecasters, name, movies, args.threads)
     shares, expected, dispersion = forecast_slots(
         series,
-        lambda log, slot: predicted_shares(runs, movies, log, slot),
+        ready.predict,
         args.slots,
         args.futures,
-        checks[0]["total_half_life"],
-        float(np.mean([check["dispersion"] for check in checks])),
+        ready.intervals[0]["total_half_life"],
+        float(np.mean([check["dispersion"] for check in ready.intervals])),
         np.random.default_rng(0),
     )
     candidates = series.candidates(series.last_slot + 1)
@@ -162,7 +133,7 @@ def main() -> None:
         table = pd.DataFrame(
             {
                 "slot": slot,
-                "slot_start": str(slot_start(np.array([slot]), runs[0][0].asked.settings.slot)[0]),
+                "slot_start": str(slot_start(np.array([slot]), args.slot)[0]),
                 "movieId": series.movie_ids[candidates],
                 "predicted_share": shares[at],
                 "expected_requests": expected[at],

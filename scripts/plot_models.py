@@ -251,15 +251,18 @@ def board_title(board: pd.DataFrame) -> str:
         return f"{best['name']} has the lowest cross entropy: {best['cross_entropy']:.4g}"
     model, rival, change = verdict.model["name"], verdict.naive["name"], verdict.change
     if verdict.outcome == "better":
-        return f"{model} beats {rival}, the best naive forecast: its cross entropy is {change} lower"
+        return (
+            f"{model}, the best model by the validation slots, beats {rival}, the best naive forecast: "
+            f"its cross entropy is {change} lower"
+        )
     if verdict.outcome == "worse":
         return (
-            f"No model beats {rival}, the best naive forecast: {model} comes closest, "
-            f"with a cross entropy {change} higher"
+            f"{model}, the best model by the validation slots, does not beat {rival}, the best naive "
+            f"forecast: its cross entropy is {change} higher"
         )
     return (
-        f"No model is clearly better than {rival}, the best naive forecast: the cross entropy of "
-        f"{model} differs by {change}"
+        f"{model}, the best model by the validation slots, is level with {rival}, the best naive "
+        f"forecast: the cross entropies differ by {change}, within their interval"
     )
 
 

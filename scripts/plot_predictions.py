@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from popularity import style, tables
-from popularity.forecasters.network.saved import open_runs
+from popularity.forecasters.competitors import open_evaluated
 from popularity.program import run
 from popularity.results import read_csv
 from popularity.scoring.classes import CLASSES, NEW_SLOTS, MovieClasses, classify_movies
@@ -55,14 +55,14 @@ def most_requested(labelled: pa.Table, slots: range, count: int) -> list[int]:
 
 
 def first_seeds(folders: Sequence[Path], best: Sequence[str]) -> dict[str, Path]:
-    """Find the predictions of each model's first seed.
+    """Find the predictions of the first seed of each network and fitted baseline.
 
-    ``best`` names models in the order to take them in; others come after them.
+    ``best`` names them in the order to take them in; others come after them.
     """
-    models = open_runs(folders)
+    models = open_evaluated(folders)
     rank = {name: at for at, name in enumerate(best)}
     names = sorted(models, key=lambda name: (rank.get(name, len(rank)), name))
-    return {name: min(models[name], key=lambda run: run.asked.seed).predictions_file for name in names}
+    return {name: min(models[name], key=lambda run: run.seed).predictions_file for name in names}
 
 
 def names_of(catalogue: pa.Table, movies: Sequence[int]) -> dict[int, str]:
@@ -419,7 +419,11 @@ def main() -> None:
     )
     parser.add_argument("--by-class", type=Path, required=True, help="leaderboard_by_class.csv")
     parser.add_argument(
-        "--runs", type=Path, nargs="+", required=True, help="folders of trained and evaluated models"
+        "--runs",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folders of evaluated networks and fitted baselines",
     )
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet")

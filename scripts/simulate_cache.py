@@ -28,23 +28,16 @@ import pandas as pd
 import pyarrow as pa
 
 from popularity import caches, tables
-from popularity.forecasters.base import (
-    METHODS_HELP,
-    SimpleMethod,
-    forecast_slots,
-    load_methods,
-    method_of,
-)
-from popularity.forecasters.network.saved import TrainedModel, open_runs
+from popularity.forecasters.base import forecast_slots
+from popularity.forecasters.competitors import Forecasters, add_forecasters
+from popularity.forecasters.evaluated import Evaluated
 from popularity.forecasters.references import oracle
 from popularity.program import Fault, atomic_write, run
-from popularity.results import read_json, read_scores
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import Forecast
 from popularity.scoring.seeds import mean_over_seeds
-from popularity.scoring.verdict import CHOSEN_BY, best_on_validation
+from popularity.scoring.verdict import best_on_validation
 from popularity.series import Series, read_series, split_slots
-from popularity.settings.baselines import Baseline
 from popularity.settings.fields import json_argument
 from popularity.settings.results import Cache
 from popularity.settings.slots import FoldSplit
@@ -343,20 +336,7 @@ def main() -> None:
     parser.add_argument("--joined", type=Path, required=True, help="joined.parquet: the requests")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet: their sizes, if any")
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
-    parser.add_argument(
-        "--runs", type=Path, nargs="*", default=[], help="folders of trained and evaluated models"
-    )
-    parser.add_argument("--methods", type=Path, nargs="+", required=True, help=METHODS_HELP)
-    parser.add_argument(
-        "--baselines",
-        type=json_argument(dict[str, Baseline]),
-        required=True,
-        help="baselines of config.yaml, as JSON",
-    )
-    parser.add_argument("--scores", type=Path, required=True, help="scores.parquet of the baselines")
-    parser.add_argument(
-        "--metrics", type=Path, required=True, help="metrics.json of evaluate_baselines: what was chosen"
-    )
+    add_forecasters(parser)
     parser.add_argument(
         "--cache", type=json_argument(Cache), required=True, help="cache of config.yaml, as JSON"
     )
@@ -370,9 +350,8 @@ def main() -> None:
 
     series = read_series(args.sequences, args.slot)
     parts = split_slots(series, args.split)
-    models = open_runs(args.runs)
-    scores = [run.scores_file for runs in models.values() for run in runs]
-    scored = read_scores([*scores, args.scores], CHOSEN_BY)
+    given = Forecasters.given(args)
+    scored = given.scores()
     kinds = dict(zip(scored["name"], scored["kind"], strict=True))
 
     counted = tables.has_column(args.joined, tables.JOINED, tables.COUNT)
@@ -389,22 +368,19 @@ def main() -> None:
     )
     del timestamps, movie, counts
 
-    def of_model(runs: list[TrainedModel]) -> Callable[[], Iterator[Forecast]]:
-        paths = [run.predictions_file for run in runs]
+    def of_seeds(seeds: Sequence[Evaluated]) -> Callable[[], Iterator[Forecast]]:
+        paths = [seed.predictions_file for seed in seeds]
         return lambda: read_predictions(paths, series, replay.slots.tolist())
 
-    load_methods(args.methods)
-    chosen = read_json(args.metrics)
-
-    def of_baseline(name: str, entry: Baseline) -> Callable[[], Iterator[Forecast]]:
-        method = method_of(entry, SimpleMethod)
-        parameters = method.parameters_of(chosen[name])
+    def of_naive(name: str) -> Callable[[], Iterator[Forecast]]:
+        method, found = given.simple(name)
+        parameters = method.parameters_of(found)
         return lambda: forecast_slots(method.forecaster(series, parameters), series, replay.slots)
 
-    forecasts = {name: (kinds[name], of_model(runs)) for name, runs in models.items()}
-    for name, entry in sorted(args.baselines.items()):
+    forecasts = {name: (kinds[name], of_seeds(seeds)) for name, seeds in given.evaluated.items()}
+    for name, entry in sorted(given.naive.items()):
         if entry.method != "oracle":
-            forecasts[name] = (kinds[name], of_baseline(name, entry))
+            forecasts[name] = (kinds[name], of_naive(name))
     forecasts["oracle"] = ("reference", lambda: forecast_slots(oracle(series), series, replay.slots))
     filling = args.cache.forecasts
     naive = [

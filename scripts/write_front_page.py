@@ -16,7 +16,7 @@ from popularity import style, tables
 from popularity.log.facts import Facts
 from popularity.program import Fault, atomic_write, run
 from popularity.results import read_csv
-from popularity.scoring.verdict import judge
+from popularity.scoring.verdict import judge, outcome
 from popularity.series import split_range
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
@@ -25,11 +25,12 @@ from popularity.wording import Wording, add_words, own
 
 #: Movies of the forecast that are named.
 NAMED = 3
-#: What is read of leaderboard.csv and forecast.csv.
+#: What is read of leaderboard.csv, best.csv and forecast.csv.
 BOARD = (
-    *("name", "kind", "seeds", "cross_entropy", "hit_ratio_5"),
+    *("name", "kind", "seeds", "cross_entropy", "validation_cross_entropy", "hit_ratio_5"),
     *("cross_entropy_ratio", "ratio_low", "ratio_high"),
 )
+BEST = ("name", "kind", "rival", "rival_kind", "movies", "ratio", "low", "high")
 FORECAST = ("rank", "title", "predicted_share", "slot_start", "model")
 
 
@@ -74,58 +75,110 @@ def log_facts(labelled: pa.Table, users: int | None, slot: str, split: FoldSplit
     }
 
 
-def board_facts(board: pd.DataFrame) -> dict[str, str]:
-    """Describe who leads the leaderboard, by how much, and what that does and does not mean."""
-    found = judge(board)
+def board_facts(board: pd.DataFrame, best: pd.DataFrame, forecaster: str, asked: str) -> dict[str, str]:
+    """Say how good the forecaster of the forecast is, who else is better, and what that does not mean.
+
+    Parameters
+    ----------
+    board, best
+        leaderboard.csv and best.csv: see ``compare_models``.
+    forecaster
+        Its name.
+    asked
+        ``forecast.model`` of config.yaml: best, or its name.
+    """
+    found = judge(board, forecaster)
     if found is None:
         raise Fault(
-            "the leaderboard has no model beside a naive forecast; add a model and a naive baseline "
-            "(models and baselines in config.yaml)"
+            f"the leaderboard has no row of {forecaster} beside a naive forecast; run all anew with a "
+            "naive baseline (baselines in config.yaml)"
         )
     model, naive, change = found.model, found.naive, found.change
-    best, rival = plain(model["name"]), plain(naive["name"])
-    if found.outcome == "better":
-        verdict = f"{best} beats {rival}, the best naive forecast, by {change} of cross entropy."
-        conclusion = (
-            f"{best} learned something that an average of the past does not hold: it is better than "
-            f"{rival} on the test slots, and not by chance."
+    name, rival = plain(model["name"]), plain(naive["name"])
+    choice = "chosen on the validation slots" if asked == "best" else "which the settings name"
+    if model["name"] == naive["name"]:
+        verdict = f"{name} makes the forecast, a naive forecast, {choice}."
+    elif found.outcome == "better":
+        verdict = (
+            f"{name} makes the forecast, {choice}: it beats {rival}, the best naive forecast, by {change} "
+            "of cross entropy on the test slots."
         )
     elif found.outcome == "worse":
-        verdict = f"No model beats {rival}, the best naive forecast: {best} is {change} worse."
-        conclusion = f"For this log and these settings {rival} is the forecast to use."
-    else:
-        verdict = f"No model is clearly better than {rival}, the best naive forecast."
-        conclusion = (
-            f"{best} and {rival} are level: the interval of their ratio includes 1. "
-            f"{rival} is the simpler one."
+        verdict = (
+            f"{name} makes the forecast, {choice}, but on the test slots {rival}, the best naive forecast, "
+            f"is better: the cross entropy of {name} is {change} higher."
         )
-    seeds = int(model["seeds"])
-    trained = "once, with one seed" if seeds == 1 else f"with {seeds} seeds"
-    caution = (
-        f"The interval is over the test slots alone: each model was trained {trained}, so it says "
-        f"{'nothing' if seeds == 1 else 'little'} of how another training would end. Small differences "
-        "among the networks are no ranking of their architectures."
-    )
+    else:
+        verdict = (
+            f"{name} makes the forecast, {choice}: on the test slots it is level with {rival}, the best "
+            "naive forecast."
+        )
     references = board[board["kind"] == "reference"]
     oracle = ""
     if len(references):
         upper = references.sort_values("cross_entropy").iloc[0]
         oracle = f", and one that knew the slot's requests {100 * upper['hit_ratio_5']:.1f} %"
+    entropies = f"a cross entropy of {model['cross_entropy']:.4g} nats per request"
+    hits = f"{100 * model['hit_ratio_5']:.1f} % of the requests"
+    if model["name"] != naive["name"]:
+        entropies += (
+            f"; the best naive forecast by the validation slots, **{rival}**, has "
+            f"{naive['cross_entropy']:.4g}. The ratio is {found.ratio:.4f}, with a 95 % interval of "
+            f"{found.low:.4f} to {found.high:.4f} (paired bootstrap over slots)"
+        )
+        hits += f", that of {rival} {100 * naive['hit_ratio_5']:.1f} %"
+    pairs = best.groupby(["kind", "rival_kind"], sort=False)
     return {
         "verdict": verdict,
-        "conclusion": conclusion,
-        "caution": caution,
-        "best": best,
-        "naive": rival,
-        "best_score": f"{model['cross_entropy']:.4g}",
-        "naive_score": f"{naive['cross_entropy']:.4g}",
-        "ratio": f"{found.ratio:.4f}",
-        "low": f"{found.low:.4f}",
-        "high": f"{found.high:.4f}",
-        "hits": f"{100 * model['hit_ratio_5']:.1f} %",
-        "naive_hits": f"{100 * naive['hit_ratio_5']:.1f} %",
-        "oracle": oracle,
+        "scores": f"On the test slots **{name}** has {entropies}. A cache of the 5 % of movies that {name} "
+        f"ranks highest would serve {hits}{oracle}.",
+        "comparison": "\n".join(f"* {compared(rows)}" for _, rows in pairs),
+        "caution": cautions(board),
     }
+
+
+#: What the best forecast of each kind is called.
+BEST_OF = {
+    "network": "the best network",
+    "learned": "the best fitted baseline",
+    "naive": "the best naive forecast",
+}
+
+
+def compared(rows: pd.DataFrame) -> str:
+    """Say how two forecasts compare, for all movies and for each class: their rows of best.csv."""
+    first = rows.iloc[0]
+    name, rival = plain(first["name"]), plain(first["rival"])
+    words = {
+        "better": f"is better than {rival}",
+        "worse": f"is worse than {rival}",
+        "level": f"is level with {rival}",
+    }[outcome(first["low"], first["high"], 1.0)]
+    over = " over the movies that both cover" if first["movies"] == "common" else ""
+    said = (
+        f"{name}, {BEST_OF[first['kind']]}, {words}, {BEST_OF[first['rival_kind']]}: the ratio of their "
+        f"cross entropies{over} is {_ratio(first)}"
+    )
+    classes = [
+        f"{row['movies']} {_ratio(row)}, {outcome(row['low'], row['high'], 1.0)}"
+        for _, row in rows.iloc[1:].dropna(subset="ratio").iterrows()
+    ]
+    return f"{said}{'; by class of movies ' if classes else ''}{'; '.join(classes)}."
+
+
+def _ratio(row: "pd.Series[Any]") -> str:
+    return f"{row['ratio']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
+
+
+def cautions(board: pd.DataFrame) -> str:
+    """Say what the intervals do not hold."""
+    seeds = int(board["seeds"].max())
+    trained = "once, with one seed" if seeds == 1 else f"with {seeds} seeds"
+    return (
+        f"The intervals are over the test slots alone: each model was trained {trained}, so they say "
+        f"{'nothing' if seeds == 1 else 'little'} of how another training would end. Small differences "
+        "among the networks are no ranking of their architectures."
+    )
 
 
 def forecast_facts(forecast: pd.DataFrame) -> dict[str, str]:
@@ -202,6 +255,10 @@ def main() -> None:
     parser.add_argument("--joined", type=Path, required=True, help="joined.parquet")
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet")
     parser.add_argument("--leaderboard", type=Path, required=True, help="leaderboard.csv")
+    parser.add_argument("--best", type=Path, required=True, help="best.csv")
+    parser.add_argument(
+        "--model", default="best", help="forecast.model of config.yaml: a forecaster's name, or best"
+    )
     parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv")
     parser.add_argument("--rejected", type=Path, required=True, help="rejected.csv")
     parser.add_argument(
@@ -218,12 +275,17 @@ def main() -> None:
 
     labelled = tables.read(args.labelled, tables.LABELLED, ["slot", "movieId", "label"])
     read_facts = [Facts.read(path) for path in args.facts]
+    forecast = read_csv(args.forecast, *FORECAST)
+    forecaster = str(forecast["model"].iloc[0])
+    board = board_facts(
+        read_csv(args.leaderboard, *BOARD), read_csv(args.best, *BEST), forecaster, args.model
+    )
     facts = {
         "dataset": plain(args.dataset),
         **log_facts(labelled, count_users(args.joined, read_facts[0]), args.slot, args.split),
         "reading": reading(read_facts),
-        **board_facts(read_csv(args.leaderboard, *BOARD)),
-        **forecast_facts(read_csv(args.forecast, *FORECAST)),
+        **board,
+        **forecast_facts(forecast),
         "rejected": rejected_rows(len(read_csv(args.rejected))),
     }
     with atomic_write(args.page) as path:

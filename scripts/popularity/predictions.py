@@ -1,4 +1,4 @@
-"""The table of predictions: written on the way from a model to its scores."""
+"""The table of predictions: written on the way from a forecaster to its scores."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from popularity import tables
+from popularity.scoring.evaluation import Watch
+from popularity.scoring.intervals import IntervalCheck
 from popularity.scoring.scores import Forecast
 from popularity.series import Series
 
@@ -27,3 +29,13 @@ def recorded(forecasts: Iterable[Forecast], series: Series, writer: pq.ParquetWr
         ]
         writer.write_table(pa.table(columns, schema=tables.PREDICTIONS))
         yield slot, movies, shares
+
+
+def watching(check: IntervalCheck, series: Series, writer: pq.ParquetWriter) -> Watch:
+    """Check the intervals of an evaluation's forecasts, and record those of the test slots."""
+
+    def watch(forecasts: Iterable[Forecast], part: str) -> Iterator[Forecast]:
+        watched = check.watch(forecasts, part)
+        return recorded(watched, series, writer) if part == "test" else watched
+
+    return watch

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from compare_models import compare_by_class, compare_models
+from compare_models import compare_best, compare_by_class, compare_models
 from popularity.forecasters.base import forecast_slots
 from popularity.scoring.classes import CLASSES
 from popularity.scoring.scores import (
@@ -112,3 +112,46 @@ def test_scores_by_class_are_means_over_seeds(rows: pd.DataFrame) -> None:
             assert table.loc[("net", name), score] == pytest.approx(expected)
     assert table["request_share"][("net", "never")] > 0
     assert table["rmse"]["knows"].dropna().tolist() == pytest.approx([0] * len(CLASSES))
+
+
+def test_the_best_of_each_kind_by_validation_are_compared_for_each_class(rows: pd.DataFrame) -> None:
+    trees = rows[rows["name"] == "lfu"].assign(name="trees", kind="learned", seed=3)
+    epoch = rows[rows["name"] == "knows"].assign(name="net_2", kind="network")
+    # An earlier epoch's row is no network that forecasts, whatever its scores.
+    both = pd.concat([rows, trees, epoch])
+    best = compare_best(both, ["net"])
+    validation = compare_models(rows).set_index("name")["validation_cross_entropy"]
+    naive = str(validation[["ewma_mix", "lfu", "last_value"]].idxmin())
+    pairs = best[["name", "kind", "rival", "rival_kind"]].drop_duplicates().to_numpy().tolist()
+    assert pairs == [
+        ["net", "network", naive, "naive"],
+        ["net", "network", "trees", "learned"],
+        ["trees", "learned", naive, "naive"],
+    ]
+    for (name, rival), table in best.groupby(["name", "rival"]):
+        assert table["movies"].tolist() == ["all", *CLASSES]
+        found = table.set_index("movies")
+        assert found["request_share"].iloc[1:].sum() == pytest.approx(found["request_share"]["all"])
+        ours, theirs = of(both, str(name)), of(both, str(rival))
+        expected = score_ratio(ours, theirs[0])
+        assert tuple(found.loc["all", ["ratio", "low", "high"]]) == pytest.approx(expected)
+        for movies in CLASSES:
+            mean = np.mean([seed[f"log_loss_{movies}"].sum() for seed in ours])
+            ratio = mean / theirs[0][f"log_loss_{movies}"].sum()
+            made, low, high = (float(found[column][movies]) for column in ("ratio", "low", "high"))
+            assert made == pytest.approx(ratio)
+            assert low <= made <= high
+
+
+def test_a_network_of_fewer_movies_is_compared_over_those_that_both_cover(rows: pd.DataFrame) -> None:
+    common = {
+        f"common_{part}": rows[part] for part in ("log_loss", "covered", "squared_error", "candidates")
+    }
+    some = rows.assign(**common)
+    few = some["name"] == "net"
+    some["covered"] = some["covered"].where(~few, 0.5 * some["covered"])
+    best = compare_best(some, ["net"])
+    assert best["movies"].tolist() == ["common"]
+    naive = of(some, best["rival"].iloc[0])[0]
+    expected = score_ratio(of(rows, "net"), naive)
+    assert tuple(best.loc[0, ["ratio", "low", "high"]]) == pytest.approx(expected)

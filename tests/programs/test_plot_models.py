@@ -38,7 +38,8 @@ def test_leaderboard_is_ordered_in_groups_and_points_out_of_the_panel() -> None:
     assert {"+900 %", "−84.8 %", "+1.52 %"} <= set(texts(figure))
     assert {text.get_text() for text in bold(figure.axes[1:])} == {"6.5000", "0.1000", "50.0 %"}
     assert figure.get_suptitle().replace("\n", " ") == (
-        "lstm beats ewma, the best naive forecast: its cross entropy is 1.5 % lower"
+        "lstm, the best model by the validation slots, beats ewma, the best naive forecast: its cross "
+        "entropy is 1.5 % lower"
     )
 
 
@@ -79,7 +80,7 @@ def test_forecasters_of_some_movies_are_marked_and_ordered_by_their_ratio() -> N
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names[3:5] == ["lstm", "few *"]
     assert "*: names some movies only" in figure.get_supxlabel().replace("\n", " ")
-    assert figure.get_suptitle().startswith("lstm beats ewma")
+    assert figure.get_suptitle().startswith("lstm, the best model")
     assert "5.0000" not in {text.get_text() for text in bold(figure.axes[1:])}
 
 
@@ -97,8 +98,8 @@ def test_rows_of_a_model_after_fewer_epochs_are_folded() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "title"),
     [
-        (0.99, 1.01, "No model is clearly better than ewma"),
-        (1.01, 1.02, "No model beats ewma"),
+        (0.99, 1.01, "lstm, the best model by the validation slots, is level with ewma"),
+        (1.01, 1.02, "lstm, the best model by the validation slots, does not beat ewma"),
     ],
 )
 def test_leaderboard_title_says_who_wins(low: float, high: float, title: str) -> None:

@@ -33,6 +33,7 @@ from pictures import (
     write_trained,
 )
 from popularity import style, tables
+from popularity.offsets import Component, Mixture
 from popularity.settings.datasets import Words
 from popularity.settings.fields import as_json
 from small_logs import sequences_of
@@ -51,6 +52,7 @@ MADE = {
     ],
     "plot_training": ["loss", "rmse_by_epoch", "epoch_seconds"],
     "plot_models": ["leaderboard", "sweeps"],
+    "plot_mixture": ["mixture"],
     "plot_predictions": ["predicted_and_true", "calibration", "error_by_class"],
     "plot_runtimes": ["runtimes"],
 }
@@ -85,6 +87,10 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     tables.write(inputs / "sequences.parquet", sequences_of(by_time, 3, "calendar"))
     times = np.random.default_rng(1).integers(1_400_000_000, 1_500_000_000, 500)
     tables.write(inputs / "joined.parquet", joined_table(times.tolist()))
+    mixture = {
+        "mixture": as_json(Mixture((Component("season", 2.0, 7, 0.6), Component("even", weight=0.4))))
+    }
+    (inputs / "metrics.json").write_text(json.dumps(mixture))
     benchmark(inputs / "benchmarks/train_model/lstm/seed-1.tsv", 3.0, 200)
     data, slot = ["--dataset", "made up"], ["--slot", "day"]
     labelled = ["--labelled", str(inputs / "labelled.parquet")]
@@ -105,6 +111,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         ],
         "plot_log": [*joined, *labelled, *data, *slot, *split],
         "plot_training": runs,
+        "plot_mixture": ["--metrics", str(inputs / "metrics.json"), "--name", "mixture", *data, *slot],
         "plot_models": [*leaderboard, *runs, "--swept", "loss"],
         "plot_predictions": [
             *[*leaderboard, *classes, *runs, *named, *labelled, *slot, *split],

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import jinja2
+import numpy as np
 import pandas as pd
 import pytest
 from docutils.core import publish_parts  # type: ignore[import-untyped]
@@ -13,7 +14,9 @@ from docutils.core import publish_parts  # type: ignore[import-untyped]
 import write_captions
 import write_front_page
 import write_table
+from pictures import board
 from popularity.log.facts import Facts
+from popularity.program import Fault
 from popularity.settings.datasets import Words
 from popularity.wording import Wording, own, plural
 from workdir import ROOT
@@ -146,3 +149,60 @@ def test_a_shop_s_page_speaks_of_its_products_and_orders() -> None:
     assert [plural(word) for word in ("product", "city", "day", "box", "class")] == [
         *("products", "cities", "days", "boxes", "classes"),
     ]
+
+
+def shown(text: str) -> str:
+    """What a reader sees of a text of the page."""
+    return Wording()(text).replace("\\", "")
+
+
+def best_table(*bounds: tuple[str, float, float, float]) -> pd.DataFrame:
+    """best.csv of one pair: movies, ratio, low and high of each row."""
+    rows = pd.DataFrame(bounds, columns=["movies", "ratio", "low", "high"])
+    return rows.assign(name="lstm", kind="network", rival="ewma", rival_kind="naive")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "asked", "verdict"),
+    [
+        (0.98, 0.99, "best", "lstm makes the forecast, chosen on the validation slots: it beats ewma"),
+        (0.98, 0.99, "lstm", "lstm makes the forecast, which the settings name: it beats ewma"),
+        (0.98, 1.01, "best", "validation slots: on the test slots it is level with ewma"),
+        (1.01, 1.02, "best", "but on the test slots ewma, the best naive forecast, is better"),
+    ],
+)
+def test_the_page_begins_with_the_forecaster_and_what_the_test_slots_say_of_it(
+    low: float, high: float, asked: str, verdict: str
+) -> None:
+    table = board()
+    table.loc[0, ["ratio_low", "ratio_high"]] = low, high
+    # The best of the test slots is another one, which is not what is chosen.
+    table = pd.concat([table, table.iloc[[0]].assign(name="gru", cross_entropy=6.0)])
+    facts = write_front_page.board_facts(table, best_table(("all", 0.98, low, high)), "lstm", asked)
+    assert verdict in shown(facts["verdict"])
+    assert shown(facts["scores"]).startswith("On the test slots **lstm** has a cross entropy of 6.5 nats")
+    assert "gru" not in " ".join(facts.values())
+
+
+def test_a_naive_forecast_may_make_the_forecast() -> None:
+    facts = write_front_page.board_facts(board(), best_table(("all", 0.98, 0.97, 0.99)), "ewma", "best")
+    assert shown(facts["verdict"]) == (
+        "ewma makes the forecast, a naive forecast, chosen on the validation slots."
+    )
+    assert "ratio" not in facts["scores"]
+    with pytest.raises(Fault, match="no row of gone"):
+        write_front_page.board_facts(board(), best_table(("all", 0.98, 0.97, 0.99)), "gone", "best")
+
+
+def test_the_page_compares_the_best_of_each_kind_for_each_class() -> None:
+    best = best_table(
+        ("all", 0.98, 0.97, 0.99), ("head", 1.01, 1.005, 1.02), ("new", np.nan, np.nan, np.nan)
+    )
+    said = shown(write_front_page.compared(best))
+    assert said == (
+        "lstm, the best network, is better than ewma, the best naive forecast: the ratio of their cross "
+        "entropies is 0.9800 (0.9700 to 0.9900); by class of movies head 1.0100 (1.0050 to 1.0200), worse."
+    )
+    some = write_front_page.compared(best_table(("common", 1.0, 0.99, 1.01)))
+    assert "is level with" in some
+    assert "over the movies that both cover" in some

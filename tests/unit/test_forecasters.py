@@ -12,6 +12,7 @@ import yaml
 from popularity.forecasters.averages import OffsetMethod
 from popularity.forecasters.base import (
     METHODS,
+    Fitted,
     FittingData,
     Forecaster,
     LearnedMethod,
@@ -54,8 +55,11 @@ def built(name: str, log: pd.DataFrame, seed: int = 1) -> tuple[Series, Forecast
         average = None if offset is None else method_of(offset, OffsetMethod).offset(series, VALIDATION)
         catalogue = catalogue_of(LOG)
         data = FittingData(series, catalogue, "day", TRAINING, VALIDATION, average, (7,), seed, 1)
-        forecaster, chosen = method.fit(data)
-        return series, forecaster, as_json(chosen)
+        fitted = method.fit(data)
+        # What is found comes back from JSON as it was.
+        kept = parse(Fitted, json.loads(canonical(fitted)))
+        assert kept == fitted
+        return series, method.forecaster(data, kept), as_json(fitted)
     assert isinstance(method, SimpleMethod)
     parameters = method.tune(series, VALIDATION)
     # What is chosen comes back from JSON as it was.

@@ -17,8 +17,10 @@ from popularity import tables
 from popularity.features import Features
 from popularity.forecasters import averages, regressions, trees
 from popularity.forecasters.base import FittingData, Forecaster, LearnedMethod, forecast_slots, method_of
+from popularity.forecasters.fitted import FittedBaseline
 from popularity.forecasters.mixture import mixture_forecaster
 from popularity.forecasters.rows import FittingTable, draw_rows, exponential_forecaster
+from popularity.program import Fault
 from popularity.scoring.scores import score_forecasts, summarise
 from popularity.series import Series, read_series
 from popularity.settings.baselines import Baseline
@@ -69,7 +71,8 @@ def build(log: pd.DataFrame, name: str, seed: int = 1) -> tuple[Series, Forecast
     training, validation = SLOTS["training"], SLOTS["validation"]
     data = FittingData(series, catalogue_of(LOG), "day", training, validation, offset, (), seed, 1)
     method = method_of(Baseline.from_json({**SPECS[name], "training_rows": 800}), LearnedMethod)
-    return series, *method.fit(data)
+    fitted = method.fit(data)
+    return series, method.forecaster(data, fitted), fitted.chosen
 
 
 def score(series: Series, forecaster: Forecaster, part: str) -> dict[str, float]:
@@ -141,7 +144,7 @@ def test_without_a_tree_the_forecast_is_the_offset() -> None:
         patch.setattr(trees, "MOST_ROUNDS", 1)
         patch.setitem(trees.TREES, "learning_rate", 1e-12)
         series, forecaster, chosen = build(LOG, "trees_offset")
-    assert chosen == trees.Rounds(1)
+    assert chosen == {"rounds": 1}
     average = offset_on(series, SLOTS["validation"], **MIX)
     assert average is not None
     movies = series.candidates(LAST)
@@ -168,8 +171,8 @@ def test_the_penalty_is_the_best_of_the_validation_rows() -> None:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SPECS["ridge"], "penalties", [1e-6, 1e9])
-        assert build(pattern, "ridge")[2] == regressions.Penalty(1e-6)
-        assert build(changed, "ridge")[2] == regressions.Penalty(1e9)
+        assert build(pattern, "ridge")[2] == {"penalty": 1e-6}
+        assert build(changed, "ridge")[2] == {"penalty": 1e9}
 
 
 def test_a_row_of_a_poisson_regression_counts_as_often_as_its_weight_says() -> None:
@@ -185,9 +188,9 @@ def test_a_row_of_a_poisson_regression_counts_as_often_as_its_weight_says() -> N
     repeated = FittingTable(*parts)
     scores = []
     for table in (weighted, repeated):
-        score, chosen = regressions._fit_poisson(table, table, [0.5, 1e6])
-        assert chosen == regressions.Penalty(0.5)
-        scores.append(score(columns))
+        fitted = regressions._fit_poisson(table, table, [0.5, 1e6])
+        assert fitted.chosen == {"penalty": 0.5}
+        scores.append(regressions.Line.of(fitted)(columns))
     assert scores[0] == pytest.approx(scores[1], rel=1e-6)
     assert regressions.poisson_loss(weighted, scores[0]) == pytest.approx(
         regressions.poisson_loss(repeated, scores[0][rows])
@@ -212,7 +215,7 @@ def test_busy_slots_count_more_in_a_ridge_regression_and_in_its_choice_of_a_pena
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SPECS, "ridge", {"method": "ridge", "lags": 1, "penalties": [1e-6, 1e9]})
         series, forecaster, chosen = build(log_of(*rows), "ridge")
-    assert chosen == regressions.Penalty(1e-6)
+    assert chosen == {"penalty": 1e-6}
     # By the weights 10 and 1 the slope is 9 / 11, and without them 0.
     before = series.shares(np.arange(2), LAST - 1)
     assert forecaster(LAST, np.arange(2)) == pytest.approx(0.5 + (before - 0.5) * 9 / 11, abs=0.01)
@@ -255,6 +258,7 @@ def test_the_program_scores_both_parts(tmp_path: Path) -> None:
     modules = [Path(module.__file__ or "") for module in (averages, regressions)]
     options += ["--methods", *modules, "--name", "glm", "--settings", json.dumps(spec), "--seed", 3]
     options += ["--scores", tmp_path / "scores.parquet", "--metrics", tmp_path / "metrics.json"]
+    options += ["--predictions", tmp_path / "predictions.parquet", "--fitted", tmp_path / "fitted.json"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["evaluate_learned", *map(str, options)])
         runpy.run_path(evaluate_learned.__file__, run_name="__main__")
@@ -267,6 +271,22 @@ def test_the_program_scores_both_parts(tmp_path: Path) -> None:
     assert metrics["offset_weights"] == as_json(offset_on(series, parts["validation"], **MIX))
     tested = summarise(scored[scored["split"] == "test"])
     assert metrics["test"]["cross_entropy"] == pytest.approx(tested["cross_entropy"])
+    assert metrics["penalty"] == 0.01
+    assert metrics["intervals"]["dispersion"] > 0
+    # What is kept forecasts the log anew, as it was predicted.
+    kept = FittedBaseline.open(tmp_path)
+    assert (kept.name, kept.seed) == ("glm", 3)
+    forecaster = kept.kept.forecaster(series, catalogue_of(LOG), 1)
+    predicted = pd.read_parquet(tmp_path / "predictions.parquet")
+    requested = series.requested_slots(SLOTS["test"])
+    assert predicted["slot"].unique().tolist() == requested.tolist()
+    for slot, rows in predicted.groupby("slot"):
+        movies = series.candidates(int(str(slot)))
+        assert rows["movieId"].tolist() == series.movie_ids[movies].tolist()
+        assert rows["predicted"].tolist() == forecaster(int(str(slot)), movies).tolist()
+    (tmp_path / "fitted.json").write_text('{"name": 1}')
+    with pytest.raises(Fault, match=r"fitted\.json: no baseline that evaluate_learned fitted"):
+        FittedBaseline.open(tmp_path)
 
 
 def test_what_the_offset_tells_already_is_no_pattern_to_learn() -> None:

@@ -319,7 +319,7 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
         ({"models.best": {}}, "models.best: found a name that is taken"),
         (
             {"forecast.model": "lstmm"},
-            'forecast.model: found "lstmm"; allowed: best, cnn_lstm, course_lstm, ',
+            'forecast.model: found "lstmm"; allowed: best, all_time_share, all_zero, ',
         ),
         ({"dataset": "demo", "window": 900}, "models.gru.window: found 900; allowed: less than the 638"),
         ({"dataset": "demo", "slot": "month", "window": 21}, "less than the 20 training slots of demo"),

@@ -33,7 +33,9 @@ OF_SCORES = {
     *RECORDING,
 }
 OF_CACHE = {"simulate_cache", "plot_cache", "write_table cache"}
-COMPARING = {"forecast_next_slot", "plot_training", "write_table forecast", *OF_CACHE, *OF_SCORES}
+#: Any forecaster may be the best, which forecasts and fills a cache.
+OF_FORECASTERS = {"forecast_next_slot", "write_table forecast", *OF_CACHE, *OF_SCORES}
+COMPARING = {"plot_training", *OF_FORECASTERS}
 OF_LSTM = {"train_model lstm", "evaluate_model lstm"}
 OF_COURSE = {"train_model course_lstm", "evaluate_model course_lstm"}
 EVALUATED = {"evaluate_baselines", "evaluate_learned lightgbm_offset"}
@@ -107,10 +109,9 @@ def test_a_models_setting_reruns_that_model_and_what_compares(folder: Path) -> N
 
 def test_a_baselines_setting_reruns_it_and_what_compares(folder: Path) -> None:
     set_small(folder, lambda settings: settings["baselines"]["lightgbm_offset"].update(training_rows=3000))
-    assert planned(folder) == {"evaluate_learned lightgbm_offset"} | OF_SCORES
-    # A naive forecast fills a cache, too.
+    assert planned(folder) == {"evaluate_learned lightgbm_offset"} | OF_FORECASTERS
     set_small(folder, lambda settings: settings["baselines"].update(moving_average_3=None))
-    assert planned(folder) == {"evaluate_baselines"} | OF_CACHE | OF_SCORES
+    assert planned(folder) == {"evaluate_baselines"} | OF_FORECASTERS
 
 
 def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path) -> None:
@@ -212,6 +213,7 @@ FORMATS = [
 LOADED = {
     "evaluate_baselines": SIMPLE,
     "simulate_cache": SIMPLE,
+    "forecast_next_slot": [*SIMPLE, "forecasters.trees"],
     "evaluate_learned": ["forecasters.mixture", "forecasters.trees"],
     "join_ratings": FORMATS,
     "describe_log": FORMATS,
@@ -269,7 +271,7 @@ def test_a_shared_module_reruns_the_rules_whose_scripts_import_it(fresh: Path, m
 
 
 OF_A_FAMILY = {
-    "intermittent": {"evaluate_baselines", "simulate_cache"},
+    "intermittent": {"evaluate_baselines", "simulate_cache", "forecast_next_slot"},
     "trees": {"evaluate_learned lightgbm_offset"},
     "averages": {"evaluate_baselines", "evaluate_learned lightgbm_offset", "train_model lstm"},
     "network/losses": {"train_model lstm", "train_model course_lstm", "evaluate_model lstm"},

@@ -82,7 +82,7 @@ class FixedMethod(SimpleMethod[NoParameters]):
 
 @dataclass(frozen=True)
 class FittingData:
-    """What a learned method is fitted on.
+    """What a learned method is fitted on, and forecasts from.
 
     Attributes
     ----------
@@ -113,19 +113,34 @@ class FittingData:
     threads: int
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What the fitting of a learned method found, as JSON can hold it.
+
+    Attributes
+    ----------
+    chosen
+        Numbers that were chosen on the validation slots, by name.
+    model
+        The model, in the words of its method.
+    """
+
+    chosen: dict[str, float]
+    model: str
+
+
 class LearnedMethod(Method):
     """A forecast that is fitted on the training slots."""
 
     kind: ClassVar[str] = "learned"
 
     @abstractmethod
-    def fit(self, data: FittingData) -> tuple[Forecaster, Any]:
-        """Fit it.
+    def fit(self, data: FittingData) -> Fitted:
+        """Fit it on the training slots, and choose what is left open on the validation slots."""
 
-        Returns
-        -------
-        The forecaster, and what was chosen: a dataclass that JSON can hold.
-        """
+    @abstractmethod
+    def forecaster(self, data: FittingData, fitted: Fitted) -> Forecaster:
+        """Make the forecaster of a log, perhaps one that goes on after the one it was fitted on."""
 
 
 #: What scripts say of the modules that they load.

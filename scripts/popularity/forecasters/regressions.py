@@ -1,5 +1,6 @@
 """Regressions of a slot's requests: ridge on the shares before, and Poisson on features."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,27 +10,55 @@ from sklearn.linear_model import PoissonRegressor, Ridge
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from popularity.forecasters.base import FittingData, Floats, Forecaster, LearnedMethod, register
+from popularity.forecasters.base import (
+    Fitted,
+    FittingData,
+    Floats,
+    Forecaster,
+    LearnedMethod,
+    register,
+)
 from popularity.forecasters.rows import (
     FittingTable,
-    Score,
     columns_and_base,
     exponential_forecaster,
     features_of,
     fitting_tables,
 )
 from popularity.series import Ints
-from popularity.settings.fields import Limits, setting
+from popularity.settings.fields import Limits, as_json, parse, setting
 from popularity.settings.model import Feature
 
 Penalties = tuple[Annotated[float, Limits(above=0)], ...]
 
 
 @dataclass(frozen=True)
-class Penalty:
-    """Weight of the squared coefficients."""
+class Line:
+    """A linear function of columns.
 
-    penalty: float
+    Attributes
+    ----------
+    coefficients, intercept
+        One of each column, and the value where all columns are 0.
+    """
+
+    coefficients: tuple[float, ...]
+    intercept: float
+
+    def __call__(self, columns: Floats) -> Floats:
+        """Compute the values of rows, [n]."""
+        values: Floats = columns @ np.array(self.coefficients) + self.intercept
+        return values
+
+    def fitted(self, penalty: float) -> Fitted:
+        """Tell it and the weight of the squared coefficients that was chosen."""
+        return Fitted({"penalty": penalty}, json.dumps(as_json(self)))
+
+    @classmethod
+    def of(cls, fitted: Fitted) -> "Line":
+        """Read what :meth:`fitted` tells."""
+        line: Line = parse(cls, json.loads(fitted.model))
+        return line
 
 
 @register("ridge")
@@ -43,7 +72,7 @@ class RidgeRegression(LearnedMethod):
     )
     training_rows: int = setting("Pairs of a slot and a movie drawn to learn from.", minimum=100)
 
-    def fit(self, data: FittingData) -> tuple[Forecaster, Penalty]:
+    def fit(self, data: FittingData) -> Fitted:
         """Fit it, and choose the penalty on the validation slots."""
         features = features_of(data, ["label_n"], self.lags)
         tables = fitting_tables(features, data, self.training_rows)
@@ -51,22 +80,26 @@ class RidgeRegression(LearnedMethod):
         shares = [table.label / table.requests * (1 / np.exp(table.base)) for table in tables]
         weights = [table.weight * table.requests for table in tables]
 
-        def fit(penalty: float) -> tuple[Score, float]:
+        def fit(penalty: float) -> tuple[Line, float]:
             model = Ridge(penalty, solver="cholesky")
             model.fit(tables[0].columns, shares[0], weights[0] / weights[0].mean())
-            error = model.predict(tables[1].columns) - shares[1]
-            return model.predict, float(weights[1] @ error**2)
+            line = Line(tuple(model.coef_.tolist()), float(model.intercept_))
+            return line, float(weights[1] @ (line(tables[1].columns) - shares[1]) ** 2)
 
         # Sums in another order have other last digits.
         with threadpool_limits(data.threads):
-            score, penalty = _least(fit, self.penalties)
+            return _least(fit, self.penalties)
+
+    def forecaster(self, data: FittingData, fitted: Fitted) -> Forecaster:
+        """Make the forecaster."""
+        features, score = features_of(data, ["label_n"], self.lags), Line.of(fitted)
 
         def forecast(slot: int, movies: Ints) -> Floats:
             columns, base = columns_and_base(features, movies, np.full(len(movies), slot))
             predicted: Floats = np.maximum(score(columns), 0) * np.exp(base)
             return predicted
 
-        return forecast, penalty
+        return forecast
 
 
 @register("poisson_glm")
@@ -81,32 +114,31 @@ class PoissonRegression(LearnedMethod):
     )
     training_rows: int = setting("Pairs of a slot and a movie drawn to learn from.", minimum=100)
 
-    def fit(self, data: FittingData) -> tuple[Forecaster, Penalty]:
+    def fit(self, data: FittingData) -> Fitted:
         """Fit it, and choose the penalty on the validation slots."""
         features = features_of(data, self.features)
         training, validation = fitting_tables(features, data, self.training_rows)
         with threadpool_limits(data.threads):
-            score, penalty = _fit_poisson(training, validation, self.penalties)
-        return exponential_forecaster(features, score), penalty
+            return _fit_poisson(training, validation, self.penalties)
+
+    def forecaster(self, data: FittingData, fitted: Fitted) -> Forecaster:
+        """Make the forecaster."""
+        return exponential_forecaster(features_of(data, self.features), Line.of(fitted))
 
 
-def _fit_poisson(
-    training: FittingTable, validation: FittingTable, penalties: Sequence[float]
-) -> tuple[Score, Penalty]:
+def _fit_poisson(training: FittingTable, validation: FittingTable, penalties: Sequence[float]) -> Fitted:
     scaler = StandardScaler().fit(training.columns, sample_weight=training.weight)
-    columns = [scaler.transform(table.columns) for table in (training, validation)]
+    columns = scaler.transform(training.columns)
     # A count of an exposure is a rate that weighs as much as the exposure.
     exposure = training.requests * np.exp(training.base)
 
-    def fit(penalty: float) -> tuple[Score, float]:
+    def fit(penalty: float) -> tuple[Line, float]:
         model = PoissonRegressor(alpha=penalty, solver="newton-cholesky", max_iter=100)
-        model.fit(columns[0], training.label / exposure, training.weight * exposure)
-
-        def score(raw: Floats) -> Floats:
-            scores: Floats = scaler.transform(raw) @ model.coef_ + model.intercept_
-            return scores
-
-        return score, poisson_loss(validation, columns[1] @ model.coef_ + model.intercept_)
+        model.fit(columns, training.label / exposure, training.weight * exposure)
+        # Of columns as they are.
+        slopes = model.coef_ / scaler.scale_
+        line = Line(tuple(slopes.tolist()), float(model.intercept_ - scaler.mean_ @ slopes))
+        return line, poisson_loss(validation, line(validation.columns))
 
     return _least(fit, penalties)
 
@@ -117,10 +149,8 @@ def poisson_loss(table: FittingTable, score: Floats) -> float:
     return float(table.weight @ (np.exp(logs) - table.label * logs))
 
 
-def _least(
-    fit: Callable[[float], tuple[Score, float]], penalties: Sequence[float]
-) -> tuple[Score, Penalty]:
+def _least(fit: Callable[[float], tuple[Line, float]], penalties: Sequence[float]) -> Fitted:
     """Fit with each penalty and keep the one of the least loss."""
     fits = {penalty: fit(penalty) for penalty in penalties}
     best = min(fits, key=lambda penalty: fits[penalty][1])
-    return fits[best][0], Penalty(best)
+    return fits[best][0].fitted(best)

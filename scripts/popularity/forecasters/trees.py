@@ -6,10 +6,16 @@ import lightgbm
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from popularity.forecasters.base import FittingData, Floats, Forecaster, LearnedMethod, register
+from popularity.forecasters.base import (
+    Fitted,
+    FittingData,
+    Floats,
+    Forecaster,
+    LearnedMethod,
+    register,
+)
 from popularity.forecasters.rows import (
     FittingTable,
-    Score,
     exponential_forecaster,
     features_of,
     fitting_tables,
@@ -36,13 +42,6 @@ MOST_ROUNDS = 400
 PATIENCE = 25
 
 
-@dataclass(frozen=True)
-class Rounds:
-    """Number of trees."""
-
-    rounds: int
-
-
 @register("lightgbm")
 @dataclass(frozen=True)
 class Trees(LearnedMethod):
@@ -52,19 +51,30 @@ class Trees(LearnedMethod):
     offset: str = setting("What is learned to be corrected, and seen, too.", words="offset")
     training_rows: int = setting("Pairs of a slot and a movie drawn to learn from.", minimum=100)
 
-    def fit(self, data: FittingData) -> tuple[Forecaster, Rounds]:
+    def fit(self, data: FittingData) -> Fitted:
         """Fit them, and choose their number on the validation slots."""
         features = features_of(data, self.features)
         training, validation = fitting_tables(features, data, self.training_rows)
         # Sums in another order have other last digits.
         with threadpool_limits(data.threads):
-            score, rounds = _fit_trees(training, validation, data.seed, data.threads)
-        return exponential_forecaster(features, score), rounds
+            booster = _fit_trees(training, validation, data.seed, data.threads)
+        rounds = booster.best_iteration
+        return Fitted({"rounds": rounds}, booster.model_to_string(num_iteration=rounds))
+
+    def forecaster(self, data: FittingData, fitted: Fitted) -> Forecaster:
+        """Make the forecaster, of LightGBM's own text of the trees."""
+        booster = lightgbm.Booster(model_str=fitted.model)
+
+        def score(columns: Floats) -> Floats:
+            raw = booster.predict(columns, raw_score=True, num_threads=data.threads)
+            return np.asarray(raw, dtype=np.float64)
+
+        return exponential_forecaster(features_of(data, self.features), score)
 
 
 def _fit_trees(
     training: FittingTable, validation: FittingTable, seed: int, threads: int
-) -> tuple[Score, Rounds]:
+) -> lightgbm.Booster:
     parameters = {**TREES, "seed": seed, "num_threads": threads}
     data = [
         lightgbm.Dataset(
@@ -73,12 +83,4 @@ def _fit_trees(
         for table in (training, validation)
     ]
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-    booster = lightgbm.train(parameters, data[0], MOST_ROUNDS, valid_sets=[data[1]], callbacks=[stop])
-
-    def score(columns: Floats) -> Floats:
-        raw = booster.predict(
-            columns, raw_score=True, num_iteration=booster.best_iteration, num_threads=threads
-        )
-        return np.asarray(raw, dtype=np.float64)
-
-    return score, Rounds(booster.best_iteration)
+    return lightgbm.train(parameters, data[0], MOST_ROUNDS, valid_sets=[data[1]], callbacks=[stop])

@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Half-lives, in slots, to choose from for the expected total of a slot.
 TOTAL_HALF_LIVES = (1, 2, 3, 5, 7, 10, 14, 20, 28, 42, 60, 90, 130, 200, 400)
+#: What programs say of their option of the level.
+LEVEL_HELP = "probability of the intervals to check (default: 0.8)"
 #: Smallest dispersion: practically a Poisson distribution.
 LEAST_DISPERSION = 1e-6
 

@@ -275,14 +275,48 @@ def score_ratio(
     over, under, power = SUMMED_SCORES[score]
     if common:
         over, under = f"common_{over}", f"common_{under}"
-    drawn = bootstrap.drawn_slots(len(reference), draws, seed)
+    return _ratio(
+        slots, [reference], (over, under, power), bootstrap.drawn_slots(len(reference), draws, seed)
+    )
 
-    def scores(table: pd.DataFrame) -> Floats:
-        sums = drawn @ table[[over, under]].to_numpy(dtype=np.float64)
-        ratios: Floats = (sums[:, 0] / np.maximum(sums[:, 1], 1e-300)) ** power
-        return ratios
 
-    means, rival = np.mean([scores(table) for table in slots], axis=0), scores(reference)
+def class_ratio(
+    slots: Sequence[pd.DataFrame], references: Sequence[pd.DataFrame], movies: str
+) -> tuple[float, float, float]:
+    """Ratio of two forecasts' cross entropies over some movies, as :func:`score_ratio` has it.
+
+    Parameters
+    ----------
+    slots, references
+        Rows of :func:`score_slot` for each seed of the two forecasts, over the same slots.
+    movies
+        ``all`` candidates, the ``common`` ones of :func:`score_forecasts`, or a class of :data:`CLASSES`.
+    """
+    over, under, power = SUMMED_SCORES["cross_entropy"]
+    if movies == "common":
+        over, under = f"common_{over}", f"common_{under}"
+    elif movies != "all":
+        over, under = f"log_loss_{movies}", f"requests_{movies}"
+    return _ratio(slots, references, (over, under, power), bootstrap.drawn_slots(len(slots[0])))
+
+
+def _ratio(
+    slots: Sequence[pd.DataFrame],
+    references: Sequence[pd.DataFrame],
+    score: tuple[str, str, float],
+    drawn: Floats,
+) -> tuple[float, float, float]:
+    """Ratio of the means over seeds of a score, by its sums and power, with its interval over draws."""
+    over, under, power = score
+
+    def mean(tables: Sequence[pd.DataFrame]) -> Floats:
+        sums = [drawn @ table[[over, under]].to_numpy(dtype=np.float64) for table in tables]
+        means: Floats = np.mean(
+            [(one[:, 0] / np.maximum(one[:, 1], 1e-300)) ** power for one in sums], axis=0
+        )
+        return means
+
+    means, rival = mean(slots), mean(references)
     # Both are 0 where each slot has a single candidate: then neither is better.
     ratios = np.where((means == 0) & (rival == 0), 1.0, means / np.maximum(rival, 1e-300))
     return float(ratios[0]), *bootstrap.interval(ratios[1:])

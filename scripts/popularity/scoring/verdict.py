@@ -62,7 +62,7 @@ def outcome(low: float, high: float, even: float, more_is_better: bool = False) 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The best model on the test slots beside the best naive forecast.
+    """A model beside the best naive forecast, on the test slots.
 
     Attributes
     ----------
@@ -103,20 +103,26 @@ def best_naive(board: pd.DataFrame) -> "pd.Series[Any] | None":
     return naives.iloc[int((naives["cross_entropy_ratio"] - 1).abs().argmin())]
 
 
-def judge(board: pd.DataFrame) -> Verdict | None:
-    """Compare the best model of a leaderboard with the best naive forecast.
+def judge(board: pd.DataFrame, name: str | None = None) -> Verdict | None:
+    """Compare a model of a leaderboard with the best naive forecast, by the test slots.
 
-    Models that cover fewer movies than others are left out (:func:`covers_most`).
+    Parameters
+    ----------
+    name
+        The forecast to compare, of any kind. If not given, the model with the lowest cross entropy on the
+        validation slots, of those that cover most (:func:`covers_most`): what the test slots would choose,
+        they would favour by chance.
 
     Returns
     -------
     None where the leaderboard has no ratios, no model, or no naive forecast.
     """
-    models = board[board["kind"].isin(MODELS)].dropna(subset="cross_entropy")
+    of_kind = board["kind"].isin(MODELS) if name is None else board["name"] == name
+    models = board[of_kind].dropna(subset=["cross_entropy", "validation_cross_entropy"])
     naive = best_naive(board)
     if naive is None or models.empty:
         return None
     if "covered_share" in models:
         models = models[covers_most(models["covered_share"])]
-    model = models.sort_values("cross_entropy").iloc[0]
+    model = models.sort_values("validation_cross_entropy").iloc[0]
     return Verdict(model, naive, *(float(model[column]) for column in RATIO))

@@ -275,9 +275,12 @@ def _name_faults(settings: Settings, schema: dict[str, Any]) -> Iterator[str]:
     for name in models:
         if name in baselines or name == "best":
             yield f"models.{name}: found a name that is taken; allowed: one that no baseline has, nor best"
+    methods = schema["$defs"]["methods"]
     chosen = settings.forecast.model
-    if chosen != "best" and chosen not in models:
-        yield f"forecast.model: found {json.dumps(chosen)}; allowed: best, {', '.join(sorted(models))}"
+    able = [name for name, entry in baselines.items() if methods[entry.method]["kind"] != "reference"]
+    if chosen not in ("best", *models, *able):
+        allowed = ", ".join(sorted([*models, *able]))
+        yield f"forecast.model: found {json.dumps(chosen)}; allowed: best, {allowed}"
     known = sorted([*models, *(name for name, entry in baselines.items() if entry.method != "oracle")])
     mixed = settings.cache.mixture.forecast
     if mixed not in ("best", *known):

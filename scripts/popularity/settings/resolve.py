@@ -137,14 +137,20 @@ def _in_a_name(value: Any) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", canonical(value)).strip("-")
 
 
-def offset_baseline(settings: Settings, offset: str) -> Baseline | None:
-    """Entry of baselines that an offset is chosen as: of this method, and, if there are several, name.
+def offset_name(settings: Settings, offset: str) -> str | None:
+    """Name the entry of baselines that an offset is chosen as: of this method, of several that name.
 
     None if no entry has that method.
     """
-    named = {name: entry for name, entry in settings.baselines.items() if entry.method == offset}
+    named = [name for name, entry in settings.baselines.items() if entry.method == offset]
     # Whatever order the settings are written in.
-    return named[min(named, key=lambda name: (name != offset, name))] if named else None
+    return min(named, key=lambda name: (name != offset, name), default=None)
+
+
+def offset_baseline(settings: Settings, offset: str) -> Baseline | None:
+    """Entry of baselines that an offset is chosen as (:func:`offset_name`)."""
+    name = offset_name(settings, offset)
+    return None if name is None else settings.baselines[name]
 
 
 def training_settings(

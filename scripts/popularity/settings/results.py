@@ -13,7 +13,7 @@ class Forecast:
     """The forecast of the first slots after the log."""
 
     model: str = setting(
-        "A model's name, or best: the lowest cross entropy on the validation slots.", "best"
+        "A model's or baseline's name, or best: the lowest cross entropy on the validation slots.", "best"
     )
     slots: int = setting(
         "How many slots; those after the first are fed with requests drawn from the forecast.",

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from popularity.forecasters.evaluated import Evaluated
 from popularity.offsets import Mixture
 from popularity.program import Fault, reading
-from popularity.results import read_csv, read_json
+from popularity.results import read_csv
 from popularity.settings.fields import SettingsError, as_json, parse
 from popularity.settings.model import TrainingSettings
 
@@ -105,10 +106,9 @@ def read_run(path: Path) -> tuple[Asked, Found]:
 
 
 @dataclass(frozen=True)
-class TrainedModel:
+class TrainedModel(Evaluated):
     """The folder of a trained model, with what its training and its evaluation wrote."""
 
-    folder: Path
     asked: Asked
     found: Found
 
@@ -123,28 +123,18 @@ class TrainedModel:
         return self.asked.name
 
     @property
+    def seed(self) -> int:
+        """Of all that was drawn."""
+        return self.asked.seed
+
+    @property
     def network_file(self) -> Path:
         """File of the network."""
         return self.folder / "model.keras"
 
-    @property
-    def predictions_file(self) -> Path:
-        """Table of the predictions for the test slots."""
-        return self.folder / "predictions.parquet"
-
-    @property
-    def scores_file(self) -> Path:
-        """Table of its scores, a row a slot."""
-        return self.folder / "scores.parquet"
-
     def history(self) -> pd.DataFrame:
         """Read the history of its training, a row an epoch."""
         return read_csv(self.folder / "history.csv", "epoch", "loss", "val_loss", "seconds")
-
-    def intervals(self) -> dict[str, Any]:
-        """Read what the check of its intervals found: see ``scoring.intervals``."""
-        found: dict[str, Any] = read_json(self.folder / "metrics.json", "intervals")["intervals"]
-        return found
 
     def snapshots(self) -> Iterator[tuple[int, Weights]]:
         """Read the weights after each epoch of ``score_at_epochs``."""
