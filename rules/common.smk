@@ -389,8 +389,12 @@ def learned_settings(wildcards):
 
 
 def caption(name):
-    """The caption of something in the report, in the words of the log (rule `write_captions`)."""
-    return str(Path(RESULTS, settings.dataset, "captions", f"{name}.rst").resolve())
+    """The caption of something in the report, in the words of the log (rule `write_captions`).
+
+    A report of results alone, before these are there, has it in our own words.
+    """
+    worded = Path(RESULTS, settings.dataset, "captions", f"{name}.rst")
+    return str((worded if worded.exists() else HOME / "report" / worded.name).resolve())
 
 
 def plots_folder(wildcards):

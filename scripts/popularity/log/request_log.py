@@ -125,7 +125,7 @@ class RequestLog:
         self._codes: dict[str, dict[str, int]] = {}
         self._sizes: npt.NDArray[np.int64] = np.full(0, -1, np.int64)
         # Requests by the span of time that they are in, from the earliest time that there may be on.
-        self._spans = np.zeros((TOO_LATE - EARLIEST >> _SPAN_BITS) + 1, np.int64)
+        self._spans = np.zeros((TOO_LATE - EARLIEST >> _SPAN_BITS) + 1, np.uint32)
         self._roles: Mapping[str, Role] | None = None
         self.facts.has_users = "user" in self._columns
         if self._release is None:
@@ -470,7 +470,7 @@ class RequestLog:
             facts.last, self._extremes[1] = most, (member, plan, piece)
         first = least - EARLIEST >> _SPAN_BITS
         counts = np.bincount((times - (EARLIEST + (first << _SPAN_BITS))) >> _SPAN_BITS)
-        self._spans[first : first + len(counts)] += counts
+        self._spans[first : first + len(counts)] += counts.astype(np.uint32)
 
     def _finish(self) -> None:
         """Complete the facts, once all requests are read."""
@@ -479,10 +479,10 @@ class RequestLog:
         spans = np.flatnonzero(self._spans)
         if not len(spans):
             return
-        place = np.cumsum(self._spans[spans]) / self._spans.sum()
-        low, high = spans[np.searchsorted(place, [0.001, 0.999])]
-        length = high - low + 1
-        ends = (spans[0] < low - FAR * length, spans[-1] > high + FAR * length)
+        place = np.cumsum(self._spans[spans], dtype=np.int64)
+        low, high = spans[np.searchsorted(place / place[-1], [0.001, 0.999])]
+        far = max(FAR * (high - low + 1), 2)
+        ends = (spans[0] < low - far, spans[-1] > high + far)
         for end, (far, extreme) in enumerate(zip(ends, self._extremes, strict=True)):
             if far and extreme is not None:
                 self.facts.far.append(self._place_of_time(*extreme, first=end == 0))
@@ -504,8 +504,8 @@ class RequestLog:
 #: Times the span of nearly all requests that a request is far away.
 FAR = 0.5
 
-#: Seconds of the spans by which requests are counted, as a power of two: some 18 hours.
-_SPAN_BITS = 16
+#: Seconds of the spans by which requests are counted, as a power of two: some 36 hours.
+_SPAN_BITS = 17
 
 
 def _given(columns: Columns | CatalogueColumns) -> dict[str, Column]:

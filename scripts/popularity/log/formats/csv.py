@@ -208,7 +208,7 @@ class Csv(Format):
     ) -> Iterator[Item]:
         """Read a catalogue, whose titles may hold ends of lines."""
         text = whole_text(archive, member, options.encoding)
-        first = text.partition("\n")[0].rstrip("\r")
+        first = text[: text.find("\n") + 1 or len(text)].rstrip("\r\n")
         separator = options.separator or ("," if options.strict else _separator(first, options))
         reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
         damaged = not_utf8(text)
