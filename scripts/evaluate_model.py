@@ -1,7 +1,6 @@
 """Score a trained model on the validation and the test slots."""
 
 import argparse
-import functools
 import json
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def main() -> None:
         atomic_write(args.metrics) as metrics,
         tables.open_writer(predictions, tables.PREDICTIONS) as writer,
     ):
-        forecast = functools.partial(inference.forecasts, model, framing)
+        forecast = inference.forecaster(model, framing)
 
         def score(name: str, watch: Watch | None = None) -> Evaluation:
             return evaluate(

@@ -350,8 +350,12 @@ class Features:
         [n, 1] (log of a share, 0 without offset). A movie that is no candidate yet, as its first
         request is the future, has static features of 0 and the least share as its offset.
         """
+        return {"steps": self.steps(movies, slots), **self.static(movies, slots)}
+
+    def static(self, movies: Ints, slots: Ints) -> dict[str, npt.NDArray[np.float32]]:
+        """Compute ``static`` and ``offset`` alone: see :meth:`__call__`."""
         unknown = slots <= self.series.first_request[movies]
-        candidates = np.maximum(self.candidates(slots), 1.0)
+        candidates = self._candidates_or_one(slots)
         at = np.where(unknown, self.series.first_request[movies] + 1, slots)
         pairs = Pairs(self, movies, at, self.series.elements_before(movies, at) - 1)
         static = [_columns(feature.values(pairs).astype(np.float64)) for feature in self._static]
@@ -371,18 +375,21 @@ class Features:
         values = np.concatenate([np.zeros((len(movies), 0)), *static], axis=1)
         values[unknown] = 0
         return {
-            "steps": self._step_features(movies, slots, candidates).astype(np.float32),
             "static": values.astype(np.float32),
             "offset": offset[:, None].astype(np.float32),
         }
 
-    def _step_features(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:
+    def steps(self, movies: Ints, slots: Ints) -> npt.NDArray[np.float32]:
+        """Compute ``steps`` alone: see :meth:`__call__`."""
         labels, at = self.series.windows(movies, slots, self._window, self._gaps)
         totals = self.series.requests(at)
-        steps = Steps(labels, totals, labels / np.maximum(totals, 1), candidates)
+        steps = Steps(labels, totals, labels / np.maximum(totals, 1), self._candidates_or_one(slots))
         none = np.zeros((*labels.shape, 0))
         values = [feature.values(steps)[..., None] for feature in self._steps]
-        return np.concatenate([none, *values], axis=-1)
+        return np.concatenate([none, *values], axis=-1).astype(np.float32)
+
+    def _candidates_or_one(self, slots: Ints) -> Floats:
+        return np.maximum(self.candidates(slots), 1.0)
 
 
 def _columns(values: Floats) -> Floats:

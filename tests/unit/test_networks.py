@@ -12,7 +12,7 @@ import pytest
 from popularity.forecasters.averages import average_forecaster
 from popularity.forecasters.network import inference, saved
 from popularity.forecasters.network import training as trainer
-from popularity.forecasters.network.architecture import CELLS, build_network
+from popularity.forecasters.network.architecture import CELLS, build_network, last_step, scale_output
 from popularity.forecasters.network.framings import REST, Framing
 from popularity.forecasters.network.losses import LOSSES
 from popularity.offsets import Average
@@ -57,7 +57,7 @@ def untrained(series: Series, changes: dict[str, Any]) -> tuple[keras.Model, Fra
 
 
 def shares_of(model: keras.Model, framing: Framing, slots: list[int]) -> list[np.ndarray]:
-    return [shares for _, _, shares in inference.forecasts(model, framing, np.array(slots))]
+    return [shares for _, _, shares in inference.forecaster(model, framing)(np.array(slots))]
 
 
 def train(
@@ -265,6 +265,36 @@ def test_no_step_depends_on_later_ones(shape: str, one: str, series: Series) -> 
         after = inference.run_network(model, later)
         assert after[:, :step] == pytest.approx(before[:, :step], rel=1e-5, abs=1e-7)
         assert (after[:, step:] != before[:, step:]).any(axis=(0, 2)).all()
+
+
+@pytest.mark.parametrize("out", ["last_step", "every_step"])
+@pytest.mark.parametrize("one", ["movie", "all_movies"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_network_of_the_last_step_is_the_last_step_of_the_network(
+    shape: str, one: str, out: str, series: Series
+) -> None:
+    changes = {**SHAPES[shape], **NO_OFFSET, "input": one, "output": out, "loss": "mse"}
+    model, framing = untrained(series, changes)
+    inputs = framing.inputs(framing.validation(slots_of(series)[1], 1))
+    network = last_step(model)
+    for scale in (1.0, 3.0):
+        scale_output(model, scale)
+        every = inference.run_network(model, inputs)
+        last = {name: values if name == "steps" else values[:, -1:] for name, values in inputs.items()}
+        found = inference.run_network(network, last)
+        assert found.shape == (len(every), 1, every.shape[2])
+        assert found == pytest.approx(every[:, -1:], rel=1e-5, abs=1e-7)
+        assert len(np.unique(found)) > 1
+
+
+def test_a_compiled_network_forecasts_the_same(series: Series, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, framing = untrained(series, {**NO_OFFSET, "output": "every_step"})
+    slots = [FIRST_SLOT + 5, series.last_slot]
+    expected = shares_of(model, framing, slots)
+    monkeypatch.setattr(inference, "WORTH_COMPILING", 1)
+    monkeypatch.setattr(keras.Model, "predict_on_batch", None)
+    for found, wanted in zip(shares_of(model, framing, slots), expected, strict=True):
+        assert found == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_network_without_an_offset_starts_from_its_weights(series: Series) -> None:

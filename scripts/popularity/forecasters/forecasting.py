@@ -84,7 +84,7 @@ def _of_network(trained: TrainedModel, movies: pa.Table, threads: int) -> Predic
 
     def predict(series: Series, slot: int) -> Floats:
         framing = Framing(series, movies, trained.asked.settings, trained.found)
-        _, covered, values = next(inference.forecasts(model, framing, np.array([slot])))
+        _, covered, values = next(inference.forecaster(model, framing)(np.array([slot])))
         candidates = series.candidates(slot)
         shares = np.zeros(len(candidates))
         shares[np.searchsorted(candidates, covered)] = values

@@ -87,6 +87,33 @@ def build_network(settings: ModelSettings, example: Arrays, scale: float) -> ker
     return keras.Model([steps, static, offset], keras.layers.Add()([output, offset]))
 
 
+def last_step(model: keras.Model) -> keras.Model:
+    """Make the network of this model's last step alone, with the same weights.
+
+    What a slot is forecast with is the last of the T steps, so that the layers after the recurrent ones
+    need not be run on the others.
+
+    Returns
+    -------
+    A model from ``steps`` [n, window, …], ``static`` [n, 1, …] and ``offset`` [n, 1, K] to [n, 1, K].
+    """
+    made: dict[int, Any] = {}
+    inputs = []
+    for tensor in model.inputs:
+        if tensor.name == "steps":
+            inputs.append(tensor)
+        else:
+            inputs.append(keras.Input((1, *tensor.shape[2:]), name=tensor.name))
+            made[id(tensor)] = inputs[-1]
+    for layer in model.layers:
+        sources = layer.input if isinstance(layer.input, list) else [layer.input]
+        if isinstance(layer, keras.layers.InputLayer) or not any(id(source) in made for source in sources):
+            continue
+        last = [made[id(source)] if id(source) in made else source[:, -1:] for source in sources]
+        made[id(layer.output)] = layer(last if len(last) > 1 else last[0])
+    return keras.Model(inputs, made[id(model.outputs[0])])
+
+
 def scale_output(model: keras.Model, factor: float) -> None:
     """Multiply what a network adds to its offset."""
     layer = model.get_layer(OUTPUT)

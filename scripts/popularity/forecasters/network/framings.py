@@ -26,7 +26,8 @@ from popularity.settings.model import TrainingSettings
 from popularity.tables import items_of
 
 Arrays = dict[str, npt.NDArray[np.float32]]
-#: Runs a network: from its inputs to float64 [n, T, K].
+#: Runs a network's last step: from its inputs, of which ``static`` and ``offset`` are that step's alone, to
+#: float64 [n, 1, K].
 Run = Callable[[Arrays], npt.NDArray[np.float64]]
 
 #: The id of the pseudo-movie that all movies not among the most requested are together.
@@ -182,18 +183,21 @@ class Framing:
         return self._inputs(windows.movie, windows.slot)
 
     def _inputs(self, movie: Ints, slot: Ints) -> Arrays:
+        return {"steps": self._steps(movie, slot), **self._static(movie, slot)}
+
+    def _steps(self, movie: Ints, slot: Ints) -> npt.NDArray[np.float32]:
+        made = self._features.steps(*_pairs(movie, slot))
+        window, features = made.shape[1:]
         rows, count = movie.shape
-        pairs = (rows, slot.shape[1], count)
-        made = self._features(
-            np.broadcast_to(movie[:, None, :], pairs).reshape(-1),
-            np.broadcast_to(slot[:, :, None], pairs).reshape(-1),
-        )
-        window, features = made["steps"].shape[1:]
-        steps = np.moveaxis(made["steps"].reshape(*pairs, window, features), 3, 2)
+        steps = np.moveaxis(made.reshape(rows, slot.shape[1], count, window, features), 3, 2)
+        return steps.reshape(rows, slot.shape[1] * window, count * features)
+
+    def _static(self, movie: Ints, slot: Ints) -> Arrays:
+        made = self._features.static(*_pairs(movie, slot))
+        rows, count = movie.shape
         return {
-            "steps": steps.reshape(rows, slot.shape[1] * window, count * features),
-            "static": made["static"].reshape(*pairs[:2], count * made["static"].shape[1]),
-            "offset": self._offset_in_output_units(made["offset"]).reshape(pairs),
+            "static": made["static"].reshape(rows, slot.shape[1], count * made["static"].shape[1]),
+            "offset": self._offset_in_output_units(made["offset"]).reshape(rows, slot.shape[1], count),
         }
 
     def _offset_in_output_units(self, offset: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -227,22 +231,24 @@ class Framing:
     def _last_rows(self, movies: Ints, known: list[Ints], slots: Ints) -> Arrays:
         """Compute the inputs of the known ones of some movies, slot by slot, each the last step."""
         sizes = [len(part) for part in known]
+        movie, slot = np.concatenate(known)[:, None], np.repeat(slots, sizes)[:, None]
         if self.steps == 1:
-            return self._inputs(np.concatenate(known)[:, None], np.repeat(slots, sizes)[:, None])
+            return self._inputs(movie, slot)
         # Rows of neighbouring slots share most of their steps: each is computed once.
         rows = slots[:, None] + np.arange(1 - self.steps, 1)
         steps, place = np.unique(rows, return_inverse=True)
-        once = self._inputs(movies[:, None], np.broadcast_to(steps, (len(movies), len(steps))))
+        once = self._steps(movies[:, None], np.broadcast_to(steps, (len(movies), len(steps))))
         row = np.concatenate([np.searchsorted(movies, part) for part in known])[:, None]
         step = np.repeat(place.reshape(rows.shape), sizes, axis=0)
-        return {name: values[row, step] for name, values in once.items()}
+        return {"steps": once[row, step], **self._static(movie, slot)}
 
     def _forecasts_of_all_movies(self, run: Run, slots: Ints) -> Iterator[Forecast]:
         ids = self.series.movie_ids
         ours = ids != REST
         movie = np.broadcast_to(np.arange(len(ids)), (len(slots), len(ids)))
         rows = slots[:, None] + np.arange(1 - self.steps, 1)
-        outputs = run(self._inputs(movie, rows))[:, -1]
+        inputs = {"steps": self._steps(movie, rows), **self._static(movie, rows[:, -1:])}
+        outputs = run(inputs)[:, -1]
         numbers = np.searchsorted(self._log.movie_ids, ids)
         for slot, values in zip(slots.tolist(), outputs, strict=True):
             known = self.series.first_request < slot
@@ -250,3 +256,12 @@ class Framing:
             covered = numbers[known & ours]
             order = np.argsort(covered)
             yield slot, covered[order], shares[ours[known]][order]
+
+
+def _pairs(movie: Ints, slot: Ints) -> tuple[Ints, Ints]:
+    """List the pairs of the movies [n, K] and the slots [n, T] of rows, each int [n * T * K]."""
+    pairs = (len(movie), slot.shape[1], movie.shape[1])
+    return (
+        np.broadcast_to(movie[:, None, :], pairs).reshape(-1),
+        np.broadcast_to(slot[:, :, None], pairs).reshape(-1),
+    )
