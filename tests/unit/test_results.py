@@ -107,6 +107,7 @@ OTHERWISE = {
     "list_software.py",
     # Settings, which the user mends.
     "values.py",
+    "write_captions.py",
     "write_front_page.py",
     # What is within the archive, which has faults of its own.
     "csv.py",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from popularity.slots import SLOT_SECONDS, SLOTS, Slot, slot_of, slot_start, zone_of
+from popularity.slots import SLOT_SECONDS, SLOTS, Slot, clock_numbers, slot_of, slot_start, zone_of
 from popularity.zones import Zone
 
 #: Timestamps of every log lie in the years 1700 to 2199.
@@ -156,6 +156,26 @@ def test_what_the_clock_shows_twice_is_the_first_and_what_it_leaves_out_the_chan
     local = np.array([at(2013, 11, 3, 1, 30), at(2013, 11, 3, 2, 30), at(2013, 3, 10, 2, 30)])
     found = Zone("America/New_York").utc(local).tolist()
     assert found == [at(2013, 11, 3, 5, 30), at(2013, 11, 3, 7, 30), at(2013, 3, 10, 7)]
+
+
+@pytest.mark.parametrize("slot", [*SLOTS, "day Pacific/Apia", "week America/New_York"])
+def test_in_utc_and_from_a_day_on_the_clock_shows_the_slots_own_numbers(slot: str) -> None:
+    numbers = np.arange(-5, 500, dtype=np.int32)
+    assert clock_numbers(numbers, slot).tolist() == numbers.tolist()
+
+
+@pytest.mark.parametrize(
+    ("slot", "time", "number"),
+    [
+        # 19 hours of 31 December 1969, and 5 and a half of the day after.
+        ("hour America/New_York", at(1970, 1, 1), 1 - 5),
+        ("30min Asia/Kolkata", at(1970, 1, 1), 1 + 11),
+        # In summer the clock is 4 hours behind.
+        ("hour America/New_York", at(1970, 7, 1), 1 + 181 * 24 - 4),
+    ],
+)
+def test_numbers_of_slots_as_the_clock_shows_them(slot: str, time: int, number: int) -> None:
+    assert clock_numbers(slot_of(np.array([time]), slot), slot).tolist() == [number]
 
 
 def test_days_of_23_and_of_25_hours() -> None:
