@@ -85,7 +85,7 @@ PATHS = {
     "--rejected": r".*/rejected(-\d)?\.csv",
     "--report": r".*/report\.html",
     "--run": r".*/models/[\w.-]+/seed-\d+",
-    "--runs": r".*/models/[\w.-]+/seed-\d+",
+    "--runs": r".*/(models|learned)/[\w.-]+/seed-\d+",
     "--scores": r".*/scores\.parquet|.*/comparison\.csv",
     "--sequences": r".*/sequences/(calendar|observed)-\d\.parquet",
     "--snakefile": r"Snakefile",
@@ -369,12 +369,15 @@ def test_the_leaderboard_is_of_all_folds_and_what_follows_of_the_latest(commands
         for command in of(commands, "train_model")
         if "backtest" not in command.one("--run")
     )
-    with_runs = [command for command in commands if "--runs" in command.options]
-    assert {command.script for command in with_runs} == {
-        *("forecast_next_slot", "simulate_cache", "plot_training", "plot_models", "plot_predictions")
-    }
-    for command in with_runs:
-        assert sorted(command.options["--runs"]) == latest, command.script
+    # What a network alone has, its epochs and settings, is drawn of networks alone.
+    fitted = [f"{RESULTS}/learned/lightgbm_offset/seed-{seed}" for seed in (14, 15)]
+    shown = {"plot_training": latest, "plot_models": latest}
+    shown |= dict.fromkeys(
+        ("forecast_next_slot", "simulate_cache", "plot_predictions"), sorted([*latest, *fitted])
+    )
+    found = {one.script: sorted(one.options["--runs"]) for one in commands if "--runs" in one.options}
+    assert found == shown
+    assert sorted(board.options["--networks"]) == sorted({Path(path).parent.name for path in latest})
     (runtimes,) = of(commands, "plot_runtimes")
     assert runtimes.options["--trained"] == sorted(
         {*(Path(path).parent.name for path in latest), "lightgbm_offset"}
