@@ -4,7 +4,8 @@ It lets the workflow run, be tested and be timed at any size without a network. 
 copied: the titles come from the lists of words below. What it imitates, after Harper and Konstan
 (2015), "The MovieLens Datasets: History and Context", https://doi.org/10.1145/2827872: users who
 come once or a few times and then rate many movies in a sitting, a popularity of movies with a
-heavy head and a long tail, and new movies that rise and decay.
+heavy head and a long tail, and new movies that rise and decay. What it adds is a mild weekly rhythm
+of some movies' own (:func:`weekday_pull`), so that a forecast that knows one can be seen.
 
 A user's sittings are placed in time by the volume of the days; each rating in a sitting then draws
 a movie from that week's popularity until the user has not rated it yet. All random numbers come
@@ -44,6 +45,10 @@ BLOCK = 2**19
 ROUNDS = 12
 #: MovieLens takes half stars since its third version (Harper and Konstan 2015).
 HALF_STARS_FROM = int(np.datetime64("2003-02-18", "s").astype(np.int64))
+#: Share of the movies that have a weekday of their own, and by how much fewer of those who are offered such
+#: a movie take it half a week later.
+RHYTHMIC = 0.4
+DIP = 0.5
 #: Share of the ratings that come with a tag (ml-latest of August 2017: 753,170 of 26,024,289).
 TAGGED = 0.03
 
@@ -83,6 +88,9 @@ nothing to do with this archive. Draw no conclusion about real movies or viewers
 
 {} ratings and {} tags of {} movies by {} users, {} to {} (UTC).
 Seed: {}.
+
+Each genre has its days: the weekend's or the others'. And {} % of the movies, drawn at random, have a
+weekday of their own, on which they are taken up to twice as readily as half a week later.
 
 ratings.csv  userId,movieId,rating,timestamp   by user, then movie; 0.5 to 5.0 stars; Unix seconds
 tags.csv     userId,movieId,tag,timestamp
@@ -279,10 +287,19 @@ def make_sittings(
     return user, start // DAY, np.minimum(start + elapsed, end)
 
 
-def weekday_pull(rng: Generator) -> np.ndarray:
-    """Draw how likely a drawn movie is taken, by genre and weekday (0 = Monday), (genres, 7)."""
-    weekend = np.cos(2 * np.pi * (np.arange(7) - 5.5) / 7)
-    return 0.55 + 0.45 * rng.uniform(-1, 1, len(GENRES))[:, None] * weekend
+def weekday_pull(rng: Generator, genre: np.ndarray) -> np.ndarray:
+    """Draw how likely a drawn movie is taken by weekday (0 = Monday), float32 (movies, 7).
+
+    That is its leading genre's pull times its own: :data:`RHYTHMIC` of the movies have a weekday of
+    their own, and half a week later :data:`DIP` less; the others have as much on average.
+    """
+    weekday = np.arange(7)
+    weekend = np.cos(2 * np.pi * (weekday - 5.5) / 7)
+    of_genre = 0.55 + 0.45 * rng.uniform(-1, 1, len(GENRES))[:, None] * weekend
+    favourite = rng.integers(0, 7, len(genre))
+    swing = np.where(rng.random(len(genre)) < RHYTHMIC, np.float64(DIP / 2), 0.0)
+    own = 1 - DIP / 2 + swing[:, None] * np.cos(2 * np.pi * (weekday - favourite[:, None]) / 7)
+    return np.asarray(of_genre[genre] * own, np.float32)
 
 
 def choose_movies(
@@ -303,7 +320,7 @@ def choose_movies(
     open_ = np.arange(size)
     for _ in range(ROUNDS):
         movie = decks[day[open_] // 7, rng.integers(0, CARDS, len(open_))].astype(np.int64)
-        taken = rng.random(len(open_)) < pull[catalogue.genre[movie], weekday[open_]]
+        taken = rng.random(len(open_)) < pull[movie, weekday[open_]]
         new = ((user[open_] * movies + movie) * size + open_)[taken]
         key = np.sort(np.concatenate([key, new]))
         key = key[np.diff(key // size, prepend=-1) > 0]
@@ -383,7 +400,7 @@ def draw_ratings(
     decks = make_decks(rng, catalogue, weeks)
     logging.info("drew %d movies and %d weeks of popularity", len(catalogue.ids), weeks)
     volumes = day_volumes(rng, first, days)
-    pull = weekday_pull(rng)
+    pull = weekday_pull(rng, catalogue.genre)
     epoch_day = int(np.datetime64(first).astype(np.int64))
     for block in blocks_of(counts):
         user, day, second = make_sittings(rng, counts[block], volumes)
@@ -440,7 +457,7 @@ def simulate(path: Path, ratings: int, users: int, movies: int, seed: int, first
                     logging.info("%d of %d ratings, about %.0f s to go", done, ratings, left)
                     said = now
             writing.result()
-        facts = README.format(ratings, tagged, movies, users, first, last, seed)
+        facts = README.format(*(ratings, tagged, movies, users, first, last, seed, round(100 * RHYTHMIC)))
         archive.writestr(member("README.txt"), facts)
         archive.writestr(member("tags.csv"), "".join(tags))
 

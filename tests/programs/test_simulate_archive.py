@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import simulate_archive
 from popularity.program import Fault
-from simulate_archive import check, share_out, simulate
+from simulate_archive import DIP, RHYTHMIC, check, share_out, simulate, weekday_pull
 
 SCRIPT = Path(simulate_archive.__file__)
 SIZES = {"ratings": 60_000, "users": 1_500, "movies": 900}
@@ -273,6 +273,30 @@ def test_users_rate_many_movies_on_few_days(ratings: pd.DataFrame) -> None:
     assert counts.median() > 5 * days.median()
     assert (days > 5).any()
     assert counts.max() > 5 * counts.median()
+
+
+def test_some_movies_have_a_weekday_of_their_own() -> None:
+    genre = np.arange(6000) % 2
+    pull = weekday_pull(np.random.default_rng(3), genre)
+    assert pull.shape == (6000, 7)
+    assert 0 < pull.min() < pull.max() <= 1
+    # Beside movies of their genre that have none: the most frequent row.
+    for one in (0, 1):
+        rows, counts = np.unique(pull[genre == one], axis=0, return_counts=True)
+        plain = rows[counts.argmax()]
+        own = rows[counts < counts.max()] / plain
+        assert len(own) == 7
+        assert sorted(own.argmax(axis=1)) == list(range(7))
+        assert counts[counts < counts.max()].sum() / counts.sum() == pytest.approx(RHYTHMIC, abs=0.03)
+        # Mild: at most twice as often as half a week later, and as often as others over the week.
+        ratios = own.max(axis=1) / own.min(axis=1)
+        assert (ratios > 1.8).all()
+        assert (ratios <= 1 / (1 - DIP)).all()
+        assert own.mean(axis=1) == pytest.approx(np.ones(7), abs=1e-5)
+
+
+def test_the_readme_tells_of_the_weekdays_of_movies(path: Path) -> None:
+    assert f"And {round(100 * RHYTHMIC)} % of the movies" in text(path, "README.txt")
 
 
 def test_weekdays_and_hours_differ_in_volume(ratings: pd.DataFrame) -> None:
