@@ -22,6 +22,7 @@ from popularity.forecasters.averages import OffsetMethod  # noqa: E402
 from popularity.forecasters.base import METHODS  # noqa: E402
 from popularity.forecasters.network import architecture, losses, training  # noqa: E402
 from popularity.log.formats.base import load_formats  # noqa: E402
+from popularity.settings.model import OWN  # noqa: E402
 from popularity.settings.schema import (  # noqa: E402
     Method,
     Schema,
@@ -58,7 +59,7 @@ def vocabularies() -> dict[str, Schema]:
     return {
         "slot": words_of(slots.SLOTS),
         "format": words_of(load_formats()),
-        "feature": words_like([*STEP_FEATURES, *with_number, "seasons", *STATIC_FEATURES]),
+        "feature": words_like([*STEP_FEATURES, *with_number, "seasons", *STATIC_FEATURES, OWN.strip("^$")]),
         "cell": words_of([*architecture.CELLS, "none"]),
         "loss": words_of(losses.LOSSES),
         "optimizer": words_of(training.OPTIMIZERS),
@@ -102,7 +103,8 @@ def features_page() -> str:
         "",
         "What a model may be given to see (`defaults.features`, `models.NAME.features`). Each is computed",
         "from slots before the one that is predicted. A network needs at least one feature of the first",
-        "table, which has a value for each slot of the window.",
+        "table, which has a value for each slot of the window. A feature of your own is a function,",
+        "`my_features.py:holiday`: see [own-network.md](own-network.md#a-feature-of-your-own).",
         "",
         "| for each slot of the window | what it is |",
         "| --- | --- |",

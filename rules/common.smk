@@ -56,6 +56,13 @@ try:
 except SettingsError as error:
     raise WorkflowError(f"{WRONG}\n{error}")
 
+for name, model in settings.models.items():
+    for file in model.own_files:
+        if not Path(file).is_file():
+            raise WorkflowError(
+                f"{WRONG}\nmodels.{name}: there is no file {file} (seen from {Path.cwd()})"
+            )
+
 # At the start of a line `report` would be Snakemake's keyword.
 in_report = report
 
@@ -171,6 +178,11 @@ def memory(mb):
 def minutes(number):
     """Minutes of a first attempt; each further one asks for as many again."""
     return lambda wildcards, attempt: number * attempt
+
+
+def own_files(*models):
+    """Files of the user's own that these models need."""
+    return [local(file) for file in sorted({f for m in models for f in m.own_files})]
 
 
 def sequences(wildcards):

@@ -7,6 +7,7 @@ rule train_model:
         code=code("train_model"),
         sequences=sequences,
         movies="<results>/{dataset}/movies.parquet",
+        own=lambda wildcards: own_files(MODELS[wildcards.model]),
     output:
         model="<results>/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
         history="<results>/{dataset}/{fold}models/{model}/seed-{seed}/history.csv",
@@ -38,6 +39,7 @@ rule train_model:
         " --name {wildcards.model:q}"
         " --settings {params.settings:q}"
         " --seed {wildcards.seed}"
+        " --own {input.own:q}"
         " --threads {threads}"
         " --run {params.run:q}"
         " --checkpoint {params.checkpoint:q}"
@@ -52,6 +54,7 @@ rule evaluate_model:
         movies="<results>/{dataset}/movies.parquet",
         model="<results>/{dataset}/{fold}models/{model}/seed-{seed}/model.keras",
         snapshots="<results>/{dataset}/{fold}models/{model}/seed-{seed}/snapshots.npz",
+        own=lambda wildcards: own_files(MODELS[wildcards.model]),
     output:
         predictions="<results>/{dataset}/{fold}models/{model}/seed-{seed}/predictions.parquet",
         scores="<results>/{dataset}/{fold}models/{model}/seed-{seed}/scores.parquet",
@@ -77,6 +80,7 @@ rule evaluate_model:
         " --movies {input.movies:q}"
         " --run {params.run:q}"
         " --common {params.common:q}"
+        " --own {input.own:q}"
         " --threads {threads}"
         " --interval {params.interval:q}"
         " --predictions {output.predictions:q}"
@@ -130,6 +134,7 @@ rule search_settings:
         code=code("search_settings"),
         sequences=lambda wildcards: sequences_of(wildcards, searched_model()),
         movies="<results>/{dataset}/movies.parquet",
+        own=own_files(searched_model()),
     output:
         fragment="<results>/{dataset}/search/best.yaml",
         trials="<results>/{dataset}/search/trials.csv",
@@ -164,6 +169,7 @@ rule search_settings:
         " --space {params.space:q}"
         " --trials {params.trials:q}"
         " --seed {params.seed:q}"
+        " --own {input.own:q}"
         " --threads {threads}"
         " --studies {params.studies:q}"
         " --trials-table {output.trials:q}"

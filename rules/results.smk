@@ -150,6 +150,7 @@ rule forecast_next_slot:
         fitted_checks=learned("metrics.json"),
         baselines="<results>/{dataset}/baselines/scores.parquet",
         metrics="<results>/{dataset}/baselines/metrics.json",
+        own=own_files(*MODELS.values()),
     output:
         forecast="<results>/{dataset}/forecast.csv",
     log:
@@ -185,6 +186,7 @@ rule forecast_next_slot:
         " --slots {params.slots:q}"
         " --futures {params.futures:q}"
         " --interval {params.interval:q}"
+        " --own {input.own:q}"
         " --threads {threads}"
         " --forecast {output.forecast:q}"
         " > {log:q} 2>&1"
@@ -314,6 +316,7 @@ rule plot_feature_information:
         code=code("plot_feature_information"),
         movies="<results>/{dataset}/movies.parquet",
         sequences=f"<results>/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
+        own=own_files(*MODELS.values()),
     output:
         pictures=pictures(FEATURE_PICTURES, "1 Data"),
     log:
@@ -341,6 +344,7 @@ rule plot_feature_information:
         " --split {params.split:q}"
         " --window {params.window:q}"
         " --features {params.features:q}"
+        " --own {input.own:q}"
         " --dataset {wildcards.dataset:q}"
         " --words {params.words:q}"
         " --slot {params.slot:q}"

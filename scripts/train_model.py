@@ -12,12 +12,13 @@ import pandas as pd
 import pyarrow as pa
 
 from popularity import tables
-from popularity.features import genre_names, usable_seasons
+from popularity.features import check_own_features, genre_names, usable_seasons
 from popularity.forecasters.mixture import tuned_offset
 from popularity.forecasters.network import inference, training
 from popularity.forecasters.network.checkpoints import Checkpoint, fingerprint
 from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import Asked, Found, save_snapshots
+from popularity.own import OWN_HELP, load_own
 from popularity.program import Fault, atomic_write, run
 from popularity.records import describe_run
 from popularity.series import Series, read_series, split_slots
@@ -60,6 +61,8 @@ def find(settings: TrainingSettings, series: Series, slots: dict[str, range], mo
     if model.of_all_movies:
         top = series.most_requested(slots["training"], model.top_movies)
         covered = tuple(tables.items_of(movies, series.movie_ids[top]))
+    ends = [slots[part].stop - 1 for part in ("training", "validation")]
+    check_own_features(series, movies, model.features, settings.slot, ends)
     return Found(
         validated_to=slots["validation"].stop - 1,
         offset=tuned_offset(settings.offset, series, slots["validation"]),
@@ -81,6 +84,7 @@ def main() -> None:
         required=True,
         help="all that the training depends on, as JSON",
     )
+    parser.add_argument("--own", type=Path, nargs="*", default=[], help=OWN_HELP)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -97,9 +101,10 @@ def main() -> None:
     started = time.time()
     asked = Asked(args.name, args.seed, args.settings)
     inference.prepare(args.seed, args.threads)
+    load_own(args.own)
     checkpoint = None
     if args.checkpoint is not None:
-        key = fingerprint([as_json(asked), args.threads], [args.sequences, args.movies])
+        key = fingerprint([as_json(asked), args.threads], [args.sequences, args.movies, *args.own])
         checkpoint = Checkpoint(args.checkpoint, key)
     movies = tables.read(args.movies, tables.MOVIES)
     trained, found = fit(asked, args.sequences, movies, checkpoint)

@@ -13,6 +13,8 @@ import pyarrow as pa
 from popularity import tables
 from popularity.averages import UNIFORM_SHARE, DecayedShares, MixedShares
 from popularity.offsets import Mixture
+from popularity.own import is_own, own_function
+from popularity.program import Fault
 from popularity.seasons import SeasonalSums, covered_seasons
 from popularity.series import Ints, Series
 from popularity.slots import DAY_SECONDS, SLOT_SECONDS, clock_numbers, length_of, slot_start
@@ -75,10 +77,14 @@ class Pairs:
         return self.slots - self.features.series.first_request[self.movies]
 
     @property
+    def start(self) -> npt.NDArray[np.datetime64]:
+        """When the slot begins."""
+        return slot_start(self.slots, self.features.slot)
+
+    @property
     def years_since_release(self) -> Floats:
         """Years since the movie's release, 0 to 90; NaN where unknown."""
-        start = slot_start(self.slots, self.features.slot)
-        year = 1970 + start.astype("datetime64[D]").astype(np.float64) / 365.2425
+        year = 1970 + self.start.astype("datetime64[D]").astype(np.float64) / 365.2425
         return np.clip(year - self.features.release_years[self.movies], 0, 90)
 
 
@@ -259,7 +265,7 @@ class Features:
     release_years
         float [M] release year of each movie, NaN where unknown.
     names
-        Which features, of :data:`STEP_FEATURES` and :data:`STATIC_FEATURES`.
+        Which features, of :data:`STEP_FEATURES`, :data:`STATIC_FEATURES` and the user's own.
     slot
         Length of a slot, a name of ``slots.SLOTS``.
     window, gaps
@@ -290,7 +296,7 @@ class Features:
         self._window = window
         self._gaps = gaps
         self._steps = [STEP_FEATURES[name] for name in names if name in STEP_FEATURES]
-        self._static = [STATIC_FEATURES[name] for name in names if name in STATIC_FEATURES]
+        self._static = [static_feature(name) for name in names if name in STATIC_FEATURES or is_own(name)]
         self._offset = None if offset is None else MixedShares(series, offset)
         self._counts = _averages(series, names, "ewma")
         self._shares = _averages(series, names, "ewma_share", "shares")
@@ -394,6 +400,63 @@ class Features:
 
 def _columns(values: Floats) -> Floats:
     return values if values.ndim == 2 else values[:, None]
+
+
+def static_feature(name: str) -> StaticFeature:
+    """Find a feature of a movie and a slot by its name, or by the function of the user's that it is."""
+    if not is_own(name):
+        return STATIC_FEATURES[name]
+    function = own_function(name)
+
+    def values(pairs: Pairs) -> Floats:
+        try:
+            made = np.asarray(function(pairs), dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise Fault(f"{name}: it gave no numbers ({error})") from error
+        if made.ndim not in (1, 2) or len(made) != len(pairs.movies):
+            raise Fault(
+                f"{name}: it gave an array of the shape {list(made.shape)} for {len(pairs.movies)} pairs; "
+                "allowed: one number for each pair, or a row of numbers"
+            )
+        if not np.isfinite(made).all():
+            raise Fault(f"{name}: it gave a number that is not finite")
+        return made
+
+    return StaticFeature("a function of the user's own", values)
+
+
+def check_own_features(
+    series: Series, movies: pa.Table, names: Sequence[str], slot: str, slots: Sequence[int]
+) -> None:
+    """Check that features of the user's own are the same without all requests from a slot on.
+
+    Parameters
+    ----------
+    slots
+        Predicted slots to check it at.
+
+    Raises
+    ------
+    Fault
+        If one is not: it sees what is to be predicted.
+    """
+    for at in slots:
+        known = series.candidates(at)
+        until = series.before(at)
+        if not len(known):
+            continue
+        for name in filter(is_own, names):
+            whole, cut = (
+                Features.of_catalogue(log, movies, [name], slot, 1, "calendar", None)(
+                    places, np.full(len(known), at)
+                )["static"]
+                for log, places in ((series, known), (until, np.arange(len(known))))
+            )
+            if not np.array_equal(whole, cut):
+                raise Fault(
+                    f"{name}: it sees the future: without the requests from the slot that is predicted on, "
+                    f"its values for that slot ({at}) differ; use requests of earlier slots alone"
+                )
 
 
 def named_seasons(names: Sequence[str]) -> list[int]:

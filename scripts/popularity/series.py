@@ -73,6 +73,15 @@ class Series:
         self._last_ends = self.first_slot, self.starts[:-1]
         self.first_request = slot[self.starts[:-1]]
 
+    def before(self, slot: int) -> "Series":
+        """Give the log without what was requested in this slot or later."""
+        kept = self.slot < slot
+        ends = np.concatenate([[0], np.cumsum(kept)])[self.starts]
+        some = np.diff(ends) > 0
+        starts = np.concatenate([ends[:-1][some], ends[-1:]])
+        columns = (self.slot[kept], self.label[kept], self.avg_rating[kept])
+        return Series(self.movie_ids[some], starts, *columns, self.slot_name)
+
     def requests(self, slots: Ints) -> npt.NDArray[np.float64]:
         """All requests of each of these slots (0 outside the log)."""
         at = slots - self.first_slot

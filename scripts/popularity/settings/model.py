@@ -10,6 +10,8 @@ from popularity.settings.slots import FoldSplit
 Gaps = Literal["calendar", "observed"]
 Units = Annotated[int, Limits(minimum=1, maximum=4096)]
 Feature = Annotated[str, Limits(words="feature")]
+#: A function of the user's own file; its path is one of the file system, without signs of Snakemake's.
+OWN = r"^[^:{}<>]+\.py:[A-Za-z_][A-Za-z0-9_]*$"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class ModelSettings:
     )
     output: Literal["last_step", "every_step"] = setting(
         "Whether the network predicts after the window alone or after each of its slots.", "every_step"
+    )
+    build: str | None = setting(
+        "Function of your own file, file.py:function, that makes what reads the window, in place of cell, "
+        "layers and convolution (docs/own-network.md); null for these.",
+        None,
+        pattern=OWN,
     )
     cell: str = setting("Recurrent layer.", "lstm", words="cell")
     layers: tuple[Units, ...] = setting("Units of each recurrent layer.", (32,), length=1)
@@ -128,6 +136,12 @@ class ModelSettings:
         "Slots that this model looks back on; null for the common window.", None, minimum=1, maximum=1000
     )
     gaps: Gaps | None = setting("This model's gaps; null for the common ones.", None)
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """Files of the user's own that the model needs, each once."""
+        named = [self.build or "", *self.features]
+        return tuple(dict.fromkeys(name.rpartition(":")[0] for name in named if ".py:" in name))
 
     @property
     def every_step(self) -> bool:

@@ -1,6 +1,7 @@
 """The network of a model's settings."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ except ModuleNotFoundError as error:
 
 from popularity.forecasters.network.framings import Arrays
 from popularity.forecasters.network.losses import LOSSES
+from popularity.own import faults_of, own_function
+from popularity.program import Fault
 from popularity.settings.model import ModelSettings
 
 #: Recurrent layers by the name that config.yaml has for them; "none" is none.
@@ -54,6 +57,29 @@ def build_network(settings: ModelSettings, example: Arrays, scale: float) -> ker
     targets, movies = example["offset"].shape[1:]
 
     hidden = _normalised(steps, example["steps"])
+    if settings.build is not None:
+        hidden = _own_layers(settings, hidden, example["steps"])
+    else:
+        hidden = _recurrent_layers(settings, hidden)
+    if not settings.every_step:
+        hidden = keras.layers.Reshape((targets, -1))(hidden)
+    if example["static"].shape[2]:
+        hidden = keras.layers.Concatenate()([hidden, _normalised(static, example["static"])])
+    if settings.dense_units:
+        hidden = keras.layers.Dense(settings.dense_units, activation="gelu")(hidden)
+    if settings.dropout:
+        hidden = keras.layers.Dropout(settings.dropout)(hidden)
+    # With an offset the untrained network is the offset itself.
+    zeros = settings.offset != "none"
+    kernel = "zeros" if zeros else "glorot_uniform"
+    output = keras.layers.Dense(movies, kernel_initializer=kernel, name=OUTPUT)(hidden)
+    if LOSSES[settings.loss].of_shares:
+        output = keras.layers.Rescaling(scale)(output)
+    return keras.Model([steps, static, offset], keras.layers.Add()([output, offset]))
+
+
+def _recurrent_layers(settings: ModelSettings, hidden: Any) -> Any:
+    """Read the window by the layers that the settings describe."""
     if settings.convolution is not None:
         hidden = keras.layers.Conv1D(
             settings.convolution.filters,
@@ -70,21 +96,43 @@ def build_network(settings: ModelSettings, example: Arrays, scale: float) -> ker
             hidden = (keras.layers.Bidirectional(cell) if settings.bidirectional else cell)(hidden)
             if settings.layer_normalization:
                 hidden = keras.layers.LayerNormalization()(hidden)
-    if not settings.every_step:
-        hidden = keras.layers.Reshape((targets, -1))(hidden)
-    if example["static"].shape[2]:
-        hidden = keras.layers.Concatenate()([hidden, _normalised(static, example["static"])])
-    if settings.dense_units:
-        hidden = keras.layers.Dense(settings.dense_units, activation="gelu")(hidden)
-    if settings.dropout:
-        hidden = keras.layers.Dropout(settings.dropout)(hidden)
-    # With an offset the untrained network is the offset itself.
-    zeros = settings.offset != "none"
-    kernel = "zeros" if zeros else "glorot_uniform"
-    output = keras.layers.Dense(movies, kernel_initializer=kernel, name=OUTPUT)(hidden)
-    if LOSSES[settings.loss].of_shares:
-        output = keras.layers.Rescaling(scale)(output)
-    return keras.Model([steps, static, offset], keras.layers.Add()([output, offset]))
+    return hidden
+
+
+def _own_layers(settings: ModelSettings, hidden: Any, example: npt.NDArray[np.float32]) -> Any:
+    """Read the window by the model that the user's function makes, and check that."""
+    name = settings.build or ""
+    model = own_function(name)(settings, example)
+    if not isinstance(model, keras.Model):
+        raise Fault(f"{name}: it gave no model of Keras, but {type(model).__name__}")
+    with faults_of(Path(name.rpartition(":")[0])):
+        hidden = model(hidden)
+    found, window = tuple(hidden.shape), example.shape[1]
+    if settings.every_step and (len(found) != 3 or found[1] != window):
+        raise Fault(
+            f"{name}: its model gives the shape {found}; allowed: (None, {window}, units), as it is to "
+            "predict after every slot of the window (output: every_step)"
+        )
+    if len(found) not in (2, 3) or None in found[1:]:
+        raise Fault(f"{name}: its model gives the shape {found}; allowed: (None, units)")
+    if settings.every_step:
+        _check_order(name, model, example[:8])
+    return hidden
+
+
+def _check_order(name: str, model: keras.Model, example: npt.NDArray[np.float32]) -> None:
+    """Check that outputs after a slot of the window are the same whatever comes after it."""
+    half = example.shape[1] // 2
+    changed = example.copy()
+    changed[:, half:] = 1 - 2 * changed[:, half:]
+    plain, other = (
+        keras.ops.convert_to_numpy(model(steps, training=False))[:, :half] for steps in (example, changed)
+    )
+    if not np.allclose(plain, other, rtol=1e-3, atol=1e-4):
+        raise Fault(
+            f"{name}: what its model gives for a slot of the window depends on later slots; use causal "
+            "layers (as use_causal_mask=True of attention), or output: last_step"
+        )
 
 
 def last_step(model: keras.Model) -> keras.Model:
