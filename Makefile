@@ -9,6 +9,8 @@ SHELL := bash
 PYTHON ?= $(shell for version in 3.12 3.11; do \
 	if python$$version -c 'import venv' 2>/dev/null; then echo python$$version; break; fi; done)
 BIN := .venv/bin
+# What is made and tested here runs with the packages of .venv, whatever conda is on the PATH.
+export POPULARITY_CONDA := no
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 
 help: ## List these targets.

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ import popularity.start
 import pytest
 
 from workdir import copy_workflow, snakemake
+
+# Whatever conda is on the PATH: the tests are of the packages at hand.
+os.environ["POPULARITY_CONDA"] = "no"
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,9 +139,10 @@ def test_every_environment_is_used() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_an_environment_takes_conda_forge_first_and_never_the_defaults(path: Path) -> None:
+def test_an_environment_names_conda_forge_first_and_no_channel_of_old_versions_alone(path: Path) -> None:
     channels = yaml.safe_load(path.read_text())["channels"]
-    assert channels in (["conda-forge", "nodefaults"], ["conda-forge", "bioconda", "nodefaults"])
+    # From 26.7 on conda takes "nodefaults" for a channel, and fails where there is none of that name.
+    assert channels in (["conda-forge"], ["conda-forge", "bioconda"])
     # Snakemake and its plugins are what bioconda has.
     assert ("bioconda" in channels) == any(name.startswith("snakemake") for name, _ in specs(path))
 
@@ -188,12 +188,26 @@ def test_an_environment_holds_what_its_scripts_import(script: str) -> None:
     assert {name for name in needed - held if BROUGHT.get(name) not in held} == set()
 
 
+def test_the_model_environment_takes_the_pyarrow_that_tensorflow_of_conda_forge_goes_with() -> None:
+    versions = dict(specs(ROOT / "envs" / "model.yaml"))
+    assert VersionSpec(versions["pyarrow"]).matches(Version("22.0.0"))
+    assert VersionSpec(versions["tensorflow-cpu"]).matches(Version("2.19.1"))
+    assert not VersionSpec(versions["pyyaml"]).matches(Version("6.0"))
+
+
+def test_what_pip_brings_is_in_no_list_of_pinned_packages() -> None:
+    # Snakemake makes an environment of the list alone where there is one, and that holds conda's packages.
+    for path in (ROOT / "envs").glob("*.pin.txt"):
+        assert "pip:" not in path.with_name(f"{path.name.split('.')[0]}.yaml").read_text(), path
+
+
 def test_only_the_model_environment_has_tensorflow() -> None:
     for path in (ROOT / "envs").glob("*.yaml"):
         assert ("tensorflow-cpu" in packages(path.stem)) == (path.stem == "model")
 
 
-#: Stands in for conda: an environment is a Python that writes down which scripts it was given.
+#: Stands in for conda: an environment is a Python that writes down which scripts it was given, and
+#: refuses to see the packages of the user's own folder beside those of the environment.
 CONDA = """\
 #!/bin/sh
 case "$1 $2" in
@@ -204,7 +218,8 @@ case "$1 $2" in
     "env create")
         for prefix; do :; done
         mkdir -p "$prefix/bin"
-        printf '#!/bin/sh\necho "$1" >> "%s.ran"\nexec {python} "$@"\n' "$prefix" > "$prefix/bin/python"
+        printf '#!/bin/sh\n[ "$PYTHONNOUSERSITE" = 1 ] || exit 1\n' > "$prefix/bin/python"
+        printf 'echo "$1" >> "%s.ran"\nexec {python} "$@"\n' "$prefix" >> "$prefix/bin/python"
         chmod +x "$prefix/bin/python" ;;
     *) echo "no stand-in for conda $*" >&2; exit 1 ;;
 esac
@@ -219,6 +234,7 @@ def conda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (base / "bin" / "conda").chmod(0o755)
     (base / "bin" / "activate").write_text('export PATH="$1/bin:$PATH"\n')
     monkeypatch.setenv("PATH", str(base / "bin"), prepend=os.pathsep)
+    monkeypatch.delenv("POPULARITY_CONDA")
 
 
 @pytest.mark.usefixtures("conda")
@@ -251,7 +267,19 @@ def test_a_container_can_be_made_of_all_environments(tmp_path: Path) -> None:
         assert f"conda env create --prefix {prefix} --file {prefix}/environment.yaml" in ended.stdout
 
 
+def test_a_user_says_no_to_conda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "conda").write_text("#!/bin/sh\necho broken >&2\nexit 1\n")
+    (tmp_path / "bin" / "conda").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    folder = copy_workflow(tmp_path / "work", SMALL)
+    target = "results/demo/settings.json"
+    ended = snakemake(folder, target)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "All rules run with the packages at hand, without conda: " in ended.stderr
+    monkeypatch.delenv("POPULARITY_CONDA")
+    assert snakemake(folder, target, "--forceall").returncode != 0
+
+
 def test_without_conda_the_rules_run_with_the_packages_at_hand(finished: Path) -> None:
-    if shutil.which("conda"):
-        pytest.skip("conda is on the PATH")
     assert "All rules run with the packages at hand, without conda: " in (finished / "told.txt").read_text()
