@@ -7,6 +7,7 @@ archive is simulated, of the size of ml-latest in August 2017, and kept in resou
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import platform
 import shutil
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +33,13 @@ PEERS = {"duckdb": "DuckDB", "polars": "Polars", "pandas": "pandas"}
 NAMES = {"ours": "our scripts", "snakemake": "`snakemake --cores 2`", **PEERS}
 FAST = ("duckdb", "polars")
 RATINGS, MOVIES, USERS = 26_024_289, 45_843, 270_896
+#: Forms of a log that is not MovieLens', and how many times the first one's time each may take.
+FORMS = {"seconds.csv": 1.0, "iso.csv": 2.0, "log.parquet": 0.8}
+LOG = {
+    "columns": {"user": "userId", "item": "movieId", "rating": "rating", "time": "timestamp"},
+    "catalogue": "movies.csv",
+    "catalogue_columns": {"item": "movieId"},
+}
 
 
 @dataclass
@@ -244,6 +253,91 @@ def scale(ratings: int, slot: str, turns: int, work: Path) -> None:
     print(f"\nOur scripts by size:\n\n{table(header, rows)}")
 
 
+def write_forms(archive: Path, folder: Path) -> None:
+    """Write an archive's ratings in each of :data:`FORMS`, and the catalogue beside them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv as pacsv
+    import pyarrow.parquet as pq
+
+    with zipfile.ZipFile(archive) as packed:
+        names = {Path(name).name: name for name in packed.namelist()}
+        (folder / "movies.csv").write_bytes(packed.read(names["movies.csv"]))
+        with packed.open(names["ratings.csv"]) as file:
+            parts = pacsv.open_csv(file)
+            seconds = parts.schema
+            at = seconds.get_field_index("timestamp")
+            iso, typed = (
+                seconds.set(at, pa.field("timestamp", kind)) for kind in (pa.string(), pa.timestamp("s"))
+            )
+            plain = pacsv.WriteOptions(quoting_style="none")
+            with (
+                pacsv.CSVWriter(folder / "seconds.csv", seconds, write_options=plain) as one,
+                pacsv.CSVWriter(folder / "iso.csv", iso, write_options=plain) as other,
+                pq.ParquetWriter(folder / "log.parquet", typed) as third,
+            ):
+                for part in parts:
+                    times = part.column(at).cast(pa.timestamp("s"))
+                    texts = pc.strftime(times, "%Y-%m-%dT%H:%M:%SZ")
+                    one.write_batch(part)
+                    other.write_batch(part.set_column(at, "timestamp", texts))
+                    third.write_batch(part.set_column(at, "timestamp", times).cast(typed))
+
+
+def packed_forms(archive: Path, folder: Path) -> dict[str, Path]:
+    """Write an archive's ratings in each form, and pack each as the workflow does: the zips by form."""
+    context = multiprocessing.get_context("spawn")
+    maker = context.Process(target=write_forms, args=(archive, folder))
+    maker.start()
+    maker.join()
+    if maker.exitcode:
+        sys.exit("error: the forms of the log were not written")
+    for form in FORMS:
+        command: list[str | Path] = [
+            sys.executable,
+            SCRIPTS / "download_archive.py",
+            "--url",
+            folder / form,
+        ]
+        measure([*command, "--catalogue", "movies.csv", "--output", folder / f"{form}.zip"])
+    return {form: folder / f"{form}.zip" for form in FORMS}
+
+
+def join_form(path: Path, output: Path) -> Usage:
+    """Join the log in a zip."""
+    command: list[str | Path] = [sys.executable, SCRIPTS / "join_ratings.py", "--archive", path]
+    tables = ("--joined", output / "joined.parquet", "--movies", output / "movies.parquet")
+    return measure([*command, "--log", json.dumps(LOG), *tables])
+
+
+def compare_forms(archive: Path, turns: int, work: Path) -> None:
+    """Join the ratings from each form in turn, check that the tables are the same, and print the times."""
+    say("writing the log's other forms")
+    paths = packed_forms(archive, work)
+    first, *others = FORMS
+    runs: dict[str, list[Usage]] = {form: [] for form in FORMS}
+    for turn in range(turns):
+        made = set()
+        for form, path in paths.items():
+            os.sync()
+            runs[form].append(join_form(path, work))
+            digest = hashlib.sha256((work / "joined.parquet").read_bytes())
+            made.add(digest.hexdigest())
+            say(f"{turn + 1} of {turns}: {form} {runs[form][-1].wall:.1f} s")
+        if len(made) > 1:
+            sys.exit("error: the tables of the log's forms differ")
+    rows = []
+    for form, used in runs.items():
+        wall, cpu = (median(getattr(u, what) for u in used) for what in ("wall", "cpu"))
+        rows.append([f"`{form}`", f"{wall:.2f}", f"{cpu:.2f}", f"{max(u.peak for u in used):.0f}"])
+    print("\n`join_ratings` of the same requests as another log; all made the same table to the byte:\n")
+    print(table(["form", "wall s", "CPU s", "peak MB"], rows))
+    print(f"\nTo reach, beside `{first}` in each run:\n")
+    for form in others:
+        for what in ("wall", "cpu"):
+            reach(f"`{form}`, {what}", ratios(runs, what, form, first), FORMS[form])
+
+
 def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(
@@ -267,6 +361,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="run-") as folder:
         compare(archive, made, options.slot, options.runs, Path(folder))
+        compare_forms(archive, options.runs, Path(folder))
         if options.scaling:
             scale(options.ratings, options.slot, options.runs, Path(folder))
 

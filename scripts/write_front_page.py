@@ -20,7 +20,7 @@ from popularity.scoring.verdict import judge, outcome
 from popularity.series import split_range
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
-from popularity.slots import HELP, Slot, slot_start
+from popularity.slots import DAY_SECONDS, HELP, SLOT_SECONDS, Slot, length_of, slot_start, zone_of
 from popularity.wording import Wording, add_words, own
 
 #: Movies of the forecast that are named.
@@ -54,8 +54,11 @@ def log_facts(labelled: pa.Table, users: int | None, slot: str, split: FoldSplit
     head = -(-len(by_movie) // 100)
     parts = split_range(first, last, split)
 
-    def day(number: int) -> str:
-        return str(slot_start(np.array([number]), slot)[0].astype("datetime64[D]"))
+    whole_days = SLOT_SECONDS.get(length_of(slot), DAY_SECONDS) >= DAY_SECONDS
+
+    def day(number: int, seconds: int = 0) -> str:
+        begin = slot_start(np.array([number]), slot)[0] + np.timedelta64(seconds, "s")
+        return str(begin.astype("datetime64[D]" if whole_days else "datetime64[m]")).replace("T", " ")
 
     return {
         "slot": slot,
@@ -63,7 +66,7 @@ def log_facts(labelled: pa.Table, users: int | None, slot: str, split: FoldSplit
         "movies": f"{len(by_movie):,}",
         "users": "" if users is None else f" by {users:,} users",
         "first_day": day(first),
-        "last_day": str((slot_start(np.array([last + 1]), slot)[0] - 1).astype("datetime64[D]")),
+        "last_day": day(last + 1, -1),
         "slots": f"{len(requests):,}",
         "empty_slots": f"{int((requests == 0).sum()):,}" if (requests == 0).any() else "none",
         "head_movies": f"{head:,}",
@@ -189,8 +192,9 @@ def forecast_facts(forecast: pd.DataFrame) -> dict[str, str]:
         for title, share in zip(first["title"], first["predicted_share"], strict=True)
     ]
     expected = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]} above all"
+    date, _, clock = str(first["slot_start"].iloc[0]).partition("T")
     return {
-        "forecast_day": str(first["slot_start"].iloc[0])[:10],
+        "forecast_day": date if clock in ("", "00:00:00") else f"{date} {clock[:5]}",
         "forecaster": plain(str(first["model"].iloc[0])),
         "expected": expected,
     }
@@ -201,15 +205,17 @@ def rejected_rows(count: int) -> str:
     return f" {count} rows of the log could not be used and are left out." if count else ""
 
 
-def reading(parts: Sequence[Facts]) -> str:
+def reading(parts: Sequence[Facts], zone: str = "UTC") -> str:
     """Say what was read, and what it was taken for.
 
-    ``parts`` are what each job told that read a part of the log.
+    ``parts`` are what each job told that read a part of the log, ``zone`` is whose clock slots are on.
     """
     facts = parts[0]
     files = list(dict.fromkeys(file for part in parts for file in part.files))
     shown = f"{', '.join(files[:5])} and {len(files) - 5} more" if len(files) > 5 else ", ".join(files)
     said = [f"Requests were read from {plain(shown)}, times taken for {plain(facts.times)}."]
+    if zone != "UTC":
+        said.append(f"Slots are on the clock of {plain(zone)}.")
     if facts.left_aside:
         said.append(f"Not read, though named alike: {plain(', '.join(facts.left_aside))}.")
     if facts.ignored:
@@ -283,7 +289,7 @@ def main() -> None:
     facts = {
         "dataset": plain(args.dataset),
         **log_facts(labelled, count_users(args.joined, read_facts[0]), args.slot, args.split),
-        "reading": reading(read_facts),
+        "reading": reading(read_facts, zone_of(args.slot)),
         **board,
         **forecast_facts(forecast),
         "rejected": rejected_rows(len(read_csv(args.rejected))),

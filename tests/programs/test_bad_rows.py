@@ -142,6 +142,10 @@ def test_nothing_left_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     done = program(archive, tmp_path / "out", "--on-bad-rows", "drop")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"{archive}: no row can be used: ml/ratings.csv: line 2: rating '9' must be" in done.stderr
+    # Nobody is told to drop all there is.
+    done = program(archive, tmp_path / "out")
+    assert f"{archive}: no row can be used: ml/ratings.csv: line 2: rating '9' must be" in done.stderr
+    assert "drop" not in done.stderr
     parts = [tmp_path / f"{i}.parquet" for i in range(2)]
     for i, part in enumerate(parts):
         with RequestLog(archive, rejects=Rejects("drop")) as log:

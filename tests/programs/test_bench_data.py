@@ -50,6 +50,19 @@ def test_a_peer_makes_the_same_tables(peer: str, archive: Path, ours: Path, tmp_
     assert agreement.differences(ours, tmp_path) == []
 
 
+def test_a_log_in_each_form_makes_the_same_table(archive: Path, ours: Path, tmp_path: Path) -> None:
+    made = {}
+    for form, path in bench_data.packed_forms(archive, tmp_path).items():
+        assert bench_data.join_form(path, tmp_path).peak > 30
+        made[form] = (tmp_path / "joined.parquet").read_bytes()
+    assert set(made) == set(bench_data.FORMS)
+    assert len(set(made.values())) == 1
+    found = pd.read_parquet(tmp_path / "joined.parquet")
+    expected = pd.read_parquet(ours / "joined.parquet")
+    assert found["timestamp"].tolist() == expected["timestamp"].tolist()
+    assert found["rating"].tolist() == expected["rating"].tolist()
+
+
 def change(column: str, row: int, value: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def changed(table: pd.DataFrame) -> pd.DataFrame:
         table.loc[row, column] = value

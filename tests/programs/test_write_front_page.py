@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import jinja2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from docutils.core import publish_parts  # type: ignore[import-untyped]
 
@@ -18,6 +19,8 @@ from pictures import board
 from popularity.log.facts import Facts
 from popularity.program import Fault
 from popularity.settings.datasets import Words
+from popularity.settings.slots import FoldSplit
+from popularity.slots import Slot
 from popularity.wording import Wording, own, plural
 from workdir import ROOT
 
@@ -86,6 +89,17 @@ def test_the_names_of_dataset_and_models_are_no_markup(name: str) -> None:
         "{name}\n===\n\n**{name}** is it.\n", {"name": write_front_page.plain(name)}, Wording()
     )
     assert {child.tag for child in published(page).iter()} <= {"main", "div", "h1", "p", "strong"}
+
+
+def test_slots_shorter_than_a_day_are_told_by_the_minute_and_on_their_clock() -> None:
+    labelled = pa.table({"slot": [1, 2, 20], "movieId": [7, 8, 7], "label": [1, 1, 1]})
+    split = FoldSplit(validation=0.2, test=0.2)
+    facts = write_front_page.log_facts(labelled, None, Slot("15min America/New_York"), split)
+    assert (facts["first_day"], facts["last_day"]) == ("1969-12-31 19:00", "1969-12-31 23:59")
+    facts = write_front_page.log_facts(labelled, None, Slot("day"), split)
+    assert (facts["first_day"], facts["last_day"]) == ("1970-01-01", "1970-01-20")
+    said = write_front_page.reading([FACTS], "America/New_York")
+    assert "Slots are on the clock of America/New_York." in Wording()(said).replace("\\", "")
 
 
 def test_the_page_says_what_was_read() -> None:

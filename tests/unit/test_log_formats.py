@@ -321,6 +321,7 @@ def test_how_times_are_written_is_found(
         ),
         (["soon", "later"], {}, "'soon' is no time that is known: say how it is written"),
         (["", ""], {}, "no row of the first ones has a time"),
+        (["1,5", "2,5"], {}, "'1,5' has a decimal comma: write a decimal point"),
         (["1"], {"time_format": "minutes"}, "`time_format` is 'minutes': it must be seconds, milliseconds"),
         (["1"], {"time_format": "%f"}, "`time_format` is '%f'"),
     ],

@@ -119,6 +119,7 @@ class RequestLog:
         )
         self._parts, self._catalogue = self._find_files()
         self._catalogued = 0
+        self._any_good = False
         self._zip.check_size([*self._parts, *filter(None, [self._catalogue])])
         # Where the first and the last request are.
         self._extremes: list[tuple[str, Plan, Piece] | None] = [None, None]
@@ -324,7 +325,9 @@ class RequestLog:
                     yield batch
         if empty:
             raise self._zip.fault("has no row below its header", listed(self._parts))
-        self.rejects.check(self._path)
+        # Where all rows are bad, it is no advice to leave them out.
+        if self._any_good or shard != (0, 1):
+            self.rejects.check(self._path)
         if not good and shard == (0, 1):
             if self.rejects.total:
                 raise self._zip.fault(f"no row can be used: {self.rejects.summary()}")
@@ -420,6 +423,7 @@ class RequestLog:
             before = plan.file.lines_before(piece)
             for line, reason, text in bad:
                 self.rejects.add(member, before + line, reason, text)
+        self._any_good |= any(len(rows.columns["time"]) for rows in good)
         if self.rejects.total and not self.rejects.drops:
             return
         self.facts.excluded += passed_over

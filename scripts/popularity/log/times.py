@@ -31,6 +31,7 @@ UNITS = {
 _LARGEST_SECONDS = 10**11
 
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
 _ISO = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}(:[0-9]{2}(:[0-9]{2}(?P<fraction>\.[0-9]{1,9})?)?)?"
@@ -224,6 +225,8 @@ def found(texts: Sequence[str]) -> TimeFormat:
         most, texts = max(fits.values()), texts[:_FEW]
     best = [way for way, count in fits.items() if count == most]
     if 2 * most < len(texts):
+        if _DECIMAL_COMMA.fullmatch(stripped[0]):
+            raise TimeError(f"{stripped[0]!r:.60} has a decimal comma: write a decimal point")
         raise TimeError(
             f"{stripped[0]!r:.60} is no time that is known: say how it is written as `time_format:`,"
             ' such as "%d/%m/%Y %H:%M"'
