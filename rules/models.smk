@@ -103,7 +103,7 @@ rule evaluate_baselines:
     benchmark:
         "<results>/{dataset}/benchmarks/{fold}evaluate_baselines.tsv"
     conda:
-        "../envs/model.yaml"
+        "../envs/data.yaml"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -113,7 +113,6 @@ rule evaluate_baselines:
         split=split,
         slot=slot,
         common=COMMON,
-        interval=settings.forecast.interval,
     shell:
         "python {input.code[0]:q}"
         " --sequences {input.sequences:q}"
@@ -121,7 +120,6 @@ rule evaluate_baselines:
         " --baselines {params.baselines:q}"
         " --split {params.split:q}"
         " --slot {params.slot:q}"
-        " --interval {params.interval:q}"
         " --common {params.common:q}"
         " --scores {output.scores:q}"
         " --metrics {output.metrics:q}"

@@ -166,6 +166,7 @@ rule forecast_next_slot:
     params:
         runs=evaluated,
         baselines=canonical(NAIVE),
+        split=canonical(settings.split),
         slot=slot,
         model=settings.forecast.model,
         backend=settings.backend,
@@ -176,6 +177,7 @@ rule forecast_next_slot:
         "KERAS_BACKEND={params.backend:q} python {input.code[0]:q}"
         " --sequences {input.sequences:q}"
         " --movies {input.movies:q}"
+        " --split {params.split:q}"
         " --slot {params.slot:q}"
         " --runs {params.runs:q}"
         " --methods {input.methods:q}"

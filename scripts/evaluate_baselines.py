@@ -17,7 +17,6 @@ from popularity.forecasters.base import (
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
 from popularity.scoring.evaluation import evaluate
-from popularity.scoring.intervals import LEVEL_HELP, IntervalCheck
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
 from popularity.settings.baselines import Baseline
@@ -41,7 +40,6 @@ def main() -> None:
         "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
     )
     parser.add_argument("--slot", type=Slot, required=True, help=HELP)
-    parser.add_argument("--interval", type=float, default=0.8, help=LEVEL_HELP)
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
@@ -56,11 +54,9 @@ def main() -> None:
         parameters = method.tune(series, parts["validation"])
         forecaster = method.forecaster(series, parameters)
         forecast = functools.partial(forecast_slots, forecaster, series)
-        check = IntervalCheck(series, parts["validation"], args.interval)
-        found = evaluate(forecast, series, parts, args.common, name, method.kind, 0, check.watch)
+        found = evaluate(forecast, series, parts, args.common, name, method.kind, seed=0)
         rows.append(found.scores)
-        chosen = {"kind": method.kind, **as_json(parameters)}
-        metrics[name] = {**chosen, **found.metrics, "intervals": check.summary()}
+        metrics[name] = {"kind": method.kind, **as_json(parameters), **found.metrics}
     with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
         write_scores(scores_path, rows)
         metrics_path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

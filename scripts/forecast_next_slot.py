@@ -21,7 +21,9 @@ from popularity.own import OWN_HELP, load_own
 from popularity.program import Fault, atomic_write, run
 from popularity.scoring import intervals
 from popularity.scoring.verdict import best_on_validation
-from popularity.series import Ints, Series, read_series
+from popularity.series import Ints, Series, read_series, split_slots
+from popularity.settings.fields import json_argument
+from popularity.settings.slots import FoldSplit
 from popularity.slots import HELP, Slot, slot_start
 
 Floats = npt.NDArray[np.float64]
@@ -95,6 +97,9 @@ def main() -> None:
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--slot", type=Slot, required=True, help=HELP)
+    parser.add_argument(
+        "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
+    )
     add_forecasters(parser)
     parser.add_argument("--model", default="best", help="a forecaster's name, or best")
     parser.add_argument("--slots", type=int, default=1, help="slots to forecast (default: 1)")
@@ -118,14 +123,15 @@ def main() -> None:
     load_own(args.own)
     movies = tables.read(args.movies, tables.MOVIES)
     series = read_series(args.sequences, args.slot)
-    ready = make_ready(forecasters, name, movies, args.threads)
+    validation = split_slots(series, args.split)["validation"]
+    ready = make_ready(forecasters, name, series, validation, movies, args.threads)
     shares, expected, dispersion = forecast_slots(
         series,
         ready.predict,
         args.slots,
         args.futures,
-        ready.intervals[0]["total_half_life"],
-        float(np.mean([check["dispersion"] for check in ready.intervals])),
+        ready.total_half_life,
+        ready.dispersion,
         np.random.default_rng(0),
     )
     candidates = series.candidates(series.last_slot + 1)

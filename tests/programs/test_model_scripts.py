@@ -14,6 +14,7 @@ import pytest
 
 import compare_models
 from popularity import tables
+from popularity.forecasters.base import forecast_slots
 from popularity.forecasters.network import inference, saved
 from popularity.offsets import Average
 from popularity.scoring import intervals
@@ -44,6 +45,7 @@ def forecasting(folder: Path, out: Path, runs: list[tuple[str, int]] = RUNS) -> 
     options: list[object] = ["--movies", folder / "movies.parquet", "--forecast", out]
     options += ["--sequences", folder / "4.parquet", "--slot", "day"]
     options += ["--baselines", json.dumps(BASELINES), "--methods", *METHODS]
+    options += ["--split", json.dumps(SPLIT)]
     options += ["--scores", folder / "scores.parquet", "--metrics", folder / "metrics.json"]
     return [*options, "--runs", *(folder / name / str(seed) for name, seed in runs)]
 
@@ -380,10 +382,17 @@ def test_any_forecaster_can_forecast(folder: Path, tmp_path: Path, name: str) ->
         shares = ewma(series, found["half_life"])(LAST + 1, series.candidates(LAST + 1))
         first = forecast[forecast["slot"] == LAST + 1].sort_values("movieId")
         assert first["predicted_share"].tolist() == pytest.approx(shares.tolist())
-        total = intervals.expected_totals(
-            intervals.known_totals(series), found["intervals"]["total_half_life"]
-        )[-1]
+        check = intervals.IntervalCheck(series, VALIDATED)
+        slots = series.requested_slots(VALIDATED)
+        assert len(
+            list(check.watch(forecast_slots(ewma(series, found["half_life"]), series, slots), "validation"))
+        )
+        total = intervals.expected_totals(intervals.known_totals(series), check.total_half_life)[-1]
         assert first["expected_requests"].sum() == pytest.approx(total)
+        expected = first["expected_requests"].to_numpy()
+        low, high = intervals.bounds(expected, check.dispersion, 0.8)
+        assert first["requests_low"].tolist() == low.tolist()
+        assert first["requests_high"].tolist() == high.tolist()
 
 
 def test_forecast_of_a_model_by_name_is_the_mean_of_its_seeds(folder: Path, tmp_path: Path) -> None:

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from popularity.forecasters.base import forecast_slots
 from popularity.forecasters.competitors import Forecasters
 from popularity.forecasters.evaluated import Evaluated
 from popularity.forecasters.fitted import FittedBaseline
 from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import TrainedModel
 from popularity.scoring.cross_entropy import distribution
+from popularity.scoring.intervals import IntervalCheck
 from popularity.scoring.seeds import mean_over_seeds
 from popularity.series import Series
 
@@ -32,18 +33,25 @@ class Ready:
     predict
         Predicts the shares, which add up to 1, but for a model that tells fewer movies apart: the others
         have a share of 0.
-    intervals
-        What each seed's check of its intervals found: see ``scoring.intervals``.
+    total_half_life, dispersion
+        Of the expected total of a slot, and of a movie's requests: see ``scoring.intervals``.
     """
 
     predict: Predict
-    intervals: list[dict[str, Any]]
+    total_half_life: float
+    dispersion: float
 
 
-def make_ready(forecasters: Forecasters, name: str, movies: pa.Table, threads: int) -> Ready:
-    """Make one of the forecasters ready; the shares of its seeds are averaged (:func:`mean_over_seeds`)."""
+def make_ready(
+    forecasters: Forecasters, name: str, series: Series, validation: range, movies: pa.Table, threads: int
+) -> Ready:
+    """Make one of the forecasters ready; the shares of its seeds are averaged (:func:`mean_over_seeds`).
+
+    ``validation`` are the slots of the log that tell how far a naive forecast is off; the evaluation of
+    others has found it.
+    """
     if name in forecasters.naive:
-        return _naive(forecasters, name)
+        return _naive(forecasters, name, series, validation)
     seeds = forecasters.evaluated[name]
     predictions = [_prediction(seed, movies, threads) for seed in seeds]
     partial = any(
@@ -54,17 +62,23 @@ def make_ready(forecasters: Forecasters, name: str, movies: pa.Table, threads: i
         mean = mean_over_seeds([prediction(series, slot) for prediction in predictions])
         return mean if partial else distribution(mean)
 
-    return Ready(predict, [seed.intervals() for seed in seeds])
+    checks = [seed.intervals() for seed in seeds]
+    dispersion = float(np.mean([check["dispersion"] for check in checks]))
+    return Ready(predict, float(checks[0]["total_half_life"]), dispersion)
 
 
-def _naive(forecasters: Forecasters, name: str) -> Ready:
+def _naive(forecasters: Forecasters, name: str, log: Series, validation: range) -> Ready:
     method, found = forecasters.simple(name)
     parameters = method.parameters_of(found)
 
     def predict(series: Series, slot: int) -> Floats:
         return distribution(method.forecaster(series, parameters)(slot, series.candidates(slot)))
 
-    return Ready(predict, [found["intervals"]])
+    check = IntervalCheck(log, validation)
+    validated = forecast_slots(method.forecaster(log, parameters), log, log.requested_slots(validation))
+    for _ in check.watch(validated, "validation"):
+        pass
+    return Ready(predict, check.total_half_life, check.dispersion)
 
 
 def _prediction(seed: Evaluated, movies: pa.Table, threads: int) -> Predict:

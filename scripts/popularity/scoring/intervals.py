@@ -110,13 +110,13 @@ class IntervalCheck:
         As in :func:`bounds`.
     """
 
-    def __init__(self, series: Series, validation: range, level: float) -> None:
+    def __init__(self, series: Series, validation: range, level: float = 0.8) -> None:
         self._series = series
         self._level = level
         totals = known_totals(series)
         slots = slice(validation.start - series.first_slot, validation.stop - series.first_slot)
-        self._half_life = tuned_half_life(totals, slots)
-        self._totals = expected_totals(totals, self._half_life)
+        self.total_half_life = tuned_half_life(totals, slots)
+        self._totals = expected_totals(totals, self.total_half_life)
         # Sums over pairs of a slot and a candidate.
         self._excess = self._squares = 0.0
         self._counted = {False: np.zeros(3), True: np.zeros(3)}
@@ -165,7 +165,7 @@ class IntervalCheck:
         """
         summary: dict[str, Any] = {
             "interval": self._level,
-            "total_half_life": self._half_life,
+            "total_half_life": self.total_half_life,
             "dispersion": self.dispersion,
         }
         for large, (pairs, inside, probability) in self._counted.items():
