@@ -128,3 +128,21 @@ def test_a_large_table_has_no_statistics_which_nothing_reads(tmp_path: Path) -> 
         assert [group.column(at).statistics for at in range(group.num_columns)] == [
             None
         ] * group.num_columns
+
+
+def test_a_large_table_takes_a_fifth_of_its_numbers_bytes(tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    rows = np.arange(40_000)
+    # 100 slots of 400 movies, whose shares repeat within each slot.
+    label = draw.integers(1, 9, len(rows))
+    share = label / np.bincount(rows // 400, label)[rows // 400]
+    stars = draw.integers(1, 11, len(rows)) / 2
+    columns = [rows // 400, rows % 400 * 17, label, share, stars, rows % 19, 1950 + rows % 60]
+    arrays = [
+        pa.array(column).cast(field.type) for column, field in zip(columns, tables.LABELLED, strict=True)
+    ]
+    table = pa.table(arrays, tables.LABELLED)
+    path = tmp_path / "table.parquet"
+    tables.write_batches(path, tables.LABELLED, table.to_batches())
+    assert path.stat().st_size < table.nbytes / 5
+    assert tables.read(path, tables.LABELLED) == table
