@@ -216,8 +216,8 @@ class Changes(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         """A call without one of its options."""
-        # Where lengths differ the program has a defect already: that is no meaning.
-        node.keywords = [keyword for keyword in node.keywords if keyword.arg != "strict"]
+        # Lengths that differ are a defect already, and JSON reads the same however it is laid out.
+        node.keywords = [keyword for keyword in node.keywords if keyword.arg not in ("strict", "indent")]
         for keyword in node.keywords:
             begin, end = self._span(keyword)
             if keyword.arg is not None:
@@ -373,6 +373,9 @@ def main() -> None:
         importlib.import_module(library)
     paths = [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "rules").glob("*.smk")]
     files = [path.relative_to(ROOT).as_posix() for path in sorted(paths)]
+    made = {mutant.name for file in files for mutant in mutants_of(file)}
+    if gone := sorted(same.keys() - made):
+        sys.exit("\n".join(["error: mutants.toml lists as the same what no change makes:", *gone]))
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
