@@ -249,9 +249,10 @@ def name_of(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-#: What begins a block of Snakemake's own language, which ends before the next line that is not indented.
+#: What begins a block of Snakemake's own language: it ends before a line that is indented no further.
 BLOCK = re.compile(
-    rb"^(?:(?:use )?rule \w+|wildcard_constraints|localrules|ruleorder|include)\b.*\n(?:[ \t].*\n|\n)*",
+    rb"^( *)(?:(?:use )?rule \w+|wildcard_constraints|localrules|ruleorder|include|pathvars)\b.*\n"
+    rb"(?:\1[ \t].*\n|[ \t]*\n)*",
     re.MULTILINE,
 )
 #: A line of a shell command that is an option of the program.
@@ -262,13 +263,19 @@ FIELD = re.compile(rb"\{(input|output|params)\.(\w+)")
 
 def python_of(rules: bytes) -> bytes:
     """Blank out what is Snakemake's own language in rules, byte by byte."""
-    return BLOCK.sub(lambda found: re.sub(rb"[^\n]", b" ", found[0]), rules)
+
+    def blank(block: re.Match[bytes]) -> bytes:
+        # As a branch of an `if` may hold nothing else.
+        begun = block[1] + b"pass"
+        return begun + re.sub(rb"[^\n]", b" ", block[0][len(begun) :])
+
+    return BLOCK.sub(blank, rules)
 
 
 def changes_of_rules(rules: bytes) -> Iterator[tuple[int, int, str, str]]:
     """Change the commands of rules: an option left out, another of the rule's files or settings given."""
     for block in BLOCK.finditer(rules):
-        begin, within = block.start(), block[0].split(b":")[0].decode()
+        begin, within = block.start(), block[0].split(b":")[0].decode().strip()
         for option in OPTION.finditer(block[0]):
             yield begin + option.start(), begin + option.end() - 1, "", within
         fields: dict[bytes, list[bytes]] = {}
