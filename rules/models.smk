@@ -150,7 +150,7 @@ rule search_settings:
         settings=lambda wildcards: canonical(
             training_settings(settings, searched_model())
         ),
-        own=canonical(config["models"].get(settings.search.model) or {}),
+        changed=canonical(config["models"].get(settings.search.model) or {}),
         space=canonical(settings.search.space),
         studies=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/search/studies",
         name=f"{settings.search.model or 'defaults'}_searched",
@@ -163,7 +163,7 @@ rule search_settings:
         " --movies {input.movies:q}"
         " --name {params.name:q}"
         " --settings {params.settings:q}"
-        " --own {params.own:q}"
+        " --changed {params.changed:q}"
         " --space {params.space:q}"
         " --trials {params.trials:q}"
         " --seed {params.seed:q}"

@@ -106,7 +106,9 @@ def main() -> None:
     parser.add_argument(
         "--settings", type=json_argument(TrainingSettings), required=True, help="where it starts, as JSON"
     )
-    parser.add_argument("--own", type=json.loads, required=True, help="those that are no defaults, as JSON")
+    parser.add_argument(
+        "--changed", type=json.loads, required=True, help="those that are no defaults, as JSON"
+    )
     parser.add_argument("--space", type=json_argument(Space), required=True, help="what to search, as JSON")
     parser.add_argument("--trials", type=int, required=True, help="how many settings to try in all")
     parser.add_argument("--seed", type=int, required=True)
@@ -151,7 +153,7 @@ def main() -> None:
     if not completed:
         raise Fault("search.space in config.yaml: no trial could be trained; see the log for why")
     best = min(completed, key=lambda trial: trial.value if trial.value is not None else np.inf)
-    fragment = {"models": {args.name: {**args.own, **best.user_attrs["settings"]}}}
+    fragment = {"models": {args.name: {**args.changed, **best.user_attrs["settings"]}}}
     trials = pd.DataFrame(
         [
             {"trial": trial.number, "val_cross_entropy": trial.value, **trial.user_attrs["settings"]}

@@ -49,7 +49,7 @@ def options(tmp_path: Path) -> list[str]:
     }
     options = [text for name, path in files.items() for text in (f"--{name}", str(path))]
     options += ["--name", "found", "--settings", canonical(training_settings(settings, model))]
-    return [*options, "--own", json.dumps({"epochs": 2}), "--space", json.dumps(SPACE), "--seed", "1"]
+    return [*options, "--changed", json.dumps({"epochs": 2}), "--space", json.dumps(SPACE), "--seed", "1"]
 
 
 def search(monkeypatch: pytest.MonkeyPatch, options: list[str], trials: int) -> pd.DataFrame:

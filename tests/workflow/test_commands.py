@@ -389,7 +389,8 @@ def test_the_search_the_forecast_and_the_cache_follow_their_settings(commands: l
     (search,) = of(commands, "search_settings")
     assert search.json("--space")["dropout"] == {"high": 0.2, "low": 0.1, "log": False}
     assert search.json("--settings")["model"]["cell"] == "lstm"
-    assert search.json("--own") == {}
+    # In what config.yaml says of lstm there is nothing that is no default.
+    assert search.json("--changed") == {}
     assert (search.one("--trials"), search.one("--seed"), search.one("--threads")) == ("23", "14", "2")
     assert search.one("--name") == "lstm_searched"
     (forecast,) = of(commands, "forecast_next_slot")
