@@ -54,6 +54,7 @@ rule search:
 
 onstart:
     print(software(), file=sys.stderr)
+    show_progress()
 
 
 onsuccess:

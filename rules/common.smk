@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 SCHEMA = HOME / "schemas" / "config.schema.yaml"
@@ -29,6 +30,7 @@ os.environ["PYTHONNOUSERSITE"] = "1"
 
 from popularity.addresses import is_address, written_secrets
 from popularity.program import SNAKEMAKE
+from popularity.progress import Planned, Progress, job_name
 from popularity.settings.fields import SettingsError, as_json, canonical
 from popularity.settings.resolve import (
     fitting_settings,
@@ -255,6 +257,40 @@ def evaluated(wildcards):
             for seed in sorted(settings.seeds)
         ),
     ]
+
+
+def show_progress():
+    """Say in a line what each job does; -p (--printshellcmds) and --verbose leave all as Snakemake says it."""
+    asked = workflow.output_settings
+    for handler in logger.handlers:
+        if (
+            handler.name != "DefaultStreamHandler"
+            or asked.verbose
+            or asked.printshellcmds
+        ):
+            continue
+        jobs = [
+            Planned(
+                job.jobid,
+                job.rule.name,
+                job_name(job.rule.name, job.wildcards_dict.items()),
+                seconds_before(job.benchmark),
+            )
+            for job in workflow.dag.needrun_jobs()
+        ]
+        lines = Progress(jobs, workflow.cores or workflow.nodes or 1, handler.formatter)
+        handler.addFilter(lines)
+        handler.setFormatter(lines)
+        print(lines.first_line(), file=sys.stderr)
+
+
+def seconds_before(benchmark):
+    """Seconds that a job took when it ran before, None if it never did."""
+    if benchmark is None or not Path(benchmark).exists():
+        return None
+    with Path(benchmark).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return float(rows[0]["s"]) if rows else None
 
 
 def summary(results):

@@ -94,6 +94,18 @@ def test_the_end_of_a_run_prints_the_leaderboard_and_where_the_report_is(finishe
     assert "\nresults/demo/report.html\n" in printed
 
 
+def test_a_run_is_told_in_a_line_for_each_job(finished: Path) -> None:
+    told = (finished / "told.txt").read_text().splitlines()
+    ends = [re.search(r"^\d\d:\d\d:\d\d (\d+) of (\d+) done: (\w+)", line) for line in told]
+    found = [(int(end[1]), int(end[2]), end[3]) for end in ends if end]
+    assert [number for number, _, _ in found] == list(range(1, found[0][1] + 1))
+    assert {"train_model", "plot_log", "write_report"} <= {rule for _, _, rule in found}
+    assert not [line for line in told if line.startswith(("    input:", "rule ", "localrule "))]
+    # Beside it the head of Snakemake, the table of the jobs and the starts of slow ones.
+    assert len(told) < 2.5 * len(found) + 60
+    assert max(map(len, told)) < 300
+
+
 def test_the_report_holds_every_picture_and_loads_nothing(finished: Path) -> None:
     report = (finished / "results/demo/report.html").read_text()
     for path in (finished / "results/demo/plots").glob("*.png"):
