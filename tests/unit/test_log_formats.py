@@ -756,3 +756,19 @@ def test_a_line_that_never_ends_is_told_before_it_fills_the_memory(tmp_path: Pat
 )
 def test_whether_each_row_was_a_line(text: bytes, rows: int, expected: bool) -> None:
     assert csv_format._is_a_row_a_line(text, rows) is expected
+
+
+def test_ids_that_a_file_has_as_numbers_are_those_that_another_has_as_texts(tmp_path: Path) -> None:
+    written = io.BytesIO()
+    rows = {"item": [7, 8, 2**40, 7, -3], "time": [3, 4, 5, 6, 7], "user": [None, 1.0, 2.0, 1.0, None]}
+    pq.write_table(pa.table(rows), written)
+    members: dict[str, str | bytes] = {
+        "a.csv": "item,time,user\n8,1,1\n008,2,\n",
+        "b.parquet": written.getvalue(),
+    }
+    columns = {"item": "item", "time": "time", "user": "user"}
+    joined, movies, *_ = tables(tmp_path, members, columns=columns, requests="*")
+    assert pq.read_table(io.BytesIO(movies))["item"].to_pylist() == ["8", "008", "7", str(2**40), "-3"]
+    found = pq.read_table(io.BytesIO(joined))
+    assert found["movieId"].to_pylist() == [1, 2, 3, 1, 4, 3, 5]
+    assert found["userId"].to_pylist() == [1, 0, 0, 1, 2, 1, 0]

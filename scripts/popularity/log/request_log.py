@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -131,6 +132,8 @@ class RequestLog:
         self.facts.has_users = "user" in self._columns
         if self._release is None:
             self._codes = {role: {} for role in ("user", "item") if role in self._columns}
+        # Of ids that a file has as numbers, so that few of them are written as texts.
+        self._of_numbers: dict[str, dict[int, int]] = {role: {} for role in self._codes}
 
     def __enter__(self) -> "RequestLog":
         """Give itself."""
@@ -446,7 +449,7 @@ class RequestLog:
         if "count" in columns and not (counted := numbers(columns["count"]) > 0).all():
             columns = {role: values.filter(array_of(counted)) for role, values in columns.items()}
         for role, codes in self._codes.items():
-            columns[role] = _encode(columns[role], codes)
+            columns[role] = _encode(columns[role], codes, self._of_numbers[role])
         if "size" in columns:
             sizes, known = columns.pop("size"), None
             items = numbers(columns["item"])
@@ -579,19 +582,30 @@ def judge(plan: Plan, row: Row) -> str | None:
     return None
 
 
-def _encode(texts: pa.DictionaryArray, codes: dict[str, int]) -> pa.Array:
-    """Numbers of a column's texts (int32), new texts getting the next ones in their order; 0 for none."""
-    values = list(map(str.strip, texts.dictionary.to_pylist()))
-    found = list(map(codes.get, values))
-    indices = numbers(texts.indices.fill_null(len(values)) if texts.null_count else texts.indices)
+def _encode(ids: pa.DictionaryArray, codes: dict[str, int], of_numbers: dict[int, int]) -> pa.Array:
+    """Numbers of a column's ids (int32), new ones getting the next in their order; 0 for none.
+
+    ``codes`` has the numbers by the ids' texts, ``of_numbers`` those of ids that were whole numbers.
+    """
+    whole = pa.types.is_integer(ids.dictionary.type)
+    values: list[Any]
+    if whole:
+        values = numbers(ids.dictionary).tolist()
+        found = list(map(of_numbers.get, values))
+    else:
+        values = list(map(str.strip, ids.dictionary.to_pylist()))
+        found = list(map(codes.get, values))
+    indices = numbers(ids.indices.fill_null(len(values)) if ids.indices.null_count else ids.indices)
     if None in found:
-        # Where each text appears first: the last of what is written, written backwards.
+        # Where each id appears first: the last of what is written, written backwards.
         first = np.full(len(values) + 1, len(indices))
         first[indices[::-1]] = np.arange(len(indices) - 1, -1, -1)
         new = np.array([place for place, code in enumerate(found) if code is None])
         new = new[first[new] < len(indices)]
         for place in new[np.argsort(first[new])].tolist():
-            if values[place]:
-                found[place] = codes.setdefault(values[place], len(codes) + 1)
+            if text := str(values[place]):
+                found[place] = codes.setdefault(text, len(codes) + 1)
+                if whole:
+                    of_numbers[values[place]] = found[place]
     known = np.array([code or 0 for code in found] + [0], np.int32)
     return array(known[indices])

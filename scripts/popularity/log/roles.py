@@ -204,9 +204,13 @@ class Id(Role):
         self.name, self._needed = name, needed
 
     def checked(self, values: pa.Array) -> pa.Array:
-        """Ids as a dictionary of texts, where an empty one, or null, is missing."""
+        """Ids as a dictionary of texts, where an empty one, or null, is missing, or of whole numbers."""
         if not _is_text(values.type):
-            values = _texts_of(values)
+            values = _encoded(values)
+            if pa.types.is_integer(values.type.value_type):
+                if self._needed and values.null_count:
+                    raise pa.ArrowInvalid("an id is missing")
+                return values
         if not pa.types.is_dictionary(values.type):
             values = values.cast(pa.string()).dictionary_encode()
         if values.type != _TEXT:
@@ -232,14 +236,19 @@ def not_utf8(text: str) -> bool:
     return bool(_NOT_UTF8.search(text))
 
 
-def _texts_of(values: pa.Array) -> pa.Array:
-    """Ids of any type as texts: numbers that pandas made fractions of for missing ones are whole."""
+def _encoded(values: pa.Array) -> pa.DictionaryArray:
+    """Ids of another type as whole numbers, or else as texts.
+
+    Numbers that pandas made fractions of for missing ones are whole.
+    """
+    if pa.types.is_integer(values.type):
+        return values.dictionary_encode()
     if pa.types.is_floating(values.type):
         floats = values.to_numpy(zero_copy_only=False).astype(np.float64)
         missing = np.isnan(floats)
         whole = np.where(missing, 0, floats)
         if (whole == np.round(whole)).all() and (np.abs(whole) < 2**53).all():
-            return pa.array(whole.astype(np.int64), mask=missing).dictionary_encode().cast(_TEXT)
+            return pa.array(whole.astype(np.int64), mask=missing).dictionary_encode()
     if pa.types.is_binary(values.type):
         raise pa.ArrowInvalid("bytes are no text")
     encoded = values.dictionary_encode()
