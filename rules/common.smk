@@ -494,7 +494,8 @@ def results_shown(wildcards):
         f"<results>/{wildcards.dataset}/plots/{name}.png"
         for names in (
             *(LOG_PICTURES, EDA_PICTURES, FEATURE_PICTURES, TRAINING_PICTURES),
-            *(MODEL_PICTURES, PREDICTION_PICTURES, MIXTURE_PICTURES, CACHE_PICTURES),
+            *(MODEL_PICTURES, PREDICTION_PICTURES, CACHE_PICTURES),
+            MIXTURE_PICTURES if MIXTURE is not None else {},
         )
         for name in names
     ]

@@ -39,7 +39,7 @@ PREDICTION_PICTURES = {
 # The entry of baselines that models may start from, if there is one.
 MIXTURE = offset_name(settings, "mixture")
 MIXTURE_PICTURES = {
-    **({"mixture": "8 What the mixture is made of"} if MIXTURE is not None else {}),
+    "mixture": "8 What the mixture is made of",
 }
 CACHE_PICTURES = {
     "cache": "1 Hit ratio by size of the cache",
@@ -502,36 +502,34 @@ rule plot_predictions:
         " > {log:q} 2>&1"
 
 
-if MIXTURE is not None:
-
-    rule plot_mixture:
-        """Show which averages the mixture is made of."""
-        input:
-            code=code("plot_mixture"),
-            metrics="<results>/{dataset}/baselines/metrics.json",
-        output:
-            pictures=pictures(MIXTURE_PICTURES, "3 Comparison"),
-        log:
-            "<results>/{dataset}/logs/plot_mixture.log",
-        benchmark:
-            "<results>/{dataset}/benchmarks/plot_mixture.tsv"
-        conda:
-            "../envs/plot.yaml"
-        threads: 1
-        resources:
-            mem_mb=memory(1000),
-            runtime=minutes(10),
-        params:
-            folder=plots_folder,
-            name=MIXTURE,
-            slot=slot,
-            words=words,
-        shell:
-            "python {input.code[0]:q}"
-            " --metrics {input.metrics:q}"
-            " --name {params.name:q}"
-            " --dataset {wildcards.dataset:q}"
-            " --slot {params.slot:q}"
-            " --words {params.words:q}"
-            " --folder {params.folder:q}"
-            " > {log:q} 2>&1"
+rule plot_mixture:
+    """Show which averages the mixture is made of."""
+    input:
+        code=code("plot_mixture"),
+        metrics="<results>/{dataset}/baselines/metrics.json",
+    output:
+        pictures=pictures(MIXTURE_PICTURES, "3 Comparison"),
+    log:
+        "<results>/{dataset}/logs/plot_mixture.log",
+    benchmark:
+        "<results>/{dataset}/benchmarks/plot_mixture.tsv"
+    conda:
+        "../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        folder=plots_folder,
+        name=MIXTURE or [],
+        slot=slot,
+        words=words,
+    shell:
+        "python {input.code[0]:q}"
+        " --metrics {input.metrics:q}"
+        " --name {params.name:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --slot {params.slot:q}"
+        " --words {params.words:q}"
+        " --folder {params.folder:q}"
+        " > {log:q} 2>&1"
