@@ -74,7 +74,7 @@ STAGES = (
         ("plots/", "report.html"),
         (
             *("plot_log", "plot_eda", "plot_feature_information", "plot_training", "plot_models"),
-            *("plot_predictions", "plot_cache", "plot_runtimes"),
+            *("plot_predictions", "plot_mixture", "plot_cache", "plot_runtimes"),
             *("write_table", "write_front_page", "write_captions", "write_report", "list_software"),
             *("record_settings", "compare"),
         ),

@@ -43,6 +43,7 @@ AFTER_SORT = {
     "build_sequences 5",
     "build_sequences 3",
     "plot_feature_information",
+    "plot_mixture",
     *EVALUATED,
     *OF_LSTM,
     *OF_COURSE,
@@ -111,7 +112,7 @@ def test_a_baselines_setting_reruns_it_and_what_compares(folder: Path) -> None:
     set_small(folder, lambda settings: settings["baselines"]["lightgbm_offset"].update(training_rows=3000))
     assert planned(folder) == {"evaluate_learned lightgbm_offset"} | OF_FORECASTERS
     set_small(folder, lambda settings: settings["baselines"].update(moving_average_3=None))
-    assert planned(folder) == {"evaluate_baselines"} | OF_FORECASTERS
+    assert planned(folder) == {"evaluate_baselines", "plot_mixture"} | OF_FORECASTERS
 
 
 def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path) -> None:
@@ -157,7 +158,7 @@ def test_another_fold_trains_and_scores_all_for_earlier_slots_and_keeps_the_late
 def test_window_reruns_sequences_and_after(folder: Path) -> None:
     set_small(folder, lambda settings: settings.update(window=6))
     # The course's model keeps its own window of 3.
-    reread = {"build_sequences 6", "plot_feature_information", *EVALUATED, *OF_LSTM}
+    reread = {"build_sequences 6", "plot_feature_information", "plot_mixture", *EVALUATED, *OF_LSTM}
     assert planned(folder) == reread | COMPARING
 
 
