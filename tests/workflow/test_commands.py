@@ -437,6 +437,32 @@ def test_runs_are_compared_from_the_other_one_to_this(commands: list[Command]) -
     assert compare.one("--settings") == f"{RESULTS}/changed_settings.csv"
 
 
+LOCAL: dict[str, tuple[dict[str, str], list[str]]] = {
+    "folder": ({"url": "log"}, ["notes.txt", "older/visits-2.csv", "pages.csv", "visits-1.csv"]),
+    "files of a folder": (
+        {"url": "log", "requests": "visits-*.csv", "catalogue": "pages.csv"},
+        ["older/visits-2.csv", "pages.csv", "visits-1.csv"],
+    ),
+    "file": (
+        {"url": "log/visits-1.csv", "requests": "visits-1.csv", "catalogue": "pages.csv"},
+        ["pages.csv", "visits-1.csv"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOCAL)
+def test_the_files_of_a_local_log_are_watched(case: str, tmp_path: Path) -> None:
+    where, expected = LOCAL[case]
+    log = {**where, "url": str(tmp_path / where["url"]), "columns": {"item": "page", "time": "when"}}
+    for name in ("visits-1.csv", "older/visits-2.csv", "pages.csv", "notes.txt"):
+        (tmp_path / "log" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "log" / name).write_text("page,when\n")
+    folder = copy_workflow(tmp_path / "work", {**SMALL, "dataset": "own", "datasets": {"own": log}})
+    (command,) = commands_of(folder, "resources/own.zip")
+    watched = [path for path in command.inputs if path.startswith(str(tmp_path))]
+    assert watched == [str(tmp_path / "log" / name) for name in expected]
+
+
 # Of all plans.
 
 

@@ -36,6 +36,17 @@ def test_memory_and_time_grow_with_each_attempt(path: Path) -> None:
     assert not plain
 
 
+def test_a_second_attempt_asks_for_twice_as_much(tmp_path: Path) -> None:
+    settings = {**SMALL, "dataset": "own", "datasets": {"own": {"url": "missing.zip"}}}
+    ended = snakemake(copy_workflow(tmp_path, settings), "--retries", "1", "resources/own.zip")
+    assert ended.returncode != 0
+    told = re.findall(r"(mem_mb|runtime)=(\d+)", ended.stdout + ended.stderr)
+    asked = {name: [int(number) for other, number in told if other == name] for name, _ in told}
+    assert set(asked) == {"mem_mb", "runtime"}
+    for numbers in asked.values():
+        assert numbers == [numbers[0], 2 * numbers[0]]
+
+
 def test_training_alone_asks_for_the_gpus_of_the_settings(tmp_path: Path) -> None:
     folder = copy_workflow(tmp_path, {**SMALL, "training_gpus": 2})
     found = {rule: given.get("gpu", 0) for rule, _, given in asked(folder)}
