@@ -96,6 +96,22 @@ def test_a_number_that_is_a_text_for_yaml_is_shown_as_yaml_wants_it(written: str
     assert yaml.safe_load(meant) == float(written)
 
 
+def test_texts_in_lists_are_the_numbers_that_they_stand_for() -> None:
+    # Snakemake gives the members of a list on the command line (--config seeds=[1,2]) as texts.
+    grid = {"rates": {"model": "lstm", "grid": {"learning_rate": ["0.1", "0.02"]}}}
+    texts = changed({"seeds": ["1", "2"], "cache.sizes": ["0.5", "1"], "sweeps": grid})
+    texts["baselines"]["ewma"]["half_lives"] = ["1", "2.5"]
+    found = resolve_settings(texts, SCHEMA)
+    grid = {"rates": {"model": "lstm", "grid": {"learning_rate": [0.1, 0.02]}}}
+    numbers = changed({"seeds": [1, 2], "cache.sizes": [0.5, 1], "sweeps": grid})
+    numbers["baselines"]["ewma"]["half_lives"] = [1, 2.5]
+    assert canonical(found) == canonical(resolve_settings(numbers, SCHEMA))
+    assert texts["seeds"] == ["1", "2"]
+    assert "seeds.0: found" in fault({"seeds": ["one"]})
+    assert "seeds.0: found -1" in fault({"seeds": ["-1"]})
+    assert "cache.sizes.0: found inf" in fault({"cache.sizes": [".inf"]})
+
+
 def test_a_name_that_yaml_takes_for_a_number_is_to_be_quoted() -> None:
     with pytest.raises(SettingsError) as error:
         resolve_settings(changed({"dataset": yaml.safe_load("2015_01")}), SCHEMA)

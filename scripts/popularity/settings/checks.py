@@ -1,6 +1,7 @@
 """What is wrong with settings: against the schema, and against each other."""
 
 import codecs
+import copy
 import datetime
 import json
 import math
@@ -36,6 +37,31 @@ def validator(schema: dict[str, Any], definition: str | None = None) -> Validato
     if definition is not None:
         schema = {"$ref": f"#/$defs/{definition}", "$defs": schema["$defs"]}
     return jsonschema.Draft202012Validator(schema)
+
+
+def numbers_of_texts(value: Any, checked_by: Validator, in_lists_alone: bool = True) -> Any:
+    """Make numbers, true and false of texts that stand for them, where the schema wants such.
+
+    ``--config seeds=[1,2,3]`` comes from Snakemake as a list of texts (snakemake issue 2099); single values
+    come as what they are.
+    """
+    made = copy.deepcopy(value)
+    for error in checked_by.iter_errors(value):
+        path = list(error.absolute_path)
+        if error.validator != "type" or not isinstance(error.instance, str) or not path:
+            continue
+        if in_lists_alone and not isinstance(path[-1], int):
+            continue
+        try:
+            meant = yaml.safe_load(error.instance)
+        except yaml.YAMLError:
+            continue
+        if isinstance(meant, bool | int | float):
+            holder = made
+            for key in path[:-1]:
+                holder = holder[key]
+            holder[path[-1]] = meant
+    return made
 
 
 def describe(error: jsonschema.ValidationError) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from popularity.settings.baselines import Baseline, FittingSettings
-from popularity.settings.checks import check, describe, validator
+from popularity.settings.checks import check, describe, numbers_of_texts, validator
 from popularity.settings.config import MAX_MODELS, Settings
 from popularity.settings.fields import SettingsError, canonical, parse
 from popularity.settings.model import ModelSettings, TrainingSettings
@@ -54,6 +54,9 @@ def resolve_settings(config: dict[str, Any], schema: dict[str, Any]) -> Settings
         Naming every fault found.
     """
     faults = list(value_faults(config))
+    if not faults:
+        config = numbers_of_texts(config, validator(schema))
+        faults = list(value_faults(config))
     if not faults:
         faults = [describe(error) for error in validator(schema).iter_errors(config)]
     if faults:
@@ -120,6 +123,10 @@ def _expand_sweeps(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[s
         if made > most:
             yield f"sweeps.{sweep}.grid: found {made} models; allowed: {most}, unless max_models says more"
             continue
+        entry["grid"] = {
+            key: [numbers_of_texts({key: value}, one_model, in_lists_alone=False)[key] for value in tried]
+            for key, tried in entry["grid"].items()
+        }
         for values in itertools.product(*entry["grid"].values()):
             chosen = dict(zip(entry["grid"], values, strict=True))
             for error in one_model.iter_errors(chosen):
