@@ -64,5 +64,16 @@ def test_links_of_a_page_lead_to_files_and_headings(page: Path) -> None:
             assert heading in anchors, target
 
 
+def test_tensorflow_for_gpus_is_of_the_version_for_cpus() -> None:
+    versions = {
+        re.search(pattern, (ROOT / name).read_text(), re.MULTILINE)
+        for name, pattern in {
+            "requirements-gpu.txt": r"^tensorflow\[and-cuda\]==(\S+)$",
+            "requirements.txt": r"^tensorflow-cpu==(\S+)",
+        }.items()
+    }
+    assert len({found and found[1] for found in versions}) == 1
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= 1300

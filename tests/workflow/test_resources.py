@@ -57,12 +57,12 @@ def test_training_alone_asks_for_the_gpus_of_the_settings(tmp_path: Path) -> Non
 def test_profiles_of_clusters_group_rules_that_there_are_and_share_what_the_default_has() -> None:
     rules = set(re.findall(r"^rule (\w+):", "".join(map(Path.read_text, (ROOT / "rules").iterdir())), re.M))
     profiles = {path.parent.name: path.read_text() for path in (ROOT / "profiles").glob("*/profile.yaml")}
-    assert profiles.keys() == {"default", "slurm", "generic"}
+    assert profiles.keys() == {"default", "slurm", "generic", "lsf", "sge"}
     settings = {
         name: yaml.safe_load(re.sub(r"^\?if .*:", "with-conda:", text, flags=re.M))
         for name, text in profiles.items()
     }
-    for name in ("slurm", "generic"):
+    for name in profiles.keys() - {"default"}:
         assert settings["default"].items() <= settings[name].items()
         assert settings[name]["groups"].keys() <= rules
         assert settings[name]["groups"] == settings["slurm"]["groups"]
