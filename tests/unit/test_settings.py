@@ -194,6 +194,9 @@ def test_the_documents_are_those_that_docs_generate_py_writes() -> None:
             "windw: no such setting; allowed here: backend, backtest, baselines, cache, compare, data, ",
         ),
         ({"cache.sizes": [0]}, "cache.sizes.0: found 0; allowed: more than 0"),
+        # Words are no markup.
+        ({"datasets.demo.words": {"item": "link_"}}, 'datasets.demo.words.item: found "link_"; allowed: '),
+        ({"datasets.demo.words": {"request": "*"}}, 'datasets.demo.words.request: found "*"; allowed: '),
         (
             {"cache.policies": ["lru"]},
             'cache.policies.0: found "lru"; allowed: "LRU", "LFU", "ARC", "LIRS", "W-TinyLFU", "S3-FIFO"',
