@@ -772,3 +772,25 @@ def test_ids_that_a_file_has_as_numbers_are_those_that_another_has_as_texts(tmp_
     found = pq.read_table(io.BytesIO(joined))
     assert found["movieId"].to_pylist() == [1, 2, 3, 1, 4, 3, 5]
     assert found["userId"].to_pylist() == [1, 0, 0, 1, 2, 1, 0]
+
+
+def test_a_log_without_a_header_may_have_a_catalogue_with_one(tmp_path: Path) -> None:
+    members = {"log.csv": "a,1000000000\nb,1000000001\n", "items.csv": "t,g,i\nFirst,x,a\nSecond,y,b\n"}
+    how: dict[str, Any] = {"requests": "log.csv", "catalogue": "items.csv", "header": False}
+    how |= {
+        "columns": {"item": 1, "time": 2},
+        "catalogue_columns": {"item": "i", "title": "t", "genres": "g"},
+    }
+    movies = pq.read_table(io.BytesIO(tables(tmp_path, members, **how)[1])).to_pydict()
+    assert (movies["item"], movies["title"]) == (["a", "b"], ["First", "Second"])
+    # Genres are numbered from 1, in the order in which they come.
+    assert (movies["genre_names"], movies["genres"]) == (["x", "y"], [1, 2])
+
+
+def test_an_end_of_line_of_old_within_a_row_makes_no_row_of_its_own(tmp_path: Path) -> None:
+    log = "what,when\na,1000000000\nb\rc,1000000000\nd,1000000000\n"
+    columns = {"item": "what", "time": "when"}
+    _, movies, _, dropped = tables(tmp_path, {"log.csv": log}, policy="drop", columns=columns)
+    assert pq.read_table(io.BytesIO(movies))["item"].to_pylist() == ["a", "d"]
+    assert "line 3" in dropped or ",3," in dropped
+    assert dropped.count("\n") == 2

@@ -206,7 +206,7 @@ class Csv(Format):
     def items(
         self, archive: Zip, member: str, options: Options, at: Mapping[str, Column]
     ) -> Iterator[Item]:
-        """Read a catalogue, whose titles may hold ends of lines."""
+        """Read a catalogue, which has a header, and whose titles may hold ends of lines."""
         text = whole_text(archive, member, options.encoding)
         first = text[: text.find("\n") + 1 or len(text)].rstrip("\r\n")
         separator = options.separator or ("," if options.strict else _separator(first, options))
@@ -215,9 +215,6 @@ class Csv(Format):
         try:
             header = [name.strip() for name in next(reader, [])]
             line = reader.line_num + 1
-            if not options.header:
-                header, line = [str(number) for number in range(1, len(header) + 1)], 1
-                reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
             places = {role: place_of(archive, member, header, column) for role, column in at.items()}
             for row in reader:
                 whole = ",".join(row)
