@@ -794,3 +794,12 @@ def test_an_end_of_line_of_old_within_a_row_makes_no_row_of_its_own(tmp_path: Pa
     assert pq.read_table(io.BytesIO(movies))["item"].to_pylist() == ["a", "d"]
     assert "line 3" in dropped or ",3," in dropped
     assert dropped.count("\n") == 2
+
+
+def test_an_end_of_line_of_old_ends_no_row_of_json(tmp_path: Path) -> None:
+    log = '{"what": "a", "when": 1}\n{"what": "b",\r"when": 2}\r\nno row\n{"what": "c", "when": 3}\n'
+    columns = {"item": "what", "time": "when"}
+    _, movies, _, dropped = tables(tmp_path, {"log.jsonl": log}, policy="drop", columns=columns)
+    assert pq.read_table(io.BytesIO(movies))["item"].to_pylist() == ["a", "b", "c"]
+    assert dropped.count("no row") == 1
+    assert dropped.count("\n") == 2

@@ -95,16 +95,12 @@ class Layout(ABC):
 
     def records(self, text: bytes) -> list[bytes]:
         """Divide a text into rows, each with its end; a blank line is a row of its own."""
-        return text.splitlines(keepends=True) if b"\r" not in text else _lines(text)
+        # `splitlines` would part at a lone CR, too.
+        return [line + b"\n" for line in text.split(b"\n")]
 
     def record_end(self, text: bytes) -> int:
         """Where the last whole row of a text ends; 0 if there is none."""
         return text.rfind(b"\n") + 1
-
-
-def _lines(text: bytes) -> list[bytes]:
-    # `splitlines` would part at a lone CR, too.
-    return [line + b"\n" for line in text.split(b"\n")]
 
 
 class TextPiece(Piece):

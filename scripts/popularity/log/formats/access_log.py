@@ -57,10 +57,6 @@ class AccessLines(Layout):
             return Row(line, text, [], 'is no line of an access log (host - user [time] "GET /path …" …)')
         return Row(line, text, ["" if part in (None, "-") else part for part in match.groups()])
 
-    def records(self, text: bytes) -> list[bytes]:
-        """Divide a text into lines."""
-        return [line + b"\n" for line in text.split(b"\n")]
-
 
 class AccessLog(Format):
     """A web server's access log; items are paths without their query, users are hosts."""

@@ -129,7 +129,7 @@ class Delimited(Layout):
 
     def records(self, text: bytes) -> list[bytes]:
         """Divide a text into rows, which may have ends of lines in quotes."""
-        lines = [line + b"\n" for line in text.split(b"\n")]
+        lines = super().records(text)
         if self._strict or b'"' not in text:
             return lines
         found, begun = [], b""

@@ -64,10 +64,6 @@ class JsonLines(Layout):
             return Row(line, text, [], "is no JSON object")
         return Row(line, text, [_plain(found.get(name)) for name in self.names])
 
-    def records(self, text: bytes) -> list[bytes]:
-        """Divide a text into lines."""
-        return [line + b"\n" for line in text.split(b"\n")]
-
 
 def _plain(value: Any) -> str:
     """Give a value as a text file would have it; one with values in it as JSON."""
