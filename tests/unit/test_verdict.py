@@ -28,6 +28,9 @@ def test_the_best_forecast_is_chosen_by_validation_over_its_seeds() -> None:
 def test_a_forecast_of_one_seed_may_be_the_best() -> None:
     rows = [scored("once", 1), scored("twice", 2, seed=1), scored("twice", 2, seed=2)]
     assert best_on_validation(pd.concat(rows), ["once", "twice"]) == "once"
+    # Nor is it the best as its losses are fewer.
+    rows = [scored("once", 3), scored("twice", 2, seed=1), scored("twice", 2, seed=2)]
+    assert best_on_validation(pd.concat(rows), ["once", "twice"]) == "twice"
 
 
 def test_a_reference_is_never_the_best_nor_a_forecast_that_is_not_asked_for() -> None:
