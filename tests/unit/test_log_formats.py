@@ -803,3 +803,12 @@ def test_an_end_of_line_of_old_ends_no_row_of_json(tmp_path: Path) -> None:
     assert pq.read_table(io.BytesIO(movies))["item"].to_pylist() == ["a", "b", "c"]
     assert dropped.count("no row") == 1
     assert dropped.count("\n") == 2
+
+
+def test_the_separator_of_a_catalogue_is_the_one_that_gives_its_columns(tmp_path: Path) -> None:
+    # A comma parts as many columns, none of which is the one that is needed.
+    members = {"log.csv": "what,when\na,1\nb,2\n", "items.csv": "x,y;i\n1;a\n2;b\n"}
+    how: dict[str, Any] = {"requests": "log.csv", "catalogue": "items.csv"}
+    how |= {"columns": {"item": "what", "time": "when"}, "catalogue_columns": {"item": "i"}}
+    movies = pq.read_table(io.BytesIO(tables(tmp_path, members, **how)[1])).to_pydict()
+    assert movies["item"] == ["a", "b"]
