@@ -187,6 +187,8 @@ def main() -> None:
         f"filled anew each {args.slot}; points: percentage points of the hit ratio; bands: 95 % intervals "
         "(paired bootstrap over slots)"
     )
+    if "reactive" not in set(board["kind"]):
+        source += "; no cache that reacts to requests: none is asked for, or libcachesim is not installed"
     style.save(plot_cache(board, source), args.folder, "cache")
 
 

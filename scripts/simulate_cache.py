@@ -330,6 +330,15 @@ def sizes_of_movies(movies: pa.Table, ids: npt.NDArray[np.integer]) -> Floats:
     return np.array([np.nan if (size := known.get(one)) is None else size for one in ids.tolist()])
 
 
+def possible(settings: Cache) -> Cache:
+    """Leave out of the settings what needs libcachesim, where that is not installed."""
+    if caches.can_react():
+        return settings
+    logging.warning("libcachesim is not installed: no cache that reacts to requests is replayed")
+    mixture = replace(settings.mixture, reactive_shares=())
+    return replace(settings, policies=(), mixture=mixture)
+
+
 def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -348,6 +357,7 @@ def main() -> None:
     parser.add_argument("--hit-ratios", type=Path, required=True, help="cache.csv, to write")
     args = parser.parse_args()
 
+    settings = possible(args.cache)
     series = read_series(args.sequences, args.slot)
     parts = split_slots(series, args.split)
     given = Forecasters.given(args)
@@ -382,7 +392,7 @@ def main() -> None:
         if entry.method != "oracle":
             forecasts[name] = (kinds[name], of_naive(name))
     forecasts["oracle"] = ("reference", lambda: forecast_slots(oracle(series), series, replay.slots))
-    filling = args.cache.forecasts
+    filling = settings.forecasts
     naive = [
         name
         for name, (kind, _) in forecasts.items()
@@ -391,7 +401,7 @@ def main() -> None:
     compared = best_on_validation(scored, naive) if naive else "LRU"
     with tempfile.TemporaryDirectory() as folder:
         board = simulate(
-            *(series, replay, forecasts, best_on_validation(scored, forecasts), compared, args.cache),
+            *(series, replay, forecasts, best_on_validation(scored, forecasts), compared, settings),
             Path(folder),
             args.threads,
         )

@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import libcachesim
 import numpy as np
 import numpy.typing as npt
+
+try:
+    import libcachesim
+except ModuleNotFoundError:
+    # It has no wheel for some platforms; without it no cache can react to requests.
+    libcachesim = None
 
 from popularity.program import Fault
 from popularity.series import Ints
@@ -29,8 +34,8 @@ _LARGEST = 2**32 - 1
 MOST_REQUESTS = 50_000_000
 
 
-def _plain(kind: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    return lambda size, item, **common: kind(size, **options, **common)
+def _plain(kind: str, **options: Any) -> Callable[..., Any]:
+    return lambda size, item, **common: getattr(libcachesim, kind)(size, **options, **common)
 
 
 def _s3_fifo(size: int, item: float, **common: Any) -> Any:
@@ -71,17 +76,17 @@ _OBJECTIVE = "object-miss-ratio"
 #: Policies by the name that config.yaml has for them. LFU counts the requests of a movie while it is in
 #: the cache.
 REACTIVE = {
-    "LRU": Policy(_plain(libcachesim.LRU)),
-    "LFU": Policy(_plain(libcachesim.LFU)),
-    "ARC": Policy(_plain(libcachesim.ARC)),
-    "LIRS": Policy(_plain(libcachesim.LIRS), 2),
+    "LRU": Policy(_plain("LRU")),
+    "LFU": Policy(_plain("LFU")),
+    "ARC": Policy(_plain("ARC")),
+    "LIRS": Policy(_plain("LIRS"), 2),
     "W-TinyLFU": Policy(_w_tinylfu, 6),
     "S3-FIFO": Policy(_s3_fifo, 3),
-    "SIEVE": Policy(_plain(libcachesim.Sieve)),
-    "Cacheus": Policy(_plain(libcachesim.Cacheus), 2, draws=True),
-    "3L-Cache": Policy(_plain(libcachesim.ThreeLCache, objective=_OBJECTIVE)),
-    "LRB": Policy(_plain(libcachesim.LRB, objective=_OBJECTIVE)),
-    "Belady": Policy(_plain(libcachesim.Belady), knows_future=True),
+    "SIEVE": Policy(_plain("Sieve")),
+    "Cacheus": Policy(_plain("Cacheus"), 2, draws=True),
+    "3L-Cache": Policy(_plain("ThreeLCache", objective=_OBJECTIVE)),
+    "LRB": Policy(_plain("LRB", objective=_OBJECTIVE)),
+    "Belady": Policy(_plain("Belady"), knows_future=True),
 }
 
 
@@ -213,6 +218,11 @@ def write_trace(path: Path, movie: npt.NDArray[np.int64], sizes: npt.NDArray[np.
     trace["next"] = _NEVER
     trace["next"][place[:-1][again]] = place[1:][again]
     trace.tofile(path)
+
+
+def can_react() -> bool:
+    """Whether caches that react to requests can be replayed."""
+    return libcachesim is not None
 
 
 def reactive_cache(policy: str, size: int, item: float = 1.0) -> Any:

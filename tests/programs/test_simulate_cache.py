@@ -323,6 +323,20 @@ def test_a_policy_that_draws_does_so_alike_each_time(replay: caches.Replay, trac
     assert run.hits().tolist() == run.hits().tolist()
 
 
+def test_without_libcachesim_filled_caches_alone_are_replayed(
+    replay: caches.Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings: Cache = parse(Cache, {"sizes": [0.3]})
+    assert simulate_cache.possible(settings) is settings
+    monkeypatch.setattr(caches, "libcachesim", None)
+    left = simulate_cache.possible(settings)
+    assert "libcachesim is not installed" in caplog.text
+    forecasts = {"average": ("network", walk("average")), "oracle": ("reference", walk("oracle"))}
+    board = simulate_cache.simulate(SERIES, replay, forecasts, "average", "average", left, tmp_path, 1)
+    assert set(board["policy"]) == {"average", "oracle"}
+    assert board["hit_ratio"].between(0, 1).all()
+
+
 def test_a_policy_that_this_libcachesim_lacks_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ImportError("LRB is not installed")
