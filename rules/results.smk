@@ -29,7 +29,7 @@ SWEPT = list(
 )
 MODEL_PICTURES = {
     "leaderboard": "1 Leaderboard",
-    **({"sweeps": "7 Settings swept"} if SWEPT else {}),
+    **({"sweeps": "8 Settings swept"} if SWEPT else {}),
 }
 PREDICTION_PICTURES = {
     "predicted_and_true": "4 Predicted and true series",
@@ -39,7 +39,7 @@ PREDICTION_PICTURES = {
 # The entry of baselines that models may start from, if there is one.
 MIXTURE = offset_name(settings, "mixture")
 MIXTURE_PICTURES = {
-    "mixture": "8 What the mixture is made of",
+    "mixture": "7 What the mixture is made of",
 }
 CACHE_PICTURES = {
     "cache": "1 Hit ratio by size of the cache",

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 CATEGORIES = {
     "1 Data": 12,
     "2 Models": 3,
-    "3 Comparison": 6,
+    "3 Comparison": 7,
     "4 Forecast": 1,
     "5 Cache": 2,
     "6 Runtime": 3,
@@ -77,7 +77,7 @@ def test_the_front_page_is_filled_from_the_run(page: Page, finished: Path) -> No
     assert "Popularity of movies in demo" in said
     assert "6,000 requests of" in said
     assert re.search(r"from 2016-01-\d\d to 2016-06-30 \(\d+ days, \d+ of them without a request\)", said)
-    assert f"{best['name']} with a cross entropy of {float(best['cross_entropy']):.4g}" in said
+    assert f"{best['name']} has a cross entropy of {float(best['cross_entropy']):.4g}" in said
     assert "{" not in said
     top = page.locator(".prose .title").bounding_box()
     assert top is not None and top["y"] >= 0
