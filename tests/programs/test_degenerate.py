@@ -130,8 +130,8 @@ TOO_LITTLE = {
     "a window as long as the training slots": (daily(5), "models.lstm.window: found 3; allowed: less than"),
     "no request in the validation slots": (
         [*daily(40), (1, 99, 100 * DAY)],
-        "no request in the 15 of them that are validation slots; 1 requests are of 1970-04-11, far from "
-        "all others, of 1970-01-01 to 1970-02-09 (log.json and logs/join_ratings.log name the file",
+        "no request in the 15 of them that are validation slots; 1 requests are of 2016-10-26, far from "
+        "all others, of 2016-07-18 to 2016-08-26 (log.json and logs/join_ratings.log name the file",
     ),
 }
 
