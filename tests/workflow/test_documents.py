@@ -71,7 +71,7 @@ def test_the_page_on_the_forecast_does_what_it_says(finished: Path, tmp_path: Pa
             )
             assert ended.returncode == 0, ended.stderr
             told += ended.stdout
-    assert told.startswith("rank,movieId,title,")
+    assert told.startswith("rank,movieId,item,title,")
     assert re.search(r"^\d+ of 1\d\d titles are expected to get half of the requests$", told, re.MULTILINE)
     assert pq.read_schema(tmp_path / "predictions.parquet").names == [
         *("slot", "movieId", "predicted", "label_n"),
