@@ -26,7 +26,7 @@ os.environ.update(PATH=os.pathsep.join(programs))
 # With it a script does not find the package beside it.
 os.environ.pop("PYTHONSAFEPATH", None)
 # A package in the user's folder (pip install --user) would come before an environment's.
-os.environ["PYTHONNOUSERSITE"] = "1"
+os.environ.update(PYTHONNOUSERSITE="1")
 
 from popularity.addresses import is_address, written_secrets
 from popularity.program import SNAKEMAKE
