@@ -21,10 +21,14 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
 def commands() -> list[tuple[str, str]]:
     """Each command of Snakemake, once, with the page that shows it."""
     found: dict[str, str] = {}
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in pages():
         for block in blocks(page, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 command = " ".join(line.partition("#")[0].split())
@@ -40,10 +44,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("page", "command"), commands())
 def test_snakemake_plans_the_command(folder: Path, page: str, command: str) -> None:
-    # Files of settings that the page shows, under the names in their first lines.
-    for text in blocks(ROOT / page, "yaml"):
-        if name := re.match(r"# (\w+\.yaml)\n", text):
-            (folder / name[1]).write_text(text)
+    # Files of settings that the pages show, under the names in their first lines; the page's own count.
+    for shown in [*pages(), ROOT / page]:
+        for text in blocks(shown, "yaml"):
+            if name := re.match(r"# (\w+\.yaml)\n", text):
+                (folder / name[1]).write_text(text)
     for example in (ROOT / "docs" / "examples").glob("*.py"):
         shutil.copy2(example, folder)
     words = shlex.split(command)[1:]

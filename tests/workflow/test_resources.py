@@ -38,7 +38,7 @@ def test_memory_and_time_grow_with_each_attempt(path: Path) -> None:
 
 def test_a_second_attempt_asks_for_twice_as_much(tmp_path: Path) -> None:
     settings = {**SMALL, "dataset": "own", "datasets": {"own": {"url": "missing.zip"}}}
-    ended = snakemake(copy_workflow(tmp_path, settings), "--retries", "1", "resources/own.zip")
+    ended = snakemake(copy_workflow(tmp_path, settings), "-p", "--retries", "1", "resources/own.zip")
     assert ended.returncode != 0
     told = re.findall(r"(mem_mb|runtime)=(\d+)", ended.stdout + ended.stderr)
     asked = {name: [int(number) for other, number in told if other == name] for name, _ in told}

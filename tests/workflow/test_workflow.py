@@ -33,7 +33,7 @@ def test_everything_is_made(finished: Path) -> None:
     assert pq.read_metadata(results / "joined.parquet").num_rows == 6000
     pictures = {path.stem for path in (results / "plots").glob("*.png")}
     assert pictures == {path.stem for path in (results / "plots").glob("*.svg")}
-    assert len(pictures) == 20
+    assert len(pictures) == 21
     # Nothing is swept.
     assert "sweeps" not in pictures
     assert not list(results.rglob("*.partial*"))

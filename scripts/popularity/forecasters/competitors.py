@@ -84,7 +84,7 @@ def add_forecasters(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="*",
         default=[],
-        help="folders of evaluated networks and fitted baselines",
+        help=RUNS_HELP,
     )
     parser.add_argument("--methods", type=Path, nargs="*", default=[], help=METHODS_HELP)
     parser.add_argument(
