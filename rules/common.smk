@@ -278,7 +278,9 @@ def show_progress():
             )
             for job in workflow.dag.needrun_jobs()
         ]
-        lines = Progress(jobs, workflow.cores or workflow.nodes or 1, handler.formatter)
+        # Without --cores, which a cluster needs none of, `workflow.cores` is an error.
+        at_once = workflow.resource_settings.cores or workflow.nodes or 1
+        lines = Progress(jobs, at_once, handler.formatter)
         handler.addFilter(lines)
         handler.setFormatter(lines)
         print(lines.first_line(), file=sys.stderr)
