@@ -138,8 +138,8 @@ def test_ctrl_c_empties_the_queue_and_the_next_run_goes_on(
     ended = run.snakemake()
     printed = ended.stdout + ended.stderr
     assert ended.returncode == 0, printed
-    assert "rule train_model:" in printed
-    assert "rule sort_by_time:" not in printed
+    assert "done: train_model" in printed
+    assert "done: sort_by_time" not in printed
     assert sorted_table.stat().st_mtime_ns == made
     assert not interrupted & set(submitted(printed))
     assert_same_results(finished, run.folder)
