@@ -22,10 +22,10 @@ from slurm import cluster
 from slurm.runs import Run, prepared
 from workdir import copy_workflow, snakemake
 
-#: The demo as it is, but for fewer epochs.
+#: The demo as it is, but for fewer epochs: enough that trainings meet, however slowly they are handed in.
 DEMO: dict[str, Any] = {
     "dataset": "demo",
-    "defaults": {"epochs": 2},
+    "defaults": {"epochs": 6},
     "models": {"course_lstm": {"epochs": 5, "score_at_epochs": [2]}},
 }
 TABLES = ["joined", "movies", "labelled", "sorted"]
