@@ -1,6 +1,7 @@
 """Score a trained model on the validation and the test slots."""
 
 import argparse
+import functools
 import json
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def main() -> None:
         atomic_write(args.metrics) as metrics,
         tables.open_writer(predictions, tables.PREDICTIONS) as writer,
     ):
-        forecast = inference.forecaster(model, framing)
+        forecast = functools.partial(inference.LastStep(model).forecasts, framing)
 
         def score(name: str, watch: Watch | None = None) -> Evaluation:
             return evaluate(

@@ -50,7 +50,7 @@ def main() -> None:
     framing = Framing(series, movies, asked.settings, found)
     slots = series.requested_slots(range(first, series.last_slot + 1))
     model = inference.load_network(args.model)
-    forecasts = inference.forecaster(model, framing)(np.append(slots, series.last_slot + 1))
+    forecasts = inference.LastStep(model).forecasts(framing, np.append(slots, series.last_slot + 1))
     with atomic_write(args.predictions) as path, tables.open_writer(path, tables.PREDICTIONS) as writer:
         known = (
             forecast for forecast in recorded(forecasts, series, writer) if forecast[0] <= series.last_slot

@@ -57,7 +57,7 @@ def untrained(series: Series, changes: dict[str, Any]) -> tuple[keras.Model, Fra
 
 
 def shares_of(model: keras.Model, framing: Framing, slots: list[int]) -> list[np.ndarray]:
-    return [shares for _, _, shares in inference.forecaster(model, framing)(np.array(slots))]
+    return [shares for _, _, shares in inference.LastStep(model).forecasts(framing, np.array(slots))]
 
 
 def train(

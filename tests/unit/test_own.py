@@ -57,7 +57,7 @@ def test_a_transformer_and_a_feature_of_ones_own_are_trained_saved_and_run(
     series = series_of(LOG)
     framing = Framing(series, movies, kept.asked.settings, kept.found)
     network = inference.load_network(kept.network_file)
-    for _, known, shares in inference.forecaster(network, framing)(np.array([series.last_slot])):
+    for _, known, shares in inference.LastStep(network).forecasts(framing, np.array([series.last_slot])):
         assert len(known) == len(shares)
         assert np.isfinite(shares).all()
 

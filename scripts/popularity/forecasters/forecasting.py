@@ -94,11 +94,11 @@ def _of_network(trained: TrainedModel, movies: pa.Table, threads: int) -> Predic
     from popularity.forecasters.network import inference
 
     inference.prepare(0, threads)
-    model = inference.load_network(trained.network_file)
+    network = inference.LastStep(inference.load_network(trained.network_file))
 
     def predict(series: Series, slot: int) -> Floats:
         framing = Framing(series, movies, trained.asked.settings, trained.found)
-        _, covered, values = next(inference.forecaster(model, framing)(np.array([slot])))
+        _, covered, values = next(network.forecasts(framing, np.array([slot])))
         candidates = series.candidates(slot)
         shares = np.zeros(len(candidates))
         shares[np.searchsorted(candidates, covered)] = values

@@ -204,6 +204,10 @@ class Framing:
         """Give the offset, a log of a share, in the unit of the network's outputs."""
         return offset if self._settings.model.offset == "none" else self._loss.from_log_shares(offset)
 
+    def pairs(self, slots: Ints) -> int:
+        """Count the pairs of one of these slots and a candidate of it."""
+        return int(self._features.candidates(slots).sum())
+
     def forecasts(self, run: Run, slots: Ints) -> Iterator[Forecast]:
         """Predict the shares of the movies that the model covers, among the candidates of each slot.
 

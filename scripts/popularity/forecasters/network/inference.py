@@ -27,8 +27,6 @@ CHUNK = 2048
 #: Pairs of a slot and a movie from which on it is worth a second to compile a network that forecasts them.
 WORTH_COMPILING = 1 << 20
 
-Network = keras.Model
-
 
 def prepare(seed: int, threads: int) -> None:
     """Make runs repeatable: seed every generator, fix the threads, forbid undetermined operations."""
@@ -79,20 +77,20 @@ def run_network(
     return outputs
 
 
-def forecaster(model: keras.Model, framing: Framing) -> Callable[[Ints], Iterator[Forecast]]:
-    """Make what predicts, for each of some slots, the shares of the candidates that a network covers.
+class LastStep:
+    """The last step of a network, which is what it forecasts with, built and compiled once for any log.
 
     It follows the network's weights, when these are set anew.
     """
-    network = last_step(model)
-    compiled = functools.cache(lambda: _compiled(network))
 
-    def forecasts(slots: Ints) -> Iterator[Forecast]:
-        pairs = sum(len(framing.series.candidates(int(slot))) for slot in slots)
-        run = compiled() if pairs >= WORTH_COMPILING else None
-        return framing.forecasts(lambda inputs: run_network(network, inputs, run), slots)
+    def __init__(self, model: keras.Model) -> None:
+        self._network = last_step(model)
+        self._compiled = functools.cache(functools.partial(_compiled, self._network))
 
-    return forecasts
+    def forecasts(self, framing: Framing, slots: Ints) -> Iterator[Forecast]:
+        """Predict, for each slot, the shares of the candidates that the network covers."""
+        run = self._compiled() if framing.pairs(slots) >= WORTH_COMPILING else None
+        return framing.forecasts(lambda inputs: run_network(self._network, inputs, run), slots)
 
 
 def _compiled(network: keras.Model) -> Callable[[Arrays], Any] | None:
