@@ -18,13 +18,13 @@ from popularity import style, tables
 from popularity.program import run
 from popularity.series import split_range
 from popularity.settings.fields import json_argument
-from popularity.settings.slots import FoldSplit
+from popularity.settings.slots import SLOTS_OF_A_DAY, FoldSplit
 from popularity.slots import HELP, Slot, length_of, local_times, slot_start, zone_of
 from popularity.wording import add_words, own
 
 #: Slots that the running mean goes over: about a season where there are many slots.
 MEAN_SLOTS = {
-    **{f"{minutes}min": 24 * 60 // minutes for minutes in (5, 10, 15, 20, 30)},
+    **SLOTS_OF_A_DAY,
     "hour": 7 * 24,
     "day": 28,
     "week": 13,

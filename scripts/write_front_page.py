@@ -19,8 +19,8 @@ from popularity.results import read_csv
 from popularity.scoring.verdict import judge, outcome
 from popularity.series import split_range
 from popularity.settings.fields import json_argument
-from popularity.settings.slots import FoldSplit
-from popularity.slots import DAY_SECONDS, HELP, SLOT_SECONDS, Slot, length_of, slot_start, zone_of
+from popularity.settings.slots import SLOTS_OF_A_DAY, FoldSplit
+from popularity.slots import HELP, Slot, length_of, slot_start, zone_of
 from popularity.wording import Wording, add_words, own
 
 #: Movies of the forecast that are named.
@@ -54,7 +54,7 @@ def log_facts(labelled: pa.Table, users: int | None, slot: str, split: FoldSplit
     head = -(-len(by_movie) // 100)
     parts = split_range(first, last, split)
 
-    whole_days = SLOT_SECONDS.get(length_of(slot), DAY_SECONDS) >= DAY_SECONDS
+    whole_days = length_of(slot) not in SLOTS_OF_A_DAY
 
     def day(number: int, seconds: int = 0) -> str:
         begin = slot_start(np.array([number]), slot)[0] + np.timedelta64(seconds, "s")

@@ -17,7 +17,8 @@ from popularity.own import is_own, own_function
 from popularity.program import Fault
 from popularity.seasons import SeasonalSums, covered_seasons
 from popularity.series import Ints, Series
-from popularity.slots import DAY_SECONDS, SLOT_SECONDS, clock_numbers, length_of, slot_start
+from popularity.settings.slots import SLOTS_OF_A_DAY
+from popularity.slots import clock_numbers, length_of, slot_start
 
 Floats = npt.NDArray[np.float64]
 
@@ -122,7 +123,7 @@ def _calendar(pairs: Pairs) -> Floats:
     cycle, numbers = _CYCLES[length_of(slot)], clock_numbers(pairs.slots, slot)
     phase = 2 * np.pi * (numbers % cycle) / cycle
     place: Floats = np.stack([np.sin(phase), np.cos(phase)], axis=1)
-    if SLOT_SECONDS.get(length_of(slot), DAY_SECONDS) >= DAY_SECONDS:
+    if length_of(slot) not in SLOTS_OF_A_DAY:
         return place
     days = (numbers - 1) // int(cycle)
     return np.hstack([place, days[:, None] % 7 == np.arange(7)])
@@ -225,8 +226,7 @@ MOST_GENRES = 32
 
 #: Slots after which the calendar comes round: hours by the day, days by the week, the rest by year.
 _CYCLES = {
-    **{f"{minutes}min": 24 * 60.0 / minutes for minutes in (5, 10, 15, 20, 30)},
-    "hour": 24.0,
+    **{name: float(slots) for name, slots in SLOTS_OF_A_DAY.items()},
     "day": 7.0,
     "week": 365.2425 / 7,
     "month": 12.0,

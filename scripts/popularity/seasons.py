@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from popularity.series import Ints, Series
-from popularity.slots import DAY_SECONDS, SLOT_SECONDS, length_of
+from popularity.settings.slots import DAY_SECONDS, SLOT_SECONDS
+from popularity.slots import length_of
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,15 +9,8 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
+from popularity.settings.slots import DAY_SECONDS, SLOT_SECONDS
 from popularity.zones import Zone
-
-#: Length in seconds of the slots that all have the same length, but for days when clocks change.
-SLOT_SECONDS = {
-    **{f"{minutes}min": 60 * minutes for minutes in (5, 10, 15, 20, 30)},
-    "hour": 3_600,
-    "day": 86_400,
-    "week": 604_800,
-}
 
 #: Every slot that the workflow knows.
 SLOTS = (*SLOT_SECONDS, "month", "year")
@@ -25,8 +18,6 @@ SLOTS = (*SLOT_SECONDS, "month", "year")
 #: What programs say of their option of a slot.
 HELP = f"length of a slot: {', '.join(SLOTS)}; and, after a blank, the time zone of its clock"
 
-#: Seconds of a day on the clock.
-DAY_SECONDS = 86_400
 #: Days from the Monday before 1970 to its first day, a Thursday.
 _MONDAY = 3
 #: A time (s, UTC; 1 January 2020) whose minutes all hours of a zone begin at.

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from popularity.slots import SLOT_SECONDS, SLOTS, Slot, clock_numbers, slot_of, slot_start, zone_of
+from popularity.settings.slots import SLOT_SECONDS
+from popularity.slots import SLOTS, Slot, clock_numbers, slot_of, slot_start, zone_of
 from popularity.zones import Zone
 
 #: Timestamps of every log lie in the years 1700 to 2199.

@@ -20,13 +20,11 @@ from popularity.settings.datasets import Dataset, Simulation
 from popularity.settings.experiments import Range
 from popularity.settings.fields import as_json
 from popularity.settings.model import ModelSettings
+from popularity.settings.slots import DAY_SECONDS, SLOT_SECONDS
 
 #: Days of a slot, to tell how many slots a simulated log has.
 _SLOT_DAYS = {
-    **{f"{minutes}min": minutes / (24 * 60) for minutes in (5, 10, 15, 20, 30)},
-    "hour": 1 / 24,
-    "day": 1,
-    "week": 7,
+    **{name: length / DAY_SECONDS for name, length in SLOT_SECONDS.items()},
     "month": 365.2425 / 12,
     "year": 365,
 }

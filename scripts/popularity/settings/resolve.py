@@ -16,7 +16,7 @@ from popularity.settings.checks import check, describe, numbers_of_texts, valida
 from popularity.settings.config import MAX_MODELS, Settings
 from popularity.settings.fields import SettingsError, canonical, parse
 from popularity.settings.model import ModelSettings, TrainingSettings
-from popularity.settings.slots import FoldSplit
+from popularity.settings.slots import SLOTS_OF_A_DAY, FoldSplit
 from popularity.settings.values import value_faults
 
 #: Most letters of a model's name, which is a folder's.
@@ -24,8 +24,7 @@ _LONGEST_NAME = 200
 
 #: Slots of the seasons: a day and a week of minutes or hours, a week and a year of days, otherwise a year.
 _SEASONS = {
-    **{f"{minutes}min": (24 * 60 // minutes, 7 * 24 * 60 // minutes) for minutes in (5, 10, 15, 20, 30)},
-    "hour": (24, 168),
+    **{name: (slots, 7 * slots) for name, slots in SLOTS_OF_A_DAY.items()},
     "day": (7, 365),
     "week": (52,),
     "month": (12,),

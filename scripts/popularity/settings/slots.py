@@ -4,6 +4,20 @@ from dataclasses import dataclass
 
 from popularity.settings.fields import setting
 
+#: Seconds of a day on the clock.
+DAY_SECONDS = 86_400
+#: Length in seconds of the slots that all have the same length, but for days when clocks change.
+SLOT_SECONDS = {
+    **{f"{minutes}min": 60 * minutes for minutes in (5, 10, 15, 20, 30)},
+    "hour": 3_600,
+    "day": DAY_SECONDS,
+    "week": 7 * DAY_SECONDS,
+}
+#: How many slots a day has, of those that are shorter.
+SLOTS_OF_A_DAY = {
+    name: DAY_SECONDS // length for name, length in SLOT_SECONDS.items() if length < DAY_SECONDS
+}
+
 
 @dataclass(frozen=True)
 class Split:
