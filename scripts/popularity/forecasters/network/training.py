@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -233,8 +233,7 @@ def train_network(
     average = WeightAverage(settings.ema_momentum)
     if checkpoint is not None and (kept := checkpoint.load()) is not None:
         arrays, history = kept
-        for variable, value in zip(_state(model), arrays["state"], strict=True):
-            variable.assign(value)
+        _assign(_state(model), arrays["state"])
         best = arrays["best"]
         average.restore(arrays["average"])
         snapshots = {
@@ -248,10 +247,10 @@ def train_network(
         for done, inputs, targets in prefetch(_batches(framing, training, epoch), 1):
             optimizer.learning_rate = schedule((epoch + done) / settings.epochs)
             losses.append(model.train_on_batch(inputs, targets))
-            average.add(_trainable(model))
+            average.add(_values(model.trainable_variables))
         seconds = time.perf_counter() - start
-        trained = _trainable(model)
-        _set_trainable(model, average.value())
+        trained = _values(model.trainable_variables)
+        _assign(model.trainable_variables, average.value())
         row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), **validate(model)}
         row["seconds"] = round(seconds, 3)
         history.append(row)
@@ -266,10 +265,10 @@ def train_network(
             snapshots[epoch + 1] = model.get_weights()
         if best_of(history)["epoch"] == epoch + 1:
             best = model.get_weights()
-        _set_trainable(model, trained)
+        _assign(model.trainable_variables, trained)
         if checkpoint is not None:
             arrays = {f"epoch {number}": weights for number, weights in snapshots.items()}
-            arrays |= {"best": best, "state": [ops.convert_to_numpy(part) for part in _state(model)]}
+            arrays |= {"best": best, "state": _values(_state(model))}
             checkpoint.save({**arrays, "average": average.kept()}, history)
     if settings.patience is not None:
         model.set_weights(best)
@@ -281,7 +280,7 @@ def train_network(
                 settings.epochs,
             )
     else:
-        _set_trainable(model, average.value())
+        _assign(model.trainable_variables, average.value())
     return Trained(model, history, snapshots)
 
 
@@ -317,12 +316,11 @@ def _compile_for_any_length(model: keras.Model, batches: Batches) -> None:
     that was never interrupted, and would round differently.
     """
     _, inputs, targets = next(batches)
-    before = [np.array(ops.convert_to_numpy(part)) for part in _state(model)]
+    before = _values(_state(model))
     for rows in (2, 3):
         some = padded({name: values[:1] for name, values in inputs.items()}, rows)
         model.train_on_batch(some, np.repeat(targets[:1], rows, axis=0))
-    for variable, value in zip(_state(model), before, strict=True):
-        variable.assign(value)
+    _assign(_state(model), before)
 
 
 class WeightAverage:
@@ -364,13 +362,13 @@ class WeightAverage:
         self._total, self._sums = float(kept[0]), list(kept[1:])
 
 
-def _trainable(model: keras.Model) -> Weights:
+def _values(variables: Sequence[Any]) -> Weights:
     # Copies: JAX frees what a network was run with.
-    return [np.array(ops.convert_to_numpy(variable)) for variable in model.trainable_variables]
+    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
 
 
-def _set_trainable(model: keras.Model, weights: Weights) -> None:
-    for variable, value in zip(model.trainable_variables, weights, strict=True):
+def _assign(variables: Sequence[Any], values: Weights) -> None:
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
