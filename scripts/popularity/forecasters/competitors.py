@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from popularity.forecasters.base import METHODS_HELP, SimpleMethod, load_methods, method_of
-from popularity.forecasters.evaluated import Evaluated
+from popularity.forecasters.evaluated import Evaluated, by_name
 from popularity.forecasters.fitted import FITTED_FILE, FittedBaseline
 from popularity.forecasters.network.saved import TrainedModel
 from popularity.program import Fault
@@ -69,12 +69,10 @@ class Forecasters:
 
 def open_evaluated(folders: Iterable[Path]) -> dict[str, list[Evaluated]]:
     """Open the folders of networks and fitted baselines, one a seed: by name, in the order given."""
-    found: dict[str, list[Evaluated]] = {}
-    for folder in folders:
-        kind = FittedBaseline if (folder / FITTED_FILE).exists() else TrainedModel
-        one = kind.open(folder)
-        found.setdefault(one.name, []).append(one)
-    return found
+    return by_name(
+        FittedBaseline.open(folder) if (folder / FITTED_FILE).exists() else TrainedModel.open(folder)
+        for folder in folders
+    )
 
 
 def add_forecasters(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,10 @@
 """The folder of a forecaster that was trained or fitted, with what its evaluation wrote."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from popularity.results import read_json
 
@@ -38,3 +39,14 @@ class Evaluated(ABC):
         """Read what the check of its intervals found: see ``scoring.intervals``."""
         found: dict[str, Any] = read_json(self.folder / "metrics.json", "intervals")["intervals"]
         return found
+
+
+E = TypeVar("E", bound=Evaluated)
+
+
+def by_name(opened: Iterable[E]) -> dict[str, list[E]]:
+    """Group the seeds of each forecaster, in the order given."""
+    found: dict[str, list[E]] = {}
+    for one in opened:
+        found.setdefault(one.name, []).append(one)
+    return found

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from popularity.forecasters.evaluated import Evaluated
+from popularity.forecasters.evaluated import Evaluated, by_name
 from popularity.offsets import Mixture
 from popularity.program import Fault, reading
 from popularity.results import read_csv
@@ -143,11 +143,7 @@ class TrainedModel(Evaluated):
 
 def open_runs(folders: Iterable[Path]) -> dict[str, list[TrainedModel]]:
     """Open the folders of trainings: the runs of each model, one a seed, in the order given."""
-    runs: dict[str, list[TrainedModel]] = {}
-    for folder in folders:
-        run = TrainedModel.open(folder)
-        runs.setdefault(run.name, []).append(run)
-    return runs
+    return by_name(map(TrainedModel.open, folders))
 
 
 def save_snapshots(weights: Mapping[int, Sequence[npt.NDArray[Any]]], path: Path) -> None:
