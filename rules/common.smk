@@ -201,24 +201,26 @@ def sequences_of(wildcards, model):
     )
 
 
-def trained(name, folds=FOLDS[:1]):
-    """An input function for this file of every model and seed of these folds, in a fixed order."""
-    return lambda wildcards: [
-        f"<results>/{wildcards.dataset}/{fold}models/{model}/seed-{seed}/{name}"
+def of_each_seed(root, kind, names, folds=FOLDS[:1]):
+    """The folders of every one of these and every seed of these folds below a dataset's, in one order."""
+    return [
+        f"{root}/{fold}{kind}/{name}/seed-{seed}"
         for fold in folds
-        for model in sorted(MODELS)
+        for name in sorted(names)
         for seed in sorted(settings.seeds)
     ]
+
+
+def trained(name, folds=FOLDS[:1]):
+    """This file of every model and seed of these folds, in a fixed order."""
+    folders = of_each_seed("<results>/{dataset}", "models", MODELS, folds)
+    return [f"{folder}/{name}" for folder in folders]
 
 
 def learned(name, folds=FOLDS[:1]):
-    """An input function for this file of every learned baseline and seed of these folds, in a fixed order."""
-    return lambda wildcards: [
-        f"<results>/{wildcards.dataset}/{fold}learned/{baseline}/seed-{seed}/{name}"
-        for fold in folds
-        for baseline in sorted(LEARNERS)
-        for seed in sorted(settings.seeds)
-    ]
+    """This file of every learned baseline and seed of these folds, in a fixed order."""
+    folders = of_each_seed("<results>/{dataset}", "learned", LEARNERS, folds)
+    return [f"{folder}/{name}" for folder in folders]
 
 
 def fold(wildcards):
@@ -240,23 +242,13 @@ def learned_methods(wildcards):
 
 def runs(wildcards):
     """The folder of every trained model and seed of the latest fold, in one order."""
-    return [
-        f"{RESULTS}/{wildcards.dataset}/models/{model}/seed-{seed}"
-        for model in sorted(MODELS)
-        for seed in sorted(settings.seeds)
-    ]
+    return of_each_seed(f"{RESULTS}/{wildcards.dataset}", "models", MODELS)
 
 
 def evaluated(wildcards):
     """The folder of every network and learned baseline and seed of the latest fold, in one order."""
-    return [
-        *runs(wildcards),
-        *(
-            f"{RESULTS}/{wildcards.dataset}/learned/{baseline}/seed-{seed}"
-            for baseline in sorted(LEARNERS)
-            for seed in sorted(settings.seeds)
-        ),
-    ]
+    learned_ones = of_each_seed(f"{RESULTS}/{wildcards.dataset}", "learned", LEARNERS)
+    return [*runs(wildcards), *learned_ones]
 
 
 def show_progress():
