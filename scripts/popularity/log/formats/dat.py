@@ -13,10 +13,11 @@ class Dat(Format):
 
     releases = (Release("ratings.dat", "movies.dat", MOVIELENS),)
     about = "MovieLens' ml-1m and ml-10m"
+    separator = "::"
 
     def open(self, archive: Zip, member: str, options: Options, block_bytes: int = BLOCK_BYTES) -> File:
-        """Open ratings.dat."""
-        layout = Delimited(list(MOVIELENS.values()), "::", strict=True)
+        """Open the ratings, whose columns are those of ratings.csv."""
+        layout = Delimited(list(MOVIELENS.values()), self.separator, strict=True)
         return TextFile(archive, member, options, block_bytes, lambda head: (layout, bom(head)))
 
     def items(
@@ -24,11 +25,11 @@ class Dat(Format):
     ) -> Iterator[Item]:
         """Read movies.dat; a title may hold the separator, an id and genres do not."""
         for line, row in rows(whole_text(archive, member, options.encoding, "latin-1")):
-            if row.count("::") < 2:
+            if row.count(self.separator) < 2:
                 yield Item(line, row, reason=f"{row!r:.100} is not id::title::genres")
                 continue
-            item, title = row.split("::", 1)
-            title, genres = title.rsplit("::", 1)
+            item, title = row.split(self.separator, 1)
+            title, genres = title.rsplit(self.separator, 1)
             yield Item(line, row, item, title, genres)
 
 

@@ -2,23 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 
-from popularity.log.formats.base import Column, File, Format, Item, Options, Release, TextFile
-from popularity.log.formats.csv import MOVIELENS, Delimited, whole_text
-from popularity.log.formats.dat import rows
-from popularity.log.text import BLOCK_BYTES, bom
+from popularity.log.formats.base import Column, Item, Options, Release
+from popularity.log.formats.csv import MOVIELENS, whole_text
+from popularity.log.formats.dat import Dat, rows
 from popularity.log.zips import Zip
 
 
-class Tab(Format):
+class Tab(Dat):
     """u.data, u.item and u.genre, without headers."""
 
     releases = (Release("u.data", "u.item", MOVIELENS),)
     about = "MovieLens' ml-100k"
-
-    def open(self, archive: Zip, member: str, options: Options, block_bytes: int = BLOCK_BYTES) -> File:
-        """Open u.data."""
-        layout = Delimited(list(MOVIELENS.values()), "\t", strict=True)
-        return TextFile(archive, member, options, block_bytes, lambda head: (layout, bom(head)))
+    separator = "\t"
 
     def items(
         self, archive: Zip, member: str, options: Options, at: Mapping[str, Column]
