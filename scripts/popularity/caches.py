@@ -1,5 +1,6 @@
 """Caches replayed over a log: filled from a ranking at each slot's start, or reacting to each request."""
 
+import functools
 import logging
 import math
 import multiprocessing
@@ -120,7 +121,7 @@ class Replay:
         """Requests of each test slot, [s]."""
         return np.diff(self.bounds)
 
-    @property
+    @functools.cached_property
     def volumes(self) -> npt.NDArray[np.int64]:
         """Sizes of all that is requested in each test slot, added up, [s]."""
         begin, end = self.bounds[[0, -1]]
