@@ -11,7 +11,7 @@ from popularity import tables
 from popularity.forecasters.network import inference
 from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import TrainedModel
-from popularity.own import OWN_HELP, load_own
+from popularity.own import add_own, load_own
 from popularity.predictions import watching
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--run", type=Path, required=True, help="folder of train_model")
     parser.add_argument("--interval", type=float, default=0.8, help=LEVEL_HELP)
-    parser.add_argument("--own", type=Path, nargs="*", default=[], help=OWN_HELP)
+    add_own(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--predictions", type=Path, required=True, help="to write: test slots")
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)

@@ -17,7 +17,7 @@ import pandas as pd
 from popularity import tables
 from popularity.forecasters.competitors import Forecasters, add_forecasters
 from popularity.forecasters.forecasting import Predict, make_ready
-from popularity.own import OWN_HELP, load_own
+from popularity.own import add_own, load_own
 from popularity.program import Fault, atomic_write, run
 from popularity.scoring import intervals
 from popularity.scoring.verdict import best_on_validation
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument(
         "--interval", type=float, default=0.8, help="probability of the intervals (default: 0.8)"
     )
-    parser.add_argument("--own", type=Path, nargs="*", default=[], help=OWN_HELP)
+    add_own(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv, to write")
     args = parser.parse_args()

@@ -19,7 +19,7 @@ from sklearn.feature_selection import mutual_info_classif
 
 from popularity import style, tables
 from popularity.features import STATIC_FEATURES, STEP_FEATURES, Features
-from popularity.own import OWN_HELP, load_own
+from popularity.own import add_own, load_own
 from popularity.program import run
 from popularity.series import Series, read_series, split_slots
 from popularity.settings.fields import json_argument
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument(
         "--features", nargs="*", default=[], help="features that models see; all others are drawn too"
     )
-    parser.add_argument("--own", type=Path, nargs="*", default=[], help=OWN_HELP)
+    add_own(parser)
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")
     parser.add_argument("--slot", type=Slot, required=True, help=HELP)
     parser.add_argument("--seed", type=int, default=1, help="of the sample (default: 1)")

@@ -17,7 +17,7 @@ from popularity import tables
 from popularity.forecasters.network import inference
 from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import read_run
-from popularity.own import OWN_HELP, load_own
+from popularity.own import add_own, load_own
 from popularity.predictions import recorded
 from popularity.program import Fault, atomic_write, run
 from popularity.scoring.scores import score_forecasts, summarise
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="model.keras of a training")
     parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
-    parser.add_argument("--own", type=Path, nargs="*", default=[], help=OWN_HELP)
+    add_own(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--predictions", type=Path, required=True, help="to write: slots and movies")
     parser.add_argument("--metrics", type=Path, help="scores of the slots with requests, to write")

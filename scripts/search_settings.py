@@ -24,7 +24,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from popularity import tables
 from popularity.forecasters.network import inference
 from popularity.forecasters.network.saved import Asked
-from popularity.own import OWN_HELP, load_own
+from popularity.own import add_own, load_own
 from popularity.program import Fault, atomic_write, run
 from popularity.settings.experiments import Range, Space
 from popularity.settings.fields import as_json, canonical, json_argument, parse
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--space", type=json_argument(Space), required=True, help="what to search, as JSON")
     parser.add_argument("--trials", type=int, required=True, help="how many settings to try in all")
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--own", type=Path, nargs="*", default=[], help=OWN_HELP)
+    add_own(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--studies", type=Path, required=True, help="folder that keeps the trials")
     parser.add_argument("--trials-table", type=Path, required=True, help="CSV of all trials, to write")

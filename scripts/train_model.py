@@ -18,7 +18,7 @@ from popularity.forecasters.network import inference, training
 from popularity.forecasters.network.checkpoints import Checkpoint, fingerprint
 from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import Asked, Found, save_snapshots
-from popularity.own import OWN_HELP, load_own
+from popularity.own import add_own, load_own
 from popularity.program import Fault, atomic_write, run
 from popularity.records import describe_run
 from popularity.series import Series, read_series, split_slots
@@ -84,7 +84,7 @@ def main() -> None:
         required=True,
         help="all that the training depends on, as JSON",
     )
-    parser.add_argument("--own", type=Path, nargs="*", default=[], help=OWN_HELP)
+    add_own(parser)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(

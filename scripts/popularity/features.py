@@ -13,10 +13,11 @@ import pyarrow as pa
 from popularity import tables
 from popularity.averages import UNIFORM_SHARE, DecayedShares, MixedShares
 from popularity.offsets import Mixture
-from popularity.own import is_own, own_function
+from popularity.own import own_function
 from popularity.program import Fault
 from popularity.seasons import SeasonalSums, covered_seasons
 from popularity.series import Ints, Series
+from popularity.settings.model import is_own
 from popularity.settings.slots import SLOTS_OF_A_DAY
 from popularity.slots import clock_numbers, length_of, slot_start
 
@@ -33,14 +34,22 @@ class Steps:
         float64 [n, window], requests of the movie and of all movies in each slot of the window.
     shares
         float64 [n, window], the one over the other.
-    candidates
-        float64 [n], candidates of the predicted slot.
+    features
+        What knows the log.
+    slots
+        int [n], the predicted slots.
     """
 
     labels: Floats
     totals: Floats
     shares: Floats
-    candidates: Floats
+    features: "Features"
+    slots: Ints
+
+    @property
+    def candidates(self) -> Floats:
+        """Candidates of the predicted slot, at least 1, [n]."""
+        return self.features.candidates_or_one(self.slots)
 
 
 @dataclass(frozen=True)
@@ -347,6 +356,10 @@ class Features:
         """Count the candidates of each slot."""
         return np.searchsorted(self._sorted_first_requests, slots).astype(np.float64)
 
+    def candidates_or_one(self, slots: Ints) -> Floats:
+        """Count them, to divide by: at least 1."""
+        return np.maximum(self.candidates(slots), 1.0)
+
     def __call__(self, movies: Ints, slots: Ints) -> dict[str, npt.NDArray[np.float32]]:
         """Compute the inputs of n pairs.
 
@@ -361,7 +374,7 @@ class Features:
     def static(self, movies: Ints, slots: Ints) -> dict[str, npt.NDArray[np.float32]]:
         """Compute ``static`` and ``offset`` alone: see :meth:`__call__`."""
         unknown = slots <= self.series.first_request[movies]
-        candidates = self._candidates_or_one(slots)
+        candidates = self.candidates_or_one(slots)
         at = np.where(unknown, self.series.first_request[movies] + 1, slots)
         pairs = Pairs(self, movies, at, self.series.elements_before(movies, at) - 1)
         static = [_columns(feature.values(pairs).astype(np.float64)) for feature in self._static]
@@ -389,13 +402,10 @@ class Features:
         """Compute ``steps`` alone: see :meth:`__call__`."""
         labels, at = self.series.windows(movies, slots, self._window, self._gaps)
         totals = self.series.requests(at)
-        steps = Steps(labels, totals, labels / np.maximum(totals, 1), self._candidates_or_one(slots))
+        steps = Steps(labels, totals, labels / np.maximum(totals, 1), self, slots)
         none = np.zeros((*labels.shape, 0))
         values = [feature.values(steps)[..., None] for feature in self._steps]
         return np.concatenate([none, *values], axis=-1).astype(np.float32)
-
-    def _candidates_or_one(self, slots: Ints) -> Floats:
-        return np.maximum(self.candidates(slots), 1.0)
 
 
 def _columns(values: Floats) -> Floats:

@@ -4,6 +4,7 @@ Settings name one as ``file.py:function``. A program runs only files that it was
 that a model's settings alone start nothing.
 """
 
+import argparse
 import contextlib
 import importlib.util
 import sys
@@ -14,16 +15,19 @@ from typing import Any
 
 from popularity.program import Fault
 
-#: Help of the option ``--own``.
-OWN_HELP = "files of your own that the settings name functions of"
-
 #: Modules of the files that were loaded, by the path as the settings write it.
 _LOADED: dict[str, Any] = {}
 
 
-def is_own(name: str) -> bool:
-    """Whether a name of the settings is a function of the user's own."""
-    return ".py:" in name
+def add_own(parser: argparse.ArgumentParser) -> None:
+    """Give a program the option ``--own``: see :func:`load_own`."""
+    parser.add_argument(
+        "--own",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="files of your own that the settings name functions of",
+    )
 
 
 def load_own(files: Iterable[Path]) -> None:

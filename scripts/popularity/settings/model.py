@@ -14,6 +14,11 @@ Feature = Annotated[str, Limits(words="feature")]
 OWN = r"^[^:{}<>]+\.py:[A-Za-z_][A-Za-z0-9_]*$"
 
 
+def is_own(name: str) -> bool:
+    """Whether a name of the settings is a function of the user's own."""
+    return ".py:" in name
+
+
 @dataclass(frozen=True)
 class Convolution:
     """A causal convolution over time."""
@@ -141,7 +146,7 @@ class ModelSettings:
     def own_files(self) -> tuple[str, ...]:
         """Files of the user's own that the model needs, each once."""
         named = [self.build or "", *self.features]
-        return tuple(dict.fromkeys(name.rpartition(":")[0] for name in named if ".py:" in name))
+        return tuple(dict.fromkeys(name.rpartition(":")[0] for name in named if is_own(name)))
 
     @property
     def every_step(self) -> bool:
