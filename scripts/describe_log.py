@@ -14,9 +14,9 @@ from pathlib import Path
 
 import popularity.start
 
-from popularity.log.formats.base import Format, Options, load_formats
+from popularity.log.formats.base import Options, format_of, load_formats
 from popularity.log.times import TimeError, TimeFormat, described, found
-from popularity.log.zips import Zip, base, is_part, listed, plain
+from popularity.log.zips import Zip, base, is_part, listed
 from popularity.program import atomic_write, run
 
 #: Rows that are looked at, and values that are shown.
@@ -123,17 +123,6 @@ def _dated(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         if _times(names, rows, name):
             dated.append(name)
     return dated
-
-
-def format_of(formats: Mapping[str, Format], member: str) -> str | None:
-    """Give the name of the format that a file's name shows; None if it shows none."""
-    fits = [
-        (len(ending), name)
-        for name, kind in formats.items()
-        for ending in kind.endings
-        if plain(member.lower()).endswith(ending)
-    ]
-    return max(fits)[1] if fits else None
 
 
 def settings_text(name: str, entry: Mapping[str, object], undecided: Sequence[str]) -> str:

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from popularity.settings.slots import DAY_SECONDS
 
-_DAY = 86_400
+Ints = npt.NDArray[np.int64]
 
 
 class Zone:
@@ -53,9 +53,9 @@ class Zone:
         end = _new_year(last + 1)
         begins = [_new_year(first)]
         offsets = [self._offset(begins[0])]
-        for day in range(begins[0] + _DAY, end + _DAY, _DAY):
+        for day in range(begins[0] + DAY_SECONDS, end + DAY_SECONDS, DAY_SECONDS):
             if (offset := self._offset(day)) != offsets[-1]:
-                low, high = day - _DAY, day
+                low, high = day - DAY_SECONDS, day
                 while high - low > 1:
                     middle = (low + high) // 2
                     low, high = (low, middle) if self._offset(middle) == offset else (middle, high)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from popularity.log import zips
 from popularity.log.catalogue import CATALOGUE, catalogue_table, read_catalogue, release_year
 from popularity.log.facts import Facts
-from popularity.log.formats.base import Column, File, Options, Release, load_formats, place_of
+from popularity.log.formats.base import Column, File, Options, Release, format_of, load_formats, place_of
 from popularity.log.pieces import MISSING, Piece, Row, TextPiece, Wanted, sift
 from popularity.log.rejects import Rejects
 from popularity.log.roles import ROLES, Role, Time, movielens, of_log, whole_id
@@ -181,14 +181,7 @@ class RequestLog:
 
     def _format_of(self, member: str) -> str:
         """Give the name of the format that a member's name shows; csv if it shows none."""
-        name = plain(member.lower())
-        fits = [
-            (len(ending), kind)
-            for kind, format in self._formats.items()
-            for ending in format.endings
-            if name.endswith(ending)
-        ]
-        return max(fits)[1] if fits else "csv"
+        return format_of(self._formats, member) or "csv"
 
     def _find_files(self) -> tuple[list[str], str | None]:
         """Give the members with the requests, and the one with the catalogue."""

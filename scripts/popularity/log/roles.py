@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from popularity.log.pieces import MISSING, Wanted, parse_texts
-from popularity.log.times import TOO_LATE, UNITS, TimeFormat
+from popularity.log.times import DECIMAL_COMMA, NUMBER, TOO_LATE, UNITS, TimeFormat
 from popularity.tables import array, numbers
 from popularity.zones import Zone
 
@@ -18,11 +18,8 @@ ROLES = ("user", "item", "rating", "time", "count", "size")
 #: Largest id of MovieLens.
 LARGEST_ID = 2**31 - 1
 
-NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-
 _DIGITS = re.compile("0*([0-9]{1,18})")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*")
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 
@@ -309,7 +306,7 @@ class Whole(Role):
 
 def decimal_comma(text: str) -> str:
     """Give a hint, if a text looks like a number with a decimal comma."""
-    return "; write a decimal point, not a comma" if _DECIMAL_COMMA.fullmatch(text) else ""
+    return "; write a decimal point, not a comma" if DECIMAL_COMMA.fullmatch(text) else ""
 
 
 def _float32(text: str) -> np.float32:

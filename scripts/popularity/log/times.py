@@ -30,8 +30,11 @@ UNITS = {
 #: Below this a number is taken for seconds, a thousand times it for milliseconds, and so on.
 _LARGEST_SECONDS = 10**11
 
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+#: Numbers, and numbers with a decimal comma.
+NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*")
+
+_NUMBER = re.compile(rf"\s*{NUMBER}\s*")
 _WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
 _ISO = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}(:[0-9]{2}(:[0-9]{2}(?P<fraction>\.[0-9]{1,9})?)?)?"
@@ -225,7 +228,7 @@ def found(texts: Sequence[str]) -> TimeFormat:
         most, texts = max(fits.values()), texts[:_FEW]
     best = [way for way, count in fits.items() if count == most]
     if 2 * most < len(texts):
-        if _DECIMAL_COMMA.fullmatch(stripped[0]):
+        if DECIMAL_COMMA.fullmatch(stripped[0]):
             raise TimeError(f"{stripped[0]!r:.60} has a decimal comma: write a decimal point")
         raise TimeError(
             f"{stripped[0]!r:.60} is no time that is known: say how it is written as `time_format:`,"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity.log.pieces import MISSING, Wanted, parse_texts
-from popularity.log.roles import NUMBER
+from popularity.log.times import NUMBER
 from popularity.tables import numbers
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from popularity.log.pieces import Layout, Piece, Row, TextPiece
 from popularity.log.text import TextError, decoded, whole_lines, whole_records
-from popularity.log.zips import Zip
+from popularity.log.zips import Zip, plain
 
 #: A column: its name, or its number from 1.
 Column = str | int
@@ -162,6 +162,18 @@ def load_formats() -> dict[str, Format]:
             if own and issubclass(value, Format) and value is not Format:
                 found[path.stem] = value()
     return found
+
+
+def format_of(formats: Mapping[str, Format], member: str) -> str | None:
+    """Give the name of the format that a member's name shows; None if it shows none."""
+    name = plain(member.lower())
+    fits = [
+        (len(ending), kind)
+        for kind, format in formats.items()
+        for ending in format.endings
+        if name.endswith(ending)
+    ]
+    return max(fits)[1] if fits else None
 
 
 def item_of(row: Row, places: Mapping[str, int], before: int = 0) -> Item:

@@ -195,11 +195,9 @@ class Csv(Format):
             start = bom(head)
             end = _header_end(head, start)
             line = head[start:end].decode("utf-8", "replace").rstrip("\r\n")
-            separator = options.separator or ("," if options.strict else _separator(line, options))
-            names = [name.strip().removeprefix("#").strip() for name in fields(line, separator)]
-            if not options.header:
-                names, end = [str(number) for number in range(1, len(names) + 1)], start
-            return Delimited(names, separator, strict=options.strict), end
+            separator = _separator(line, options)
+            layout = Delimited(_names(line, separator, options), separator, strict=options.strict)
+            return layout, end if options.header else start
 
         return TextFile(archive, member, options, block_bytes, lay_out, quotes=not options.strict)
 
@@ -209,7 +207,7 @@ class Csv(Format):
         """Read a catalogue, which has a header, and whose titles may hold ends of lines."""
         text = whole_text(archive, member, options.encoding)
         first = text[: text.find("\n") + 1 or len(text)].rstrip("\r\n")
-        separator = options.separator or ("," if options.strict else _separator(first, options))
+        separator = _separator(first, options)
         reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
         damaged = not_utf8(text)
         try:
@@ -241,13 +239,19 @@ def _header_end(head: bytes, start: int) -> int:
     return (head.find(b"\n", start) + 1) or len(head)
 
 
+def _names(line: str, separator: str, options: Options) -> list[str]:
+    """Give the names of the columns by the first row; without a header they are numbers from 1."""
+    names = [name.strip().removeprefix("#").strip() for name in fields(line, separator)]
+    return names if options.header else [str(number) for number in range(1, len(names) + 1)]
+
+
 def _separator(line: str, options: Options) -> str:
     """Find what parts a row: what gives most of the columns that are needed, then most columns."""
+    if options.separator or options.strict:
+        return options.separator or ","
 
     def fit(separator: str) -> tuple[int, int]:
-        names = [name.strip().removeprefix("#").strip() for name in fields(line, separator)]
-        if not options.header:
-            names = [str(number) for number in range(1, len(names) + 1)]
+        names = _names(line, separator, options)
         return len(set(names) & set(map(str, options.needed))), len(names)
 
     return max(SEPARATORS, key=fit)
