@@ -270,8 +270,8 @@ def main() -> None:
     rows = sum(tables.count(path, tables.JOINED) for path in args.joined)
     if not rows:
         raise tables.no_rows(args.joined[0])
-    counted = tables.has_column(args.joined[0], tables.JOINED, tables.COUNT)
-    schema = tables.JOINED.append(tables.COUNT) if counted else tables.JOINED
+    schema = tables.joined_schema(args.joined[0])
+    counted = "count" in schema.names
     columns = ["movieId", "rating", slot_column(args.slot), *(["count"] if counted else [])]
     labelled = label_popularity(
         lambda: (part for path in args.joined for part in tables.batches(path, schema, columns)),

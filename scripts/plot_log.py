@@ -443,9 +443,9 @@ def main() -> None:
     del labelled
     style.save(plot_life(movies, args.slot, source), args.folder, "life_of_a_movie")
     style.save(plot_idle_slots(movies, args.slot, source), args.folder, "slots_without_requests")
-    counted = tables.has_column(args.joined, tables.JOINED, tables.COUNT)
-    columns = ["timestamp", "count"] if counted else ["timestamp"]
-    hours = hours_of_week(tables.batches(args.joined, tables.JOINED, columns), args.slot)
+    schema = tables.joined_schema(args.joined)
+    columns = [name for name in ("timestamp", "count") if name in schema.names]
+    hours = hours_of_week(tables.batches(args.joined, schema, columns), args.slot)
     source = f"{args.joined.name} of {own(args.dataset)}, {hours.sum():,.0f} requests"
     style.save(plot_hours_of_week(hours, zone_of(args.slot), source), args.folder, "hours_of_week")
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from popularity import style, tables
-from popularity.forecasters.competitors import open_evaluated
+from popularity.forecasters.competitors import RUNS_HELP, open_evaluated
 from popularity.program import run
 from popularity.results import read_csv
 from popularity.scoring.classes import CLASSES, NEW_SLOTS, MovieClasses, classify_movies
@@ -418,13 +418,7 @@ def main() -> None:
         "--leaderboard", type=Path, required=True, help="leaderboard.csv, for the models' order"
     )
     parser.add_argument("--by-class", type=Path, required=True, help="leaderboard_by_class.csv")
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="folders of evaluated networks and fitted baselines",
-    )
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help=RUNS_HELP)
     parser.add_argument("--movies", type=Path, required=True, help="movies.parquet")
     parser.add_argument("--labelled", type=Path, required=True, help="labelled.parquet")
     parser.add_argument("--dataset", required=True, help="the dataset's name, for the source line")

@@ -364,8 +364,8 @@ def main() -> None:
     scored = given.scores()
     kinds = dict(zip(scored["name"], scored["kind"], strict=True))
 
-    counted = tables.has_column(args.joined, tables.JOINED, tables.COUNT)
-    schema = tables.JOINED.append(tables.COUNT) if counted else tables.JOINED
+    schema = tables.joined_schema(args.joined)
+    counted = "count" in schema.names
     table = tables.read(args.joined, schema, ["movieId", "timestamp", *(["count"] if counted else [])])
     timestamps = tables.numbers(table["timestamp"])
     movie = np.searchsorted(series.movie_ids, tables.numbers(table["movieId"]))

@@ -126,10 +126,10 @@ def count(path: Path, schema: pa.Schema) -> int:
         return int(file.metadata.num_rows)
 
 
-def has_column(path: Path, schema: pa.Schema, field: pa.Field) -> bool:
-    """Whether a table, checked like :func:`read`, has this further column."""
-    with _open(path, schema) as file:
-        return field.name in file.schema_arrow.names
+def joined_schema(path: Path) -> pa.Schema:
+    """Give the schema of a joined table, checked like :func:`read`: with a count where it has one."""
+    with _open(path, JOINED) as file:
+        return JOINED.append(COUNT) if COUNT.name in file.schema_arrow.names else JOINED
 
 
 def read(
