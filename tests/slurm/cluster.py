@@ -80,9 +80,6 @@ class Job:
     memory_mb: int
     #: How long it may run, as Slurm writes it.
     limit: str
-    #: When it started and ended, as Slurm writes it, which sorts by time; N/A if it did not.
-    start: str
-    end: str
 
 
 @dataclass(frozen=True)
@@ -100,11 +97,11 @@ class Cluster:
 
     def jobs(self) -> dict[str, Job]:
         """All jobs, ended or not, by number."""
-        printed = self.call("squeue", "--noheader", "--states=all", "--format=%i|%T|%N|%m|%l|%S|%e")
+        printed = self.call("squeue", "--noheader", "--states=all", "--format=%i|%T|%N|%m|%l")
         found = {}
         for line in printed.splitlines():
-            number, state, node, memory, limit, start, end = line.split("|")
-            found[number] = Job(number, state, node, _megabytes(memory), limit, start, end)
+            number, state, node, memory, limit = line.split("|")
+            found[number] = Job(number, state, node, _megabytes(memory), limit)
         return found
 
     def queue(self) -> list[str]:
