@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-slurm mutants lint format docs screenshot bench-data bench-billion bench-cache bench-training \
+.PHONY: help demo check test test-slurm mutants lint format docs site screenshot bench-data bench-billion bench-cache bench-training \
 	audit lock clean
 
 # The newest Python that the locked packages are for.
@@ -50,6 +50,9 @@ docs: .venv/installed ## Write docs/settings.md, docs/features.md and docs/stage
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/stages.py
 
+site: .venv/installed-tests ## Build the documents as a site, in site/.
+	$(BIN)/mkdocs build --quiet
+
 screenshot: .venv/installed-chromium ## Take the README's pictures anew from the finished demo.
 	$(BIN)/python tests/browser.py results/demo/report.html docs/report.png
 	cp results/demo/plots/leaderboard.png docs/leaderboard.png
@@ -84,7 +87,7 @@ lock: ## Resolve each requirements.in to a requirements.txt (needs uv).
 		--override <(echo 'torch ; python_version < "3"')
 
 clean: ## Remove the environment, the results and all caches.
-	rm -rf .venv .venv-slurm .venv-neuralforecast .snakemake results resources .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-slurm .venv-neuralforecast .snakemake results resources site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find scripts tests -name __pycache__ -type d -exec rm -rf {} +
 
 .venv/installed: requirements.txt

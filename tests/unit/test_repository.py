@@ -24,7 +24,7 @@ def test_continuous_integration_runs_targets_of_the_makefile() -> None:
             assert ("run" in step) != ("uses" in step)
             assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step.get("uses", "a/b@v1"))
             ran += re.findall(r"make ([\w-]+)", step.get("run", ""))
-    assert set(ran) == {"test", "demo"}
+    assert set(ran) == {"test", "demo", "site"}
     for target in ran:
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
 
