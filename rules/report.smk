@@ -152,6 +152,9 @@ rule write_front_page:
         leaderboard="<results>/{dataset}/leaderboard.csv",
         best="<results>/{dataset}/best.csv",
         forecast="<results>/{dataset}/forecast.csv",
+        check="<results>/{dataset}/forecast_check.json",
+        hit_ratios="<results>/{dataset}/cache.csv",
+        metrics="<results>/{dataset}/baselines/metrics.json",
         rejected="<results>/{dataset}/rejected.csv",
         facts=log_facts(),
     output:
@@ -171,6 +174,7 @@ rule write_front_page:
         slot=slot,
         split=canonical(settings.split),
         model=settings.forecast.model,
+        mixture=[] if MIXTURE is None else ["--mixture", MIXTURE],
         words=words,
     shell:
         "python {input.code[0]:q}"
@@ -181,6 +185,10 @@ rule write_front_page:
         " --best {input.best:q}"
         " --model {params.model:q}"
         " --forecast {input.forecast:q}"
+        " --check {input.check:q}"
+        " --hit-ratios {input.hit_ratios:q}"
+        " --metrics {input.metrics:q}"
+        " {params.mixture:q}"
         " --rejected {input.rejected:q}"
         " --facts {input.facts:q}"
         " --words {params.words:q}"

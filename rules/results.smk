@@ -153,6 +153,7 @@ rule forecast_next_slot:
         own=own_files(*MODELS.values()),
     output:
         forecast="<results>/{dataset}/forecast.csv",
+        check="<results>/{dataset}/forecast_check.json",
     log:
         "<results>/{dataset}/logs/forecast_next_slot.log",
     benchmark:
@@ -191,6 +192,7 @@ rule forecast_next_slot:
         " --own {input.own:q}"
         " --threads {threads}"
         " --forecast {output.forecast:q}"
+        " --check {output.check:q}"
         " > {log:q} 2>&1"
 
 

@@ -6,6 +6,7 @@ over these futures, and its intervals are as much wider as the futures differ.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import popularity.start
@@ -112,6 +113,9 @@ def main() -> None:
     add_own(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv, to write")
+    parser.add_argument(
+        "--check", type=Path, required=True, help="JSON, to write: how its intervals held on the test slots"
+    )
     args = parser.parse_args()
 
     forecasters = Forecasters.given(args)
@@ -123,19 +127,19 @@ def main() -> None:
     load_own(args.own)
     movies = tables.read(args.movies, tables.MOVIES)
     series = read_series(args.sequences, args.slot)
-    validation = split_slots(series, args.split)["validation"]
-    ready = make_ready(forecasters, name, series, validation, movies, args.threads)
+    parts = split_slots(series, args.split)
+    ready = make_ready(forecasters, name, series, parts, args.interval, movies, args.threads)
     shares, expected, dispersion = forecast_slots(
         series,
         ready.predict,
         args.slots,
         args.futures,
-        ready.total_half_life,
-        ready.dispersion,
+        float(ready.check["total_half_life"]),
+        float(ready.check["dispersion"]),
         np.random.default_rng(0),
     )
     candidates = series.candidates(series.last_slot + 1)
-    parts = []
+    rows = []
     for at in range(args.slots):
         slot = series.last_slot + 1 + at
         low, high = intervals.bounds(expected[at], dispersion[at], args.interval)
@@ -154,14 +158,15 @@ def main() -> None:
         )
         table = table.sort_values(["predicted_share", "movieId"], ascending=[False, True])
         table.insert(0, "rank", np.arange(1, len(table) + 1))
-        parts.append(table)
+        rows.append(table)
     titles = movies.select(["movieId", "item", "title", "genre_names"]).to_pandas()
-    titled = pd.concat(parts).merge(titles.rename(columns={"genre_names": "genres"}), "left", "movieId")
+    titled = pd.concat(rows).merge(titles.rename(columns={"genre_names": "genres"}), "left", "movieId")
     titled["item"] = titled["item"].fillna(titled["movieId"].astype(str))
     columns = ["rank", "movieId", "item", "title", "genres", "predicted_share", "expected_requests"]
     columns += ["requests_low", "requests_high", *last_shares(series, candidates[:0])]
-    with atomic_write(args.forecast) as path:
+    with atomic_write(args.forecast) as path, atomic_write(args.check) as check_path:
         titled[[*columns, "slot", "slot_start", "model"]].to_csv(path, index=False)
+        check_path.write_text(json.dumps({"model": name, **ready.check}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ import popularity.start
 from matplotlib.figure import Figure
 
 from popularity import style
-from popularity.offsets import Component, Mixture
-from popularity.program import Fault, run
-from popularity.results import read_json
-from popularity.settings.fields import SettingsError, parse
+from popularity.mixture_words import component_name, place_name, read_mixture
+from popularity.offsets import Mixture
+from popularity.program import run
 from popularity.slots import HELP, Slot
 from popularity.wording import add_words, own
 
@@ -22,32 +21,6 @@ FAMILIES = {
     "shares": style.GREEN,
     "even": style.GREY,
 }
-#: How the averages of all earlier slots weigh these.
-WEIGHED = {"counts": "all slots by their requests", "shares": "all slots alike"}
-#: Seasons that have a name, by the length of a slot and their own in slots.
-NAMED = {
-    ("hour", 24): "hour of the day",
-    ("hour", 168): "hour of the week",
-    ("day", 7): "day of the week",
-    ("day", 365): "day of the year",
-    ("week", 52): "week of the year",
-    ("month", 12): "month of the year",
-}
-
-
-def place_name(season: int, slot: Slot) -> str:
-    """Name a place in a season."""
-    return NAMED.get((slot.length, season), f"place in {season} {slot}s")
-
-
-def component_name(component: Component, slot: Slot) -> str:
-    """Name an average, with how long it remembers."""
-    if component.of == "even":
-        return "even share"
-    if component.of == "season":
-        return f"same {place_name(component.season, slot)}, half-life {component.half_life:g}"
-    plural = "" if component.half_life == 1 else "s"
-    return f"{WEIGHED[component.of]}, half-life {component.half_life:g} {slot}{plural}"
 
 
 def title_of(mixture: Mixture, slot: Slot) -> str:
@@ -109,11 +82,7 @@ def main() -> None:
     args = parser.parse_args()
     style.speak(args.words)
 
-    found = read_json(args.metrics, args.name)[args.name]
-    try:
-        mixture: Mixture = parse(Mixture, {"components": found.get("components")})
-    except SettingsError as error:
-        raise Fault(f"{args.metrics}: {args.name} is no mixture ({error})") from error
+    mixture = read_mixture(args.metrics, args.name)
     source = (
         f"weights of {own(args.name)} for {own(args.dataset)}, found on the validation slots (metrics.json)"
     )

@@ -1,7 +1,6 @@
 """Write the report's front page: a template's places filled from the results of a run."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,18 @@ import pandas as pd
 import pyarrow as pa
 
 from popularity import style, tables
+from popularity.key_numbers import CACHE, CHECK, Caches, interval_numbers, mixture_told, sure_numbers
 from popularity.log.facts import Facts
+from popularity.markup import plain, table
+from popularity.mixture_words import read_mixture
 from popularity.program import Fault, atomic_write, run
-from popularity.results import read_csv
-from popularity.scoring.verdict import judge, outcome
+from popularity.results import read_csv, read_json
+from popularity.scoring.verdict import Verdict, judge, outcome
 from popularity.series import split_range
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import SLOTS_OF_A_DAY, FoldSplit
 from popularity.slots import HELP, Slot, length_of, slot_start, zone_of
-from popularity.wording import Wording, add_words, own
+from popularity.wording import Wording, add_words
 
 #: Movies of the forecast that are named.
 NAMED = 3
@@ -32,16 +34,6 @@ BOARD = (
 )
 BEST = ("name", "kind", "rival", "rival_kind", "movies", "ratio", "low", "high")
 FORECAST = ("rank", "title", "predicted_share", "slot_start", "model")
-
-
-def plain(text: str) -> str:
-    """Write a text so that neither reStructuredText nor the template of Snakemake's report reads it.
-
-    It stays within its line, without control characters, each sign in it stands for itself, and a wording
-    leaves it as it is.
-    """
-    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).split())
-    return own(re.sub(r"([^\w\s]|_)", r"\\\1", line.replace("{", "(").replace("}", ")")))
 
 
 def log_facts(labelled: pa.Table, users: int | None, slot: str, split: FoldSplit) -> dict[str, str]:
@@ -73,9 +65,21 @@ def log_facts(labelled: pa.Table, users: int | None, slot: str, split: FoldSplit
         "head_percent": style.percent(head / len(by_movie)),
         "head_share": style.percent(by_movie[:head].sum() / by_movie.sum()),
         **{part: f"{len(numbers):,}" for part, numbers in parts.items()},
+        "learned": f"{len(parts['training']) + len(parts['validation']):,}",
         "validation_day": day(parts["validation"].start),
         "test_day": day(parts["test"].start),
     }
+
+
+def judged(board: pd.DataFrame, forecaster: str) -> Verdict:
+    """Compare the forecaster of the forecast with the best naive forecast."""
+    found = judge(board, forecaster)
+    if found is None:
+        raise Fault(
+            f"the leaderboard has no row of {forecaster} beside a naive forecast; run all anew with a "
+            "naive baseline (baselines in config.yaml)"
+        )
+    return found
 
 
 def board_facts(board: pd.DataFrame, best: pd.DataFrame, forecaster: str, asked: str) -> dict[str, str]:
@@ -90,51 +94,40 @@ def board_facts(board: pd.DataFrame, best: pd.DataFrame, forecaster: str, asked:
     asked
         ``forecast.model`` of config.yaml: best, or its name.
     """
-    found = judge(board, forecaster)
-    if found is None:
-        raise Fault(
-            f"the leaderboard has no row of {forecaster} beside a naive forecast; run all anew with a "
-            "naive baseline (baselines in config.yaml)"
-        )
-    model, naive, change = found.model, found.naive, found.change
+    found = judged(board, forecaster)
+    model, naive = found.model, found.naive
     name, rival = plain(model["name"]), plain(naive["name"])
     choice = "chosen on the validation slots" if asked == "best" else "which the settings name"
+    away = sorted([f"{100 * abs(bound - 1):.2g}" for bound in (found.low, found.high)], key=float)
+    sure = f"95 % interval: {away[0]} to {away[1]} %"
     if model["name"] == naive["name"]:
         verdict = f"{name} makes the forecast, a naive forecast, {choice}."
     elif found.outcome == "better":
         verdict = (
-            f"{name} makes the forecast, {choice}: it beats {rival}, the best naive forecast, by {change} "
-            "of cross entropy on the test slots."
+            f"{name} makes the forecast, {choice}: it beats {rival}, the best naive forecast, with an "
+            f"error (cross entropy) that is {found.change} lower on the test slots ({sure})."
         )
     elif found.outcome == "worse":
         verdict = (
             f"{name} makes the forecast, {choice}, but on the test slots {rival}, the best naive forecast, "
-            f"is better: the cross entropy of {name} is {change} higher."
+            f"is better: the error (cross entropy) of {name} is {found.change} higher ({sure})."
         )
     else:
         verdict = (
             f"{name} makes the forecast, {choice}: on the test slots it is level with {rival}, the best "
-            "naive forecast."
+            "naive forecast (95 % interval of the ratio of their errors, cross entropies: "
+            f"{found.low:.4f} to {found.high:.4f})."
         )
-    references = board[board["kind"] == "reference"]
-    oracle = ""
-    if len(references):
-        upper = references.sort_values("cross_entropy").iloc[0]
-        oracle = f", and one that knew the slot's requests {100 * upper['hit_ratio_5']:.1f} %"
     entropies = f"a cross entropy of {model['cross_entropy']:.4g} nats per request"
-    hits = f"{100 * model['hit_ratio_5']:.1f} % of the requests"
     if model["name"] != naive["name"]:
         entropies += (
             f"; the best naive forecast by the validation slots, **{rival}**, has "
-            f"{naive['cross_entropy']:.4g}. The ratio is {found.ratio:.4f}, with a 95 % interval of "
-            f"{found.low:.4f} to {found.high:.4f} (paired bootstrap over slots)"
+            f"{naive['cross_entropy']:.4g}"
         )
-        hits += f", that of {rival} {100 * naive['hit_ratio_5']:.1f} %"
     pairs = best.groupby(["kind", "rival_kind"], sort=False)
     return {
         "verdict": verdict,
-        "scores": f"On the test slots **{name}** has {entropies}. A cache of the 5 % of movies that {name} "
-        f"ranks highest would serve {hits}{oracle}.",
+        "scores": f"On the test slots **{name}** has {entropies}.",
         "comparison": "\n".join(f"* {compared(rows)}" for _, rows in pairs),
         "caution": cautions(board),
     }
@@ -266,6 +259,10 @@ def main() -> None:
         "--model", default="best", help="forecast.model of config.yaml: a forecaster's name, or best"
     )
     parser.add_argument("--forecast", type=Path, required=True, help="forecast.csv")
+    parser.add_argument("--check", type=Path, required=True, help="forecast_check.json")
+    parser.add_argument("--hit-ratios", type=Path, required=True, help="cache.csv")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.json of evaluate_baselines")
+    parser.add_argument("--mixture", help="entry of baselines that is a mixture, if there is one")
     parser.add_argument("--rejected", type=Path, required=True, help="rejected.csv")
     parser.add_argument(
         "--facts", type=Path, nargs="+", required=True, help="log.json of join_ratings, or of its shards"
@@ -283,14 +280,22 @@ def main() -> None:
     read_facts = [Facts.read(path) for path in args.facts]
     forecast = read_csv(args.forecast, *FORECAST)
     forecaster = str(forecast["model"].iloc[0])
-    board = board_facts(
-        read_csv(args.leaderboard, *BOARD), read_csv(args.best, *BEST), forecaster, args.model
-    )
+    board = read_csv(args.leaderboard, *BOARD)
+    caches = Caches.of(read_csv(args.hit_ratios, *CACHE), forecaster)
+    mixture = None if args.mixture is None else read_mixture(args.metrics, args.mixture)
+    numbers = [
+        *caches.numbers(args.slot),
+        *sure_numbers(judged(board, forecaster)),
+        *interval_numbers(read_json(args.check, *CHECK), args.slot),
+    ]
     facts = {
         "dataset": plain(args.dataset),
         **log_facts(labelled, count_users(args.joined, read_facts[0]), args.slot, args.split),
         "reading": reading(read_facts, zone_of(args.slot)),
-        **board,
+        **board_facts(board, read_csv(args.best, *BEST), forecaster, args.model),
+        "served": caches.sentence(forecaster, args.slot),
+        "mixture": mixture_told(mixture, args.slot),
+        "numbers": table(("In numbers, on the test slots", "(95 % interval)"), numbers),
         **forecast_facts(forecast),
         "rejected": rejected_rows(len(read_csv(args.rejected))),
     }

@@ -43,6 +43,7 @@ FITTED = {"method": "ridge", "lags": 3, "penalties": [10], "training_rows": 400}
 
 def forecasting(folder: Path, out: Path, runs: list[tuple[str, int]] = RUNS) -> list[object]:
     options: list[object] = ["--movies", folder / "movies.parquet", "--forecast", out]
+    options += ["--check", out.with_name("forecast_check.json")]
     options += ["--sequences", folder / "4.parquet", "--slot", "day"]
     options += ["--baselines", json.dumps(BASELINES), "--methods", *METHODS]
     options += ["--split", json.dumps(SPLIT)]
@@ -393,6 +394,22 @@ def test_any_forecaster_can_forecast(folder: Path, tmp_path: Path, name: str) ->
         low, high = intervals.bounds(expected, check.dispersion, 0.8)
         assert first["requests_low"].tolist() == low.tolist()
         assert first["requests_high"].tolist() == high.tolist()
+        tested = series.requested_slots(TESTED)
+        assert len(
+            list(check.watch(forecast_slots(ewma(series, found["half_life"]), series, tested), "test"))
+        )
+        assert json.loads((tmp_path / "forecast_check.json").read_text()) == {
+            "model": name,
+            **check.summary(),
+        }
+
+
+def test_the_check_of_the_forecast_is_that_of_its_forecaster(folder: Path, tmp_path: Path) -> None:
+    call("forecast_next_slot", *forecasting(folder, tmp_path / "forecast.csv"), "--model", "soft")
+    check = json.loads((tmp_path / "forecast_check.json").read_text())
+    seeds = [metrics(folder, "soft", seed)["intervals"] for seed in (1, 2)]
+    assert check == {"model": "soft", **intervals.pooled(seeds)}
+    assert check["pairs"] == sum(seed["pairs"] for seed in seeds)
 
 
 def test_forecast_of_a_model_by_name_is_the_mean_of_its_seeds(folder: Path, tmp_path: Path) -> None:

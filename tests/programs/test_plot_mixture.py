@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 
 import plot_mixture
 from pictures import texts
+from popularity.mixture_words import place_name
 from popularity.offsets import Component, Mixture
 from popularity.program import Fault
 from popularity.slots import Slot
@@ -49,7 +50,7 @@ def test_each_average_is_a_bar_with_its_name_and_weight() -> None:
 def test_without_a_season_the_title_says_so() -> None:
     plain = Mixture((Component("counts", 3.0, 0, 1.0),))
     assert plot_mixture.title_of(plain, Slot("day")).startswith("The mixture of averages holds no season")
-    assert plot_mixture.place_name(11, Slot("day")) == "place in 11 days"
+    assert place_name(11, Slot("day")) == "place in 11 days"
 
 
 def test_another_baseline_is_no_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import write_front_page
 import write_table
 from pictures import board
 from popularity.log.facts import Facts
+from popularity.markup import plain
 from popularity.program import Fault
 from popularity.settings.datasets import Words
 from popularity.settings.slots import FoldSplit
@@ -85,9 +86,7 @@ def test_a_table_shows_its_texts_as_they_are(title: str) -> None:
 
 @pytest.mark.parametrize("name", TITLES)
 def test_the_names_of_dataset_and_models_are_no_markup(name: str) -> None:
-    page = write_front_page.fill(
-        "{name}\n===\n\n**{name}** is it.\n", {"name": write_front_page.plain(name)}, Wording()
-    )
+    page = write_front_page.fill("{name}\n===\n\n**{name}** is it.\n", {"name": plain(name)}, Wording())
     assert {child.tag for child in published(page).iter()} <= {"main", "div", "h1", "p", "strong"}
 
 
@@ -153,7 +152,7 @@ def test_a_shop_s_page_speaks_of_its_products_and_orders() -> None:
     )
     page = write_front_page.fill(
         "Popularity of movies in {dataset}\n==\n\n{reading}\n",
-        {"dataset": write_front_page.plain("movies"), "reading": write_front_page.reading([FACTS])},
+        {"dataset": plain("movies"), "reading": write_front_page.reading([FACTS])},
         wording,
     )
     assert page == (

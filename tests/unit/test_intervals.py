@@ -147,3 +147,26 @@ def test_futures_differ_more_the_further_they_are() -> None:
     assert (np.diff(dispersion.mean(axis=1)) > 0).all()
     for first, second in zip(forecast(), (shares, expected, dispersion), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_checks_of_seeds_count_as_one_by_their_pairs() -> None:
+    def check(dispersion: float, pairs: int, coverage: float | None) -> dict[str, float | int | None]:
+        return {
+            "interval": 0.8,
+            "total_half_life": 5.0,
+            "dispersion": dispersion,
+            "pairs": 100,
+            "coverage": 0.9,
+            "expected_coverage": 0.8,
+            "pairs_expected_1": pairs,
+            "coverage_expected_1": coverage,
+            "expected_coverage_expected_1": coverage,
+        }
+
+    assert intervals.pooled([check(0.1, 30, 0.9)]) == check(0.1, 30, 0.9)
+    both = intervals.pooled([check(0.1, 30, 0.9), check(0.3, 10, 0.5)])
+    assert both["dispersion"] == pytest.approx(0.2)
+    assert (both["pairs"], both["coverage"]) == (200, pytest.approx(0.9))
+    assert (both["pairs_expected_1"], both["coverage_expected_1"]) == (40, pytest.approx(0.8))
+    assert intervals.pooled([check(0.1, 0, None), check(0.1, 10, 0.5)])["coverage_expected_1"] == 0.5
+    assert intervals.pooled([check(0.1, 0, None)] * 2)["coverage_expected_1"] is None

@@ -66,6 +66,7 @@ PATHS = {
     "--baselines": r"\{.*",
     "--benchmarks": r"results/\w+/benchmarks",
     "--by-class": r".*/leaderboard_by_class\.csv",
+    "--check": r".*/forecast_check\.json",
     "--checkpoint": r".*/seed-\d+/\.checkpoint\.npz",
     "--environment": r"envs/\w+\.yaml",
     "--facts": r".*/log(-\d)?\.json",
@@ -421,6 +422,9 @@ def test_pictures_show_the_settings_that_are_swept_and_the_features_that_are_see
 def test_the_report_is_of_one_dataset_in_its_own_words(commands: list[Command]) -> None:
     (page,) = of(commands, "write_front_page")
     assert page.json("--words")["item"] == "page"
+    assert page.one("--mixture") == "mixture"
+    (forecast,) = of(commands, "forecast_next_slot")
+    assert page.one("--check") == forecast.one("--check")
     (report,) = of(commands, "write_report")
     config = report.json("--config")
     assert (config["dataset"], set(config["datasets"])) == ("demo", {"demo"})

@@ -66,7 +66,8 @@ def page(browser_page: Page, finished: Path, faults: list[str]) -> Iterator[Page
 
 
 def labels(page: Page) -> list[str]:
-    return page.locator("tbody tr td:first-child").all_inner_texts()
+    # The front page has a table, too.
+    return page.locator("tbody:not(.prose tbody) tr td:first-child").all_inner_texts()
 
 
 def test_the_front_page_is_filled_from_the_run(page: Page, finished: Path) -> None:
@@ -82,6 +83,12 @@ def test_the_front_page_is_filled_from_the_run(page: Page, finished: Path) -> No
     # The forecaster that the validation slots chose, whichever is the best of the test slots.
     assert f"{forecaster} makes the forecast" in said
     assert f"{forecaster} has a cross entropy of {float(row['cross_entropy']):.4g}" in said
+    # It begins with three sentences and the numbers that matter.
+    assert re.search(r"tested on the last \d+, which it had not seen\.", said)
+    assert re.search(rf"with what {forecaster} expects most, would have served \d+\.\d % of the", said)
+    cells = page.locator(".prose td").all_inner_texts()
+    assert re.fullmatch(r"\d+\.\d % \(.+ to .+ %\)", cells[cells.index("… LRU") + 1])
+    assert re.search(r"The mixture of averages, .*? is \d+ % averages over", said)
     assert "{" not in said
     top = page.locator(".prose .title").bounding_box()
     assert top is not None and top["y"] >= 0

@@ -32,7 +32,7 @@ OF_SCORES = {
     "write_table leaderboard_by_class",
     *RECORDING,
 }
-OF_CACHE = {"simulate_cache", "plot_cache", "write_table cache"}
+OF_CACHE = {"simulate_cache", "plot_cache", "write_table cache", "write_front_page"}
 #: Any forecaster may be the best, which forecasts and fills a cache.
 OF_FORECASTERS = {"forecast_next_slot", "write_table forecast", *OF_CACHE, *OF_SCORES}
 COMPARING = {"plot_training", *OF_FORECASTERS}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from popularity.forecasters.fitted import FittedBaseline
 from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import TrainedModel
 from popularity.scoring.cross_entropy import distribution
-from popularity.scoring.intervals import IntervalCheck
+from popularity.scoring.evaluation import SCORED_PARTS
+from popularity.scoring.intervals import IntervalCheck, pooled
 from popularity.scoring.seeds import mean_over_seeds
 from popularity.series import Series
 
@@ -33,25 +35,31 @@ class Ready:
     predict
         Predicts the shares, which add up to 1, but for a model that tells fewer movies apart: the others
         have a share of 0.
-    total_half_life, dispersion
-        Of the expected total of a slot, and of a movie's requests: see ``scoring.intervals``.
+    check
+        What the validation slots say of the expected total and of the dispersion of a movie's requests, and
+        how often such intervals held on the test slots: ``scoring.intervals.IntervalCheck.summary``.
     """
 
     predict: Predict
-    total_half_life: float
-    dispersion: float
+    check: dict[str, Any]
 
 
 def make_ready(
-    forecasters: Forecasters, name: str, series: Series, validation: range, movies: pa.Table, threads: int
+    forecasters: Forecasters,
+    name: str,
+    series: Series,
+    parts: dict[str, range],
+    level: float,
+    movies: pa.Table,
+    threads: int,
 ) -> Ready:
     """Make one of the forecasters ready; the shares of its seeds are averaged (:func:`mean_over_seeds`).
 
-    ``validation`` are the slots of the log that tell how far a naive forecast is off; the evaluation of
-    others has found it.
+    ``parts`` are the slots of the log (see ``split_slots``) that say how far a naive forecast is off and
+    how often its intervals of this ``level`` hold; the evaluation of others has found it.
     """
     if name in forecasters.naive:
-        return _naive(forecasters, name, series, validation)
+        return _naive(forecasters, name, series, parts, level)
     seeds = forecasters.evaluated[name]
     predictions = [_prediction(seed, movies, threads) for seed in seeds]
     partial = any(
@@ -62,23 +70,24 @@ def make_ready(
         mean = mean_over_seeds([prediction(series, slot) for prediction in predictions])
         return mean if partial else distribution(mean)
 
-    checks = [seed.intervals() for seed in seeds]
-    dispersion = float(np.mean([check["dispersion"] for check in checks]))
-    return Ready(predict, float(checks[0]["total_half_life"]), dispersion)
+    return Ready(predict, pooled([seed.intervals() for seed in seeds]))
 
 
-def _naive(forecasters: Forecasters, name: str, log: Series, validation: range) -> Ready:
+def _naive(
+    forecasters: Forecasters, name: str, log: Series, parts: dict[str, range], level: float
+) -> Ready:
     method, found = forecasters.simple(name)
     parameters = method.parameters_of(found)
 
     def predict(series: Series, slot: int) -> Floats:
         return distribution(method.forecaster(series, parameters)(slot, series.candidates(slot)))
 
-    check = IntervalCheck(log, validation)
-    validated = forecast_slots(method.forecaster(log, parameters), log, log.requested_slots(validation))
-    for _ in check.watch(validated, "validation"):
-        pass
-    return Ready(predict, check.total_half_life, check.dispersion)
+    check = IntervalCheck(log, parts["validation"], level)
+    for part in SCORED_PARTS:
+        slots = log.requested_slots(parts[part])
+        for _ in check.watch(forecast_slots(method.forecaster(log, parameters), log, slots), part):
+            pass
+    return Ready(predict, check.summary())
 
 
 def _prediction(seed: Evaluated, movies: pa.Table, threads: int) -> Predict:

@@ -5,7 +5,7 @@ expected requests of the slot for all movies known by then. The dispersion is th
 estimated on the validation slots, so that it covers the uncertainty of the slot's total as well.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,10 @@ def bounds(expected: Floats, dispersion: float | Floats, level: float) -> tuple[
     return low, high
 
 
+#: What marks the part of a check that is of pairs with at least one expected request.
+LARGE = "_expected_1"
+
+
 class IntervalCheck:
     """Estimates the dispersion on the validation slots and checks the intervals on the test slots.
 
@@ -169,8 +173,23 @@ class IntervalCheck:
             "dispersion": self.dispersion,
         }
         for large, (pairs, inside, probability) in self._counted.items():
-            suffix = "_expected_1" if large else ""
+            suffix = LARGE if large else ""
             summary[f"pairs{suffix}"] = int(pairs)
             summary[f"coverage{suffix}"] = float(inside / pairs) if pairs else None
             summary[f"expected_coverage{suffix}"] = float(probability / pairs) if pairs else None
         return summary
+
+
+def pooled(checks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put the checks of a forecaster's seeds together, as :meth:`IntervalCheck.summary` gives them.
+
+    The dispersion is the mean of theirs, a coverage that of the pairs of all.
+    """
+    summary = {**checks[0], "dispersion": float(np.mean([check["dispersion"] for check in checks]))}
+    for suffix in ("", LARGE):
+        counts = [check[f"pairs{suffix}"] for check in checks]
+        summary[f"pairs{suffix}"] = sum(counts)
+        for name in (f"coverage{suffix}", f"expected_coverage{suffix}"):
+            inside = sum(count * check[name] for count, check in zip(counts, checks, strict=True) if count)
+            summary[name] = inside / sum(counts) if sum(counts) else None
+    return summary
