@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-slurm mutants lint format docs site screenshot bench-data bench-billion bench-cache bench-training \
+.PHONY: help install demo check test test-slurm mutants lint format docs site screenshot bench-data bench-billion bench-cache bench-training \
 	audit lock clean
 
 # The newest Python that the locked packages are for.
@@ -15,6 +15,8 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --require-hash
 
 help: ## List these targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+install: .venv/installed ## Make .venv with all packages.
 
 demo: .venv/installed ## Run everything on the simulated archive; results in results/demo.
 	$(BIN)/snakemake --cores all --config dataset=demo

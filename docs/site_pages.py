@@ -1,9 +1,11 @@
 """What mkdocs calls when it builds the site: adds pages from outside docs/, and mends links.
 
 Documents link to files of the repository, as a reader of its folders wants it. In the site a page stays a
-page, the text of a file is shown on a page of its own, and a folder is named without a link.
+page, the text of a file is shown on a page of its own, a notebook by its cells, and a folder is named
+without a link.
 """
 
+import json
 import re
 from pathlib import Path, PurePosixPath
 
@@ -39,6 +41,8 @@ def place(target: Path) -> str | None:
 
 def source_of(path: str) -> Path:
     """Say which file of the repository a page of the site is made of."""
+    if path.startswith("files/"):
+        return ROOT / path.removeprefix("files/").removesuffix(".md")
     return TOP.get(path, DOCS / path)
 
 
@@ -59,16 +63,26 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if target.is_file() and (at := place(target)) is not None and at.startswith("files/")
     }
     for at, target in sorted(shown):
-        language = target.suffix.removeprefix(".")
-        content = f"# {target.name}\n\n```{language}\n{target.read_text(encoding='utf-8')}```\n"
-        files.append(File.generated(config, at, content=content))
+        files.append(File.generated(config, at, content=page_of(target)))
     return files
+
+
+def page_of(file: Path) -> str:
+    """Make a page of a file's text."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix != ".ipynb":
+        return f"# {file.name}\n\n```{file.suffix.removeprefix('.')}\n{text}```\n"
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"]]
+    return "\n\n".join(
+        source if kind == "markdown" else f"```python\n{source}\n```" for kind, source in cells
+    )
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Have the links of a page lead to pages of the site."""
     here = page.file.src_uri
-    if here.startswith("files/"):
+    # The text of a file is no markup.
+    if here.startswith("files/") and source_of(here).suffix != ".ipynb":
         return markdown
 
     def put(match: re.Match[str]) -> str:

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pyarrow.parquet as pq
 import pytest
+from nbclient import NotebookClient
 
 from workdir import ROOT, copy_workflow
 
@@ -84,7 +86,26 @@ def test_the_page_on_the_forecast_does_what_it_says(finished: Path, tmp_path: Pa
     assert "cross_entropy" in json.loads((tmp_path / "metrics.json").read_text())
 
 
+def test_the_notebook_reads_a_finished_run_and_draws(finished: Path, tmp_path: Path) -> None:
+    page = nbformat.reads((ROOT / "docs" / "explore.ipynb").read_text(), as_version=4)  # type: ignore[no-untyped-call]
+    # It is kept without what it printed.
+    assert not [cell for cell in page.cells if cell.get("outputs") or cell.get("execution_count")]
+    (tmp_path / "docs").mkdir()
+    shutil.copytree(finished / "results", tmp_path / "results")
+    NotebookClient(page, timeout=120, resources={"metadata": {"path": tmp_path / "docs"}}).execute()
+    outputs = [output for cell in page.cells for output in cell.get("outputs", [])]
+    assert {output["output_type"] for output in outputs} <= {"execute_result", "display_data"}
+    assert sum("image/png" in output["data"] for output in outputs) == 3
+    tables = [output["data"]["text/plain"] for output in outputs if "text/html" in output["data"]]
+    assert len(tables) == 2
+    assert "lstm" in tables[0] and "head" in tables[1]
+
+
 def test_there_are_commands_of_several_pages() -> None:
-    assert {"README.md", "docs/models.md", "docs/own-network.md", "docs/results.md"} <= {
-        page for page, _ in commands()
-    }
+    assert {
+        "README.md",
+        "docs/models.md",
+        "docs/own-network.md",
+        "docs/results.md",
+        "docs/tutorial.md",
+    } <= {page for page, _ in commands()}
