@@ -3,6 +3,7 @@
 import ast
 import csv
 import functools
+import hashlib
 import os
 import re
 import sys
@@ -182,6 +183,28 @@ def memory(mb):
 def minutes(number):
     """Minutes of a first attempt; each further one asks for as many again."""
     return lambda wildcards, attempt: number * attempt
+
+
+def uncompared(settings):
+    """A param for a command that Snakemake does not compare, as it takes one of `input` for derived from it.
+
+    It is for long settings, which Snakemake would print as the reason of a job: twice, as they were and are.
+    Beside it a rule has their digest, which is compared and printed in their place.
+    """
+    return lambda wildcards, input: (
+        settings(wildcards) if callable(settings) else settings
+    )
+
+
+def digest(settings):
+    """A param that is another one where these settings, as canonical JSON, are."""
+
+    def of(text):
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    if callable(settings):
+        return lambda wildcards: of(settings(wildcards))
+    return of(settings)
 
 
 def own_files(*models):
@@ -395,6 +418,11 @@ def searched_model():
     """The settings that a search starts from."""
     name = settings.search.model
     return settings.defaults if name is None else MODELS[name]
+
+
+def searched_settings():
+    """All that the trainings of a search start from, as canonical JSON."""
+    return canonical(training_settings(settings, searched_model()))
 
 
 def archive_limits():

@@ -25,7 +25,8 @@ rule train_model:
         runtime=minutes(480),
         gpu=settings.training_gpus,
     params:
-        settings=model_settings,
+        settings=uncompared(model_settings),
+        compared=digest(model_settings),
         backend=settings.backend,
         run=lambda wildcards, output: str(Path(output.model).parent),
         # No output, which Snakemake would remove when the job fails.
@@ -109,7 +110,8 @@ rule evaluate_baselines:
         mem_mb=memory(4000),
         runtime=minutes(60),
     params:
-        baselines=canonical(NAIVE),
+        baselines=uncompared(canonical(NAIVE)),
+        compared=digest(canonical(NAIVE)),
         split=split,
         slot=slot,
         common=COMMON,
@@ -147,9 +149,8 @@ rule search_settings:
         mem_mb=memory(4000),
         runtime=minutes(1440),
     params:
-        settings=lambda wildcards: canonical(
-            training_settings(settings, searched_model())
-        ),
+        settings=uncompared(searched_settings()),
+        compared=digest(searched_settings()),
         changed=canonical(config["models"].get(settings.search.model) or {}),
         space=canonical(settings.search.space),
         studies=lambda wildcards: f"{RESULTS}/{wildcards.dataset}/search/studies",
@@ -198,7 +199,8 @@ rule evaluate_learned:
         mem_mb=memory(4000),
         runtime=minutes(120),
     params:
-        settings=learned_settings,
+        settings=uncompared(learned_settings),
+        compared=digest(learned_settings),
         common=COMMON,
         interval=settings.forecast.interval,
     shell:

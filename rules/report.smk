@@ -252,7 +252,8 @@ rule write_report:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        config=report_config,
+        config=uncompared(report_config),
+        compared=digest(report_config),
         snakefile=ours("Snakefile"),
     shell:
         "python {input.code[0]:q}"

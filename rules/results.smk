@@ -97,7 +97,8 @@ rule record_settings:
         mem_mb=memory(500),
         runtime=minutes(10),
     params:
-        settings=run_settings,
+        settings=uncompared(run_settings),
+        compared=digest(run_settings),
     shell:
         "printf '%s' {params.settings:q} | python -m json.tool > {output.settings:q} 2> {log:q}"
 
@@ -166,7 +167,8 @@ rule forecast_next_slot:
         runtime=minutes(30),
     params:
         runs=evaluated,
-        baselines=canonical(NAIVE),
+        baselines=uncompared(canonical(NAIVE)),
+        compared=digest(canonical(NAIVE)),
         split=canonical(settings.split),
         slot=slot,
         model=settings.forecast.model,
@@ -226,7 +228,8 @@ rule simulate_cache:
         runtime=minutes(60),
     params:
         runs=evaluated,
-        baselines=canonical(NAIVE),
+        baselines=uncompared(canonical(NAIVE)),
+        compared=digest(canonical(NAIVE)),
         cache=canonical(settings.cache),
         split=canonical(settings.split),
         slot=slot,

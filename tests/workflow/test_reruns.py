@@ -115,6 +115,20 @@ def test_a_baselines_setting_reruns_it_and_what_compares(folder: Path) -> None:
     assert planned(folder) == {"evaluate_baselines", "plot_mixture"} | OF_FORECASTERS
 
 
+def test_what_a_changed_setting_prints_is_short(folder: Path) -> None:
+    def change(settings: dict[str, Any]) -> None:
+        settings["models"]["course_lstm"].update(layers=[5])
+        settings["baselines"]["lightgbm_offset"].update(training_rows=3000)
+        settings["baselines"].update(moving_average_3=None)
+
+    set_small(folder, change)
+    ended = snakemake(folder, "--dry-run")
+    changes = re.findall(r"^    reason: .*?(Params have changed .*)$", ended.stdout, re.MULTILINE)
+    # Of the training, the fit, the baselines and the record of settings; the others follow these.
+    assert len(changes) == 4
+    assert max(map(len, changes)) < 400
+
+
 def test_an_added_model_runs_alone_and_a_removed_one_leaves_no_row(folder: Path) -> None:
     set_small(folder, lambda settings: settings["models"].update(plain={"cell": "none"}))
     assert planned(folder) == {"train_model plain", "evaluate_model plain"} | COMPARING
