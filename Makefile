@@ -6,7 +6,7 @@ SHELL := bash
 	audit lock clean
 
 # The newest Python that the locked packages are for.
-PYTHON ?= $(shell for version in 3.12 3.11; do \
+PYTHON ?= $(shell for version in 3.13 3.12 3.11; do \
 	if python$$version -c 'import venv' 2>/dev/null; then echo python$$version; break; fi; done)
 BIN := .venv/bin
 # What is made and tested here runs with the packages of .venv, whatever conda is on the PATH.
@@ -94,8 +94,8 @@ clean: ## Remove the environment, the results and all caches.
 
 .venv/installed: requirements.txt
 	@if [ -z "$(PYTHON)" ]; then \
-		echo "error: Python 3.11 or 3.12 with venv is needed, and neither python3.12 nor python3.11" \
-			"is on the PATH; install one, or say where it is: make PYTHON=/path/to/python3.12"; \
+		echo "error: Python 3.11, 3.12 or 3.13 with venv is needed, and none of them" \
+			"is on the PATH; install one, or say where it is: make PYTHON=/path/to/python3.13"; \
 		exit 1; \
 	fi
 	$(PYTHON) -m venv .venv

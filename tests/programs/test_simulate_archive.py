@@ -317,7 +317,7 @@ def test_recent_popularity_tells_more_than_all_of_the_past(ratings: pd.DataFrame
     for now in counts:
         if len(scores) or ever.sum() > 0:
             shares = [(past + 0.1) / (past + 0.1).sum() for past in (recent, ever)]
-            scores.append([-(now @ np.log(share)) for share in shares])
+            scores.append([float(-(now @ np.log(share))) for share in shares])
         recent, ever = recent * 0.5 ** (1 / 6) + now, ever + now
     half = np.array(scores)[len(scores) // 2 :].sum(axis=0)
     assert half[0] < 0.99 * half[1]
