@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from popularity.decay import Decay
 from popularity.offsets import Component, Mixture
 from popularity.seasons import SeasonalSums
-from popularity.series import Ints, Series
+from popularity.series import Ints, Latest, Series, distinct
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,14 +39,14 @@ def requested_with_decayed_sums(
     A slot, its elements, and for each of their movies the sums over the slots s before this one of
     ``0.5 ** ((l - s) / H) * value(s)``, [elements, half-lives], as of its latest slot l, [elements].
     """
-    decay = _decay(half_lives)
-    current = np.zeros((len(series.movie_ids), len(decay)))
+    decay = Decay(half_lives, len(series.totals))
+    current = np.zeros((len(series.movie_ids), len(half_lives)))
     latest = np.full(len(series.movie_ids), series.first_slot)
     for elements in series.elements_by_slot():
         movies, slot = series.movie[elements], int(series.slot[elements[0]])
-        yield slot, elements, current[movies], latest[movies]
-        current[movies] *= decay ** (slot - latest[movies])[:, None]
-        current[movies] += values[elements, None]
+        sums, since = current[movies], latest[movies]
+        yield slot, elements, sums, since
+        current[movies] = sums * decay(slot - since) + values[elements, None]
         latest[movies] = slot
 
 
@@ -53,7 +54,7 @@ def decayed_totals(
     values: npt.NDArray[np.integer | np.floating], slots: Ints, half_lives: Sequence[float]
 ) -> Floats:
     """Compute the decayed sums of the values up to and with each of the (rising) slots, [n, half-lives]."""
-    decay = _decay(half_lives)
+    decay = Decay(half_lives, 1).factors
     totals = np.zeros((len(slots), len(decay)))
     current = np.zeros(len(decay))
     gaps = np.diff(slots, prepend=slots[:1])
@@ -61,10 +62,6 @@ def decayed_totals(
         current = current * decay ** gaps[at] + value
         totals[at] = current
     return totals
-
-
-def _decay(half_lives: Sequence[float]) -> Floats:
-    return 0.5 ** (1 / np.asarray(half_lives, dtype=np.float64))
 
 
 class DecayedShares:
@@ -78,22 +75,25 @@ class DecayedShares:
 
     def __init__(self, series: Series, half_lives: Sequence[float], of: str = "counts") -> None:
         self._series = series
-        self._decay = _decay(half_lives)
+        self._decay = Decay(half_lives, len(series.totals))
         self._requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
         by_count = of == "counts"
         values = series.label if by_count else series.label_n
         totals = series.requests(self._requested) if by_count else np.ones(len(self._requested))
-        # Decayed sum of each element's movie up to and with the element, [K, half-lives].
-        self._states = np.zeros((len(series.slot), len(self._decay)))
+        # Decayed sum of each element's movie up to and with the element, and its slot,
+        # [K, half-lives + 1], by slot: what is written, and mostly what is read, lies together.
+        states = np.empty((len(series.slot), len(half_lives) + 1))
+        end = 0
         for slot, elements, sums, latest in requested_with_decayed_sums(series, values, half_lives):
-            self._states[elements] = sums * self._decay ** (slot - latest)[:, None]
-            self._states[elements] += values[elements, None]
+            begin, end = end, end + len(elements)
+            states[begin:end, :-1] = sums * self._decay(slot - latest) + values[elements, None]
+            states[begin:end, -1] = slot
+        self._states = Latest(series, states, by_slot=True)
         self._totals = decayed_totals(totals, self._requested, half_lives)
 
     def sums(self, movies: Ints, slots: Ints) -> Floats:
         """Decayed sums themselves, as of the slot before; see :meth:`__call__`."""
-        last = self._series.elements_before(movies, slots) - 1
-        return self._states[last] * self._decay ** (slots - 1 - self._series.slot[last])[:, None]
+        return self._decayed(movies, slots, slots - 1)
 
     def __call__(
         self, movies: Ints, slots: Ints, candidates: Floats, uniform_share: float = UNIFORM_SHARE
@@ -111,12 +111,16 @@ class DecayedShares:
         -------
         float64 [n, half-lives]
         """
-        last = self._series.elements_before(movies, slots) - 1
         # As of the latest slot with requests: after a long silence both sums would vanish.
-        latest = np.searchsorted(self._requested, slots) - 1
-        gap = self._requested[latest] - self._series.slot[last]
-        shares = self._states[last] * self._decay ** gap[:, None] / self._totals[latest]
+        latest = np.searchsorted(self._requested, distinct(slots)) - 1
+        shares = self._decayed(movies, slots, self._requested[latest]) / self._totals[latest]
         return (1 - uniform_share) * shares + uniform_share / candidates[:, None]
+
+    def _decayed(self, movies: Ints, slots: Ints, as_of: Ints) -> Floats:
+        states = self._states(movies, slots)
+        gaps = as_of - states[:, -1].astype(np.int64)
+        decayed: Floats = states[:, :-1] * self._decay(gaps)
+        return decayed
 
 
 class MixedShares:
@@ -156,7 +160,7 @@ class MixedShares:
 def seasonal_shares(sums: SeasonalSums, all_time: Floats, movies: Ints, slots: Ints) -> Floats:
     """Shares of the requests at one place of a season, smoothed, [n, half-lives]."""
     smoothed = sums(movies, slots) + SEASON_SMOOTHING * all_time[:, None]
-    shares: Floats = smoothed / (sums.totals(slots) + SEASON_SMOOTHING)
+    shares: Floats = smoothed / (sums.totals(distinct(slots)) + SEASON_SMOOTHING)
     return shares
 
 
@@ -172,7 +176,7 @@ class AllTimeShares:
         """Compute them for movies [n] before slots [n], float64 [n]."""
         ends = self._series.elements_before(movies, slots)
         counts = self._sums[ends] - self._sums[self._series.starts[movies]]
-        at = np.clip(slots - self._series.first_slot, 0, len(self._totals) - 1)
+        at = np.clip(distinct(slots) - self._series.first_slot, 0, len(self._totals) - 1)
         shares: Floats = counts / np.maximum(self._totals[at], 1.0)
         return shares
 

@@ -16,7 +16,7 @@ from popularity.offsets import Mixture
 from popularity.own import own_function
 from popularity.program import Fault
 from popularity.seasons import SeasonalSums, covered_seasons
-from popularity.series import Ints, Series
+from popularity.series import Ints, Latest, Series, distinct
 from popularity.settings.model import is_own
 from popularity.settings.slots import SLOTS_OF_A_DAY
 from popularity.slots import clock_numbers, length_of, slot_start
@@ -62,24 +62,25 @@ class Pairs:
         What knows the log.
     movies, slots
         int [n] each.
-    last
-        int [n], the movie's latest element before the slot: what all running sums are read at.
+    past
+        float64 [n, 4], what is known of each movie at its latest request: its slot, the movie's requests
+        up to and with it, those of them that were rated, and the sum of their ratings.
     """
 
     features: "Features"
     movies: Ints
     slots: Ints
-    last: Ints
+    past: Floats
 
     @property
     def requests(self) -> Floats:
         """Requests of the movie before the slot."""
-        return self.features.requests_so_far[self.last]
+        return self.past[:, 1]
 
     @property
     def idle(self) -> Ints:
         """Slots since the movie's last request."""
-        return self.slots - self.features.series.slot[self.last]
+        return self.slots - self.past[:, 0].astype(np.int64)
 
     @property
     def age(self) -> Ints:
@@ -94,7 +95,8 @@ class Pairs:
     @property
     def years_since_release(self) -> Floats:
         """Years since the movie's release, 0 to 90; NaN where unknown."""
-        year = 1970 + self.start.astype("datetime64[D]").astype(np.float64) / 365.2425
+        start = slot_start(distinct(self.slots), self.features.slot)
+        year = 1970 + start.astype("datetime64[D]").astype(np.float64) / 365.2425
         return np.clip(year - self.features.release_years[self.movies], 0, 90)
 
 
@@ -129,18 +131,19 @@ STEP_FEATURES = {
 
 def _calendar(pairs: Pairs) -> Floats:
     slot = pairs.features.slot
-    cycle, numbers = _CYCLES[length_of(slot)], clock_numbers(pairs.slots, slot)
+    cycle, numbers = _CYCLES[length_of(slot)], clock_numbers(distinct(pairs.slots), slot)
     phase = 2 * np.pi * (numbers % cycle) / cycle
     place: Floats = np.stack([np.sin(phase), np.cos(phase)], axis=1)
-    if length_of(slot) not in SLOTS_OF_A_DAY:
-        return place
-    days = (numbers - 1) // int(cycle)
-    return np.hstack([place, days[:, None] % 7 == np.arange(7)])
+    if length_of(slot) in SLOTS_OF_A_DAY:
+        days = (numbers - 1) // int(cycle)
+        place = np.hstack([place, days[:, None] % 7 == np.arange(7)])
+    return np.broadcast_to(place, (len(pairs.slots), place.shape[1]))
 
 
 def _mean_rating(pairs: Pairs) -> Floats:
-    features, last = pairs.features, pairs.last
-    return (features.stars_so_far[last] + 5 * 3.5) / (features.rated_so_far[last] + 5)
+    rated, stars = pairs.past[:, 2], pairs.past[:, 3]
+    means: Floats = (stars + 5 * 3.5) / (rated + 5)
+    return means
 
 
 def _new_release(pairs: Pairs) -> npt.NDArray[np.bool_]:
@@ -315,11 +318,14 @@ class Features:
         self.genres: npt.NDArray[np.bool_] = (
             np.zeros((len(series.movie_ids), 0), bool) if genres is None else genres
         )
-        # Sums over each movie's elements up to and with each, [K].
-        self.requests_so_far = _running_sums(series, series.label)
         rated = np.isfinite(series.avg_rating)
-        self.rated_so_far = _running_sums(series, np.where(rated, series.label, 0))
-        self.stars_so_far = _running_sums(series, np.where(rated, series.avg_rating, 0) * series.label)
+        past = [
+            series.slot,
+            _running_sums(series, series.label),
+            _running_sums(series, np.where(rated, series.label, 0)),
+            _running_sums(series, np.where(rated, series.avg_rating, 0) * series.label),
+        ]
+        self._past = Latest(series, np.stack(past, axis=1, dtype=np.float64))
         self._sorted_first_requests = np.sort(self.series.first_request)
 
     @classmethod
@@ -374,9 +380,9 @@ class Features:
     def static(self, movies: Ints, slots: Ints) -> dict[str, npt.NDArray[np.float32]]:
         """Compute ``static`` and ``offset`` alone: see :meth:`__call__`."""
         unknown = slots <= self.series.first_request[movies]
-        candidates = self.candidates_or_one(slots)
+        candidates = np.broadcast_to(self.candidates_or_one(distinct(slots)), len(slots))
         at = np.where(unknown, self.series.first_request[movies] + 1, slots)
-        pairs = Pairs(self, movies, at, self.series.elements_before(movies, at) - 1)
+        pairs = Pairs(self, movies, at, self._past(movies, at))
         static = [_columns(feature.values(pairs).astype(np.float64)) for feature in self._static]
         # The log of shares times candidates is around 0 whatever the size of the catalogue.
         scale = np.log(candidates)[:, None]
@@ -400,7 +406,21 @@ class Features:
 
     def steps(self, movies: Ints, slots: Ints) -> npt.NDArray[np.float32]:
         """Compute ``steps`` alone: see :meth:`__call__`."""
-        labels, at = self.series.windows(movies, slots, self._window, self._gaps)
+        return self._step_values(*self.series.windows(movies, slots, self._window, self._gaps), slots)
+
+    def steps_until(self, movies: Ints, slot: int, count: int) -> npt.NDArray[np.float32]:
+        """Compute the ``steps`` of windows of one slot before each of the last slots up to this one.
+
+        Returns
+        -------
+        float32 [n, count, step features], as :meth:`steps` computes them one by one.
+        """
+        labels, at = self.series.windows(movies, slot, count, "calendar")
+        values = self._step_values(labels.reshape(-1, 1), at.reshape(-1, 1), at.reshape(-1) + 1)
+        return values.reshape(len(movies), count, len(self._steps))
+
+    def _step_values(self, labels: Floats, at: Ints, slots: Ints) -> npt.NDArray[np.float32]:
+        """Compute them from the requests in the slots ``at``, [n, window] each, before ``slots``, [n]."""
         totals = self.series.requests(at)
         steps = Steps(labels, totals, labels / np.maximum(totals, 1), self, slots)
         none = np.zeros((*labels.shape, 0))
@@ -489,7 +509,7 @@ class _SeasonFeature:
     def __call__(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:
         """Compute it for pairs, [n, half-lives]."""
         same = self._sums(movies, slots)
-        expected = self._overall(movies, slots, candidates, 0.0) * self._sums.totals(slots)
+        expected = self._overall(movies, slots, candidates, 0.0) * self._sums.totals(distinct(slots))
         ratios: Floats = np.log((same + SEASON_PULL) / (expected + SEASON_PULL))
         return ratios
 

@@ -125,7 +125,14 @@ class Series:
 
     @functools.cached_property
     def _by_slot(self) -> Ints:
-        return np.argsort(self.slot, kind="stable")
+        return stable_order(self.slot - self.first_slot)
+
+    @functools.cached_property
+    def places_by_slot(self) -> Ints:
+        """Where each element is in the order of :meth:`elements_by_slot`, int [K]."""
+        places = np.empty_like(self._by_slot)
+        places[self._by_slot] = np.arange(len(places))
+        return places
 
     @functools.cached_property
     def _slot_starts(self) -> Ints:
@@ -160,6 +167,12 @@ class Series:
         # Replaced as one and never changed, so that threads may share it.
         self._last_ends = slot, ends
         return ends
+
+    def idle(self, movies: Ints, slot: int, slots: int) -> npt.NDArray[np.bool_]:
+        """Say which movies were not requested in this many slots before the slot."""
+        ends = self.elements_before(movies, slot)
+        idle: npt.NDArray[np.bool_] = (ends == self.starts[movies]) | (self.slot[ends - 1] < slot - slots)
+        return idle
 
     def labels(self, movies: Ints, slots: Ints | int) -> npt.NDArray[np.float64]:
         """Look up the requests of each movie in its slot (0 where there is none)."""
@@ -235,11 +248,69 @@ class Series:
         return labels, slots[:, None] + np.arange(-length, 0)
 
 
+def stable_order(numbers: Ints) -> Ints:
+    """Order numbers from 0 on; equal ones stay as they are.
+
+    NumPy sorts numbers of 16 bits several times as fast as wider ones.
+    """
+    narrow = len(numbers) == 0 or numbers.max() <= np.iinfo(np.uint16).max
+    order: Ints = np.argsort(numbers.astype(np.uint16) if narrow else numbers, kind="stable")
+    return order
+
+
+def distinct(slots: Ints) -> Ints:
+    """Give the one slot that all of these are, int [1], or these: what is the same is computed once."""
+    return slots[:1] if _only(slots) is not None else slots
+
+
 def _only(slots: Ints | int) -> int | None:
     """Give the slot that all of these are, if there is one."""
     if isinstance(slots, (int, np.integer)):
         return int(slots)
     return int(slots[0]) if len(slots) and (slots == slots[0]).all() else None
+
+
+class Latest:
+    """A value of each movie's latest element before a slot: fast where slots rise and movies are many.
+
+    Parameters
+    ----------
+    values
+        [K, …] of each element.
+    by_slot
+        Whether the values are in the order of :meth:`Series.elements_by_slot`.
+    """
+
+    def __init__(self, series: Series, values: npt.NDArray[Any], by_slot: bool = False) -> None:
+        self._series = series
+        self._values = values
+        self._by_slot = by_slot
+        self._last: tuple[int, npt.NDArray[Any]] | None = None
+
+    def __call__(self, movies: Ints, slots: Ints | int) -> npt.NDArray[Any]:
+        """Look up the values of movies [n] before slots, [n, …]; each has to be a candidate of its slot."""
+        slot = _only(slots)
+        if slot is None or len(movies) <= _MANY:
+            return self._of(self._series.elements_before(movies, slots) - 1)
+        return self._before(slot)[movies]
+
+    def _of(self, elements: Ints) -> npt.NDArray[Any]:
+        return self._values[self._series.places_by_slot[elements] if self._by_slot else elements]
+
+    def _before(self, slot: int) -> npt.NDArray[Any]:
+        """Update the values of all movies, [M, …], from the slot of the last call."""
+        every = np.arange(len(self._series.movie_ids))
+        if self._last is None or slot < self._last[0]:
+            values = self._of(self._series.elements_before(every, slot) - 1)
+        else:
+            last, values = self._last
+            changed = self._series.elements_in(range(last, slot))
+            values = values.copy()
+            # Of several elements of a movie the latest comes last, and stays.
+            values[self._series.movie[changed]] = self._of(changed)
+        # Replaced as one and never changed, so that threads may share it.
+        self._last = slot, values
+        return values
 
 
 def read_series(sequences: Path, slot_name: str) -> Series:

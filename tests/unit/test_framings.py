@@ -11,7 +11,7 @@ import pytest
 
 from popularity import tables
 from popularity.forecasters.network import framings
-from popularity.forecasters.network.framings import REST, Arrays, Framing, with_rest
+from popularity.forecasters.network.framings import REST, Arrays, Framing, LastRows, with_rest
 from popularity.forecasters.network.losses import LOSSES
 from popularity.forecasters.network.saved import Asked
 from popularity.program import Fault
@@ -78,7 +78,11 @@ def mixing(inputs: Arrays) -> np.ndarray:
 def forecasts_of(
     framing: Framing, slots: list[int], run: Callable[[Arrays], np.ndarray] = mixing
 ) -> list[Forecast]:
-    return list(framing.forecasts(run, np.array(slots, dtype=int)))
+    def of_rows(rows: LastRows) -> np.ndarray:
+        steps = rows.windows[rows.window]
+        return run({"steps": steps, "static": rows.static, "offset": rows.offset})
+
+    return list(framing.forecasts(of_rows, np.array(slots, dtype=int)))
 
 
 # ------------------------------------------------------------------------------------ all movies
@@ -365,8 +369,7 @@ def test_forecasts_do_not_depend_on_chunks(out: str, monkeypatch: pytest.MonkeyP
     framing = framing_of("movie", out, loss="softmax_cross_entropy")
     slots = list(range(FIRST_SLOT, FIRST_SLOT + 20))
     made = []
-    for at_once, pairs in ((16, 1 << 17), (1, 1), (3, 20), (100, 7)):
-        monkeypatch.setattr(framings, "SLOTS_AT_ONCE", at_once)
+    for pairs in (1 << 17, 1, 7, 20):
         monkeypatch.setattr(framings, "PAIRS_AT_ONCE", pairs)
         made.append(forecasts_of(framing, slots))
     for other in made[1:]:

@@ -276,12 +276,13 @@ def test_the_network_of_the_last_step_is_the_last_step_of_the_network(
     changes = {**SHAPES[shape], **NO_OFFSET, "input": one, "output": out, "loss": "mse"}
     model, framing = untrained(series, changes)
     inputs = framing.inputs(framing.validation(slots_of(series)[1], 1))
-    network = last_step(model)
+    reader, decider = last_step(model)
     for scale in (1.0, 3.0):
         scale_output(model, scale)
         every = inference.run_network(model, inputs)
-        last = {name: values if name == "steps" else values[:, -1:] for name, values in inputs.items()}
-        found = inference.run_network(network, last)
+        last = {name: values[:, -1:] for name, values in inputs.items() if name != "steps"}
+        last["window"] = inference.run_network(reader, {"steps": inputs["steps"]}).astype(np.float32)
+        found = inference.run_network(decider, last)
         assert found.shape == (len(every), 1, every.shape[2])
         assert found == pytest.approx(every[:, -1:], rel=1e-5, abs=1e-7)
         assert len(np.unique(found)) > 1

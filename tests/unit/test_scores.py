@@ -84,6 +84,23 @@ def test_equal_predictions_score_the_mean_over_their_orders() -> None:
     assert score_slot(many, counts, 10)["hits_1"] == 5
 
 
+@pytest.mark.parametrize("distinct", [1, 3, 40, 10**6])
+@pytest.mark.parametrize("size", [20, 21, 250, 401])
+def test_scores_are_those_of_all_candidates_sorted(
+    size: int, distinct: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(size + distinct)
+    shares = draw.integers(0, distinct, size) / 7
+    shares[:3] = draw.choice([0.0, np.nan, shares.max()], 3)
+    counts = draw.poisson(0.5, size).astype(float)
+    classes = draw.integers(0, 4, size)
+    found = score_slot(shares, counts, counts.sum(), classes)
+    monkeypatch.setattr(
+        "popularity.scoring.scores._leading", lambda values, _: np.argsort(-values, kind="stable")
+    )
+    np.testing.assert_equal(score_slot(shares, counts, counts.sum(), classes), found)
+
+
 def test_an_all_zero_forecast_is_a_uniform_one_without_an_order() -> None:
     counts = np.zeros(40)
     counts[:10] = 4

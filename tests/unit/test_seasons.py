@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from popularity import seasons
 from popularity.forecasters.base import NoParameters
 from popularity.forecasters.seasonal import SeasonalNaive
 from popularity.seasons import SeasonalSums, covered_seasons
@@ -46,6 +47,22 @@ def test_pairs_of_many_slots_are_those_of_each() -> None:
     sums = SeasonalSums(SERIES, SEASON, HALF_LIVES)
     alone = [sums(movies[at : at + 1], slots[at : at + 1])[0] for at in range(200)]
     np.testing.assert_array_equal(sums(movies, slots), alone)
+
+
+@pytest.mark.parametrize("most", [0, 1 << 25])
+def test_sums_do_not_depend_on_what_was_asked_before(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seasons, "MOST_PLACES", most)
+    sums = SeasonalSums(SERIES, SEASON, HALF_LIVES)
+    movies = np.arange(len(SERIES.movie_ids))
+    # Slot by slot, from season to season, over more of them than are remembered, and back.
+    rising = range(SERIES.first_slot, SERIES.last_slot + SEASON)
+    far = SERIES.first_slot + SEASON * (seasons.MOST_SEASONS + 1)
+    for slot in (*rising, SERIES.first_slot + 2, far, far - SEASON, far + SEASON):
+        fresh = SeasonalSums(SERIES, SEASON, HALF_LIVES)
+        slots = np.full(len(movies), slot)
+        np.testing.assert_array_equal(sums(movies, slots), fresh(movies, slots))
+        alone = [fresh(movies[[at, 0]], np.array([slot, slot + 1]))[0] for at in movies.tolist()]
+        np.testing.assert_array_equal(sums(movies, slots), alone)
 
 
 @pytest.mark.parametrize("future", other_futures(random_log(40)).values(), ids=lambda log: str(len(log)))

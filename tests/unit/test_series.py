@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from popularity import tables
 from popularity.program import Fault
-from popularity.series import Series, read_series, split_range, split_slots
+from popularity.series import Latest, Series, read_series, split_range, split_slots, stable_order
 from popularity.settings.slots import FoldSplit
 from small_logs import sequences_of
 
@@ -304,3 +304,34 @@ def test_a_log_that_goes_on_is_the_longer_log(labels: list[int]) -> None:
     assert (found.first_slot, found.last_slot) == (longer.first_slot, longer.last_slot)
     # The shorter one is as it was.
     assert np.array_equal(series.slot, series_of(HAND).slot)
+
+
+@pytest.mark.parametrize("by_slot", [False, True])
+@given(log=logs(), offsets=st.lists(st.integers(-3, 12), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_values_of_latest_elements_are_looked_up_alike(by_slot: bool, log: Log, offsets: list[int]) -> None:
+    made = series_of(log)
+    values = np.arange(len(made.slot)) * 10
+    if by_slot:
+        order = np.concatenate([*made.elements_by_slot()])
+        latest = Latest(made, values[order], by_slot)
+    else:
+        latest = Latest(made, values)
+    for slot in (made.first_slot + offset for offset in offsets):
+        movies = made.candidates(slot)
+        expected = []
+        for movie in movies.tolist():
+            elements = range(made.starts[movie], made.starts[movie + 1])
+            expected.append(max(element for element in elements if made.slot[element] < slot) * 10)
+        with pytest.MonkeyPatch.context() as patch:
+            for many in (1000, 0):
+                patch.setattr("popularity.series._MANY", many)
+                slots = np.full(len(movies), slot)
+                assert latest(movies, slots).tolist() == expected
+
+
+@pytest.mark.parametrize("highest", [3, 70_000])
+def test_an_order_is_stable_however_large_the_numbers(highest: int) -> None:
+    numbers = np.array([highest, 1, 0, highest, 1, 2, 0])
+    assert stable_order(numbers).tolist() == [2, 6, 1, 4, 5, 0, 3]
+    assert stable_order(numbers[:0]).tolist() == []

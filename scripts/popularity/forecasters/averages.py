@@ -14,6 +14,7 @@ from popularity.averages import (
     decayed_totals,
     requested_with_decayed_sums,
 )
+from popularity.decay import Decay
 from popularity.forecasters.base import Floats, Forecaster, Method, SimpleMethod, register
 from popularity.offsets import Average, Mixture
 from popularity.scoring.cross_entropy import request_losses
@@ -162,7 +163,7 @@ def requested_averages(
     """
     requested = series.requested_slots(range(series.first_slot, slots.stop))
     totals = decayed_totals(series.requests(requested), requested, half_lives)
-    decay = 0.5 ** (1 / np.asarray(half_lives, dtype=np.float64))
+    decay = Decay(half_lives, len(series.totals))
     first_request = np.sort(series.first_request)
     for slot, elements, sums, since in requested_with_decayed_sums(series, series.label, half_lives):
         if slot >= slots.stop:
@@ -173,6 +174,6 @@ def requested_averages(
         if known.any():
             # As of the latest slot with requests: after a long silence both sums would vanish.
             latest = np.searchsorted(requested, slot) - 1
-            averages = sums[known] * decay ** (requested[latest] - since[known])[:, None] / totals[latest]
+            averages = sums[known] * decay(requested[latest] - since[known]) / totals[latest]
             size = int(np.searchsorted(first_request, slot))
             yield series.label[elements[known]].astype(np.float64), averages, size

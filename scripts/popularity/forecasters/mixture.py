@@ -15,6 +15,7 @@ from popularity.averages import (
     requested_with_decayed_sums,
     seasonal_shares,
 )
+from popularity.decay import Decay
 from popularity.forecasters.averages import OffsetMethod
 from popularity.forecasters.base import Floats, Forecaster, SimpleMethod, method_of, register
 from popularity.offsets import Component, Mixture
@@ -233,7 +234,7 @@ def _decayed_shares(
     values = series.label if by_count else series.label_n
     of_slots = series.requests(requested) if by_count else np.ones(len(requested))
     totals = decayed_totals(of_slots, requested, half_lives)
-    decay = 0.5 ** (1 / np.asarray(half_lives))
+    decay = Decay(half_lives, len(series.totals))
     for slot, elements, sums, since in requested_with_decayed_sums(series, values, half_lives):
         if slot >= stop:
             return
@@ -242,4 +243,4 @@ def _decayed_shares(
             # As of the latest slot with requests: after a long silence both sums would vanish.
             latest = np.searchsorted(requested, slot) - 1
             gap = requested[latest] - since[wanted]
-            yield row[elements[wanted]], sums[wanted] * decay ** gap[:, None] / totals[latest]
+            yield row[elements[wanted]], sums[wanted] * decay(gap) / totals[latest]

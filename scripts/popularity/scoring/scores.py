@@ -81,12 +81,12 @@ def score_slot(
     if requested.any():
         shares = distribution(predicted)[requested]
         losses[requested] = counts[requested] * request_losses(shares, size)
-    order = np.argsort(-predicted, kind="stable")
+    top = min(TOP, size)
+    order = _leading(predicted, max(top, *(_cache_size(size, percent) for percent in CACHE_PERCENTS)))
     ranked = predicted[order]
     by_rank = _mean_over_ties(ranked, counts[order].astype(np.float64))
-    top = min(TOP, size)
     discounts = 1 / np.log2(np.arange(top) + 2)
-    best = -np.sort(-counts)[:top]
+    best = counts[_leading(counts, top)][:top]
     frequent = (counts[order] >= best[-1]).astype(np.float64) if size else np.zeros(0)
     ideal = float(best @ discounts)
     scores = {
@@ -105,7 +105,7 @@ def score_slot(
     if classes is not None:
         # Probability of each candidate to be in the cache, over the orders of ties.
         cached = np.zeros(size)
-        inside = (np.arange(size) < _cache_size(size, CLASS_CACHE_PERCENT)).astype(np.float64)
+        inside = (np.arange(len(order)) < _cache_size(size, CLASS_CACHE_PERCENT)).astype(np.float64)
         cached[order] = _mean_over_ties(ranked, inside)
         parts = {
             "requests": counts,
@@ -123,6 +123,21 @@ def score_slot(
 def _cache_size(candidates: int, percent: int) -> int:
     """Find how many movies a cache of this percentage of the candidates holds, rounded up."""
     return -(-candidates * percent // 100)
+
+
+def _leading(values: Floats, count: int) -> Ints:
+    """Find the places of the ``count`` highest values, highest first, and of all that equal the last one.
+
+    It sorts these alone: a cache holds few of the candidates. Equal values keep their order; NaN is
+    lowest.
+    """
+    places = np.arange(len(values))
+    if count < len(values):
+        last = -np.partition(-values, count - 1)[count - 1]
+        if not np.isnan(last):
+            places = np.flatnonzero(values >= last)
+    order: Ints = places[np.argsort(-values[places], kind="stable")]
+    return order
 
 
 def _mean_over_ties(ranked: Floats, values: Floats) -> Floats:

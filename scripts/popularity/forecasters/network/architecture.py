@@ -135,31 +135,34 @@ def _check_order(name: str, model: keras.Model, example: npt.NDArray[np.float32]
         )
 
 
-def last_step(model: keras.Model) -> keras.Model:
-    """Make the network of this model's last step alone, with the same weights.
+def last_step(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Make the two networks that together give this model's last step, with the same weights.
 
     What a slot is forecast with is the last of the T steps, so that the layers after the recurrent ones
-    need not be run on the others.
+    need not be run on the others; and a window need be read once only, however many movies share it.
 
     Returns
     -------
-    A model from ``steps`` [n, window, …], ``static`` [n, 1, …] and ``offset`` [n, 1, K] to [n, 1, K].
+    A model that reads windows, from ``steps`` [n, window, …] to what is known after each, [n, 1, units];
+    and one from that (``window``), ``static`` [n, 1, …] and ``offset`` [n, 1, K] to [n, 1, K].
     """
     made: dict[int, Any] = {}
-    inputs = []
+    inputs, read = {}, None
     for tensor in model.inputs:
-        if tensor.name == "steps":
-            inputs.append(tensor)
-        else:
-            inputs.append(keras.Input((1, *tensor.shape[2:]), name=tensor.name))
-            made[id(tensor)] = inputs[-1]
+        if tensor.name != "steps":
+            inputs[tensor.name] = made[id(tensor)] = keras.Input((1, *tensor.shape[2:]), name=tensor.name)
     for layer in model.layers:
         sources = layer.input if isinstance(layer.input, list) else [layer.input]
         if isinstance(layer, keras.layers.InputLayer) or not any(id(source) in made for source in sources):
             continue
-        last = [made[id(source)] if id(source) in made else source[:, -1:] for source in sources]
+        for source in sources:
+            if id(source) not in made:
+                # The one place where the window's layers and the others meet.
+                read = keras.Model({"steps": model.get_layer("steps").output}, source[:, -1:])
+                inputs["window"] = made[id(source)] = keras.Input((1, source.shape[2]), name="window")
+        last = [made[id(source)] for source in sources]
         made[id(layer.output)] = layer(last if len(last) > 1 else last[0])
-    return keras.Model(inputs, made[id(model.outputs[0])])
+    return read, keras.Model(inputs, made[id(model.outputs[0])])
 
 
 def scale_output(model: keras.Model, factor: float) -> None:

@@ -1,6 +1,7 @@
 """What one row of a network is: a movie or all movies, judged at the last step or at every step."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,30 @@ from popularity.settings.model import TrainingSettings
 from popularity.tables import items_of
 
 Arrays = dict[str, npt.NDArray[np.float32]]
-#: Runs a network's last step: from its inputs, of which ``static`` and ``offset`` are that step's alone, to
-#: float64 [n, 1, K].
-Run = Callable[[Arrays], npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class LastRows:
+    """What the last step of a network is computed from, for n rows of K movies.
+
+    Attributes
+    ----------
+    windows
+        float32 [m, window, K * step features], the distinct ones of the rows' windows.
+    window
+        int [n], which of them each row reads.
+    static, offset
+        float32 [n, 1, K * static features] and [n, 1, K], of that step alone.
+    """
+
+    windows: npt.NDArray[np.float32]
+    window: Ints
+    static: npt.NDArray[np.float32]
+    offset: npt.NDArray[np.float32]
+
+
+#: Runs a network's last step: its outputs, float64 [n, 1, K].
+Run = Callable[[LastRows], npt.NDArray[np.float64]]
 
 #: The id of the pseudo-movie that all movies not among the most requested are together.
 REST = -1
@@ -36,8 +58,7 @@ REST = -1
 VALIDATION_OTHERS = 500
 #: About how many rows a network is validated on while it trains, so that long logs don't take long.
 VALIDATION_ROWS = 100_000
-#: Slots, and pairs of a slot and a movie, that are predicted at a time.
-SLOTS_AT_ONCE = 16
+#: Movies of a slot that are predicted at a time.
 PAIRS_AT_ONCE = 1 << 17
 
 
@@ -216,43 +237,33 @@ class Framing:
         if self._all_movies:
             yield from self._forecasts_of_all_movies(run, slots)
             return
-        for start in range(0, len(slots), SLOTS_AT_ONCE):
-            some = slots[start : start + SLOTS_AT_ONCE]
-            movies = self.series.candidates(int(some.max()))
-            outputs: list[list[npt.NDArray[np.float64]]] = [[] for _ in some]
-            parts = max(-(-len(movies) * len(some) // PAIRS_AT_ONCE), 1)
-            for part in np.array_split(movies, parts):
-                known = [part[self.series.first_request[part] < slot] for slot in some.tolist()]
-                made = run(self._last_rows(part, known, some))[:, -1, 0]
-                bounds = np.cumsum([len(movies) for movies in known])[:-1]
-                for slot_outputs, values in zip(outputs, np.split(made, bounds), strict=True):
-                    slot_outputs.append(values)
-            for slot, slot_outputs in zip(some.tolist(), outputs, strict=True):
-                values = np.concatenate(slot_outputs)
-                shares = self._loss.to_shares(values, np.full(len(values), slot))
-                yield slot, self.series.candidates(slot), shares
+        for slot in slots.tolist():
+            movies = self.series.candidates(slot)
+            parts = np.array_split(movies, max(-(-len(movies) // PAIRS_AT_ONCE), 1))
+            values = np.concatenate([run(self._last_rows(part, slot))[:, -1, 0] for part in parts])
+            yield slot, movies, self._loss.to_shares(values, np.full(len(values), slot))
 
-    def _last_rows(self, movies: Ints, known: list[Ints], slots: Ints) -> Arrays:
-        """Compute the inputs of the known ones of some movies, slot by slot, each the last step."""
-        sizes = [len(part) for part in known]
-        movie, slot = np.concatenate(known)[:, None], np.repeat(slots, sizes)[:, None]
+    def _last_rows(self, movies: Ints, slot: int) -> LastRows:
+        """Compute the last steps of some candidates of a slot."""
+        distinct, window = movies, np.arange(len(movies))
+        if self._settings.gaps == "calendar":
+            # A window without requests is the same for every movie: most of a long log's are.
+            idle = self.series.idle(movies, slot, self._settings.window)
+            distinct = np.concatenate([movies[~idle], movies[idle][:1]])
+            window = np.where(idle, len(distinct) - 1, np.cumsum(~idle) - 1)
         if self.steps == 1:
-            return self._inputs(movie, slot)
-        # Rows of neighbouring slots share most of their steps: each is computed once.
-        rows = slots[:, None] + np.arange(1 - self.steps, 1)
-        steps, place = np.unique(rows, return_inverse=True)
-        once = self._steps(movies[:, None], np.broadcast_to(steps, (len(movies), len(steps))))
-        row = np.concatenate([np.searchsorted(movies, part) for part in known])[:, None]
-        step = np.repeat(place.reshape(rows.shape), sizes, axis=0)
-        return {"steps": once[row, step], **self._static(movie, slot)}
+            windows = self._steps(distinct[:, None], np.full((len(distinct), 1), slot))
+        else:
+            windows = self._features.steps_until(distinct, slot, self.steps)
+        return LastRows(windows, window, **self._static(movies[:, None], np.full((len(movies), 1), slot)))
 
     def _forecasts_of_all_movies(self, run: Run, slots: Ints) -> Iterator[Forecast]:
         ids = self.series.movie_ids
         ours = ids != REST
         movie = np.broadcast_to(np.arange(len(ids)), (len(slots), len(ids)))
         rows = slots[:, None] + np.arange(1 - self.steps, 1)
-        inputs = {"steps": self._steps(movie, rows), **self._static(movie, rows[:, -1:])}
-        outputs = run(inputs)[:, -1]
+        static = self._static(movie, rows[:, -1:])
+        outputs = run(LastRows(self._steps(movie, rows), np.arange(len(slots)), **static))[:, -1]
         numbers = np.searchsorted(self._log.movie_ids, ids)
         for slot, values in zip(slots.tolist(), outputs, strict=True):
             known = self.series.first_request < slot

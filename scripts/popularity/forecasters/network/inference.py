@@ -17,13 +17,13 @@ except ModuleNotFoundError as error:
     sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
 
 from popularity.forecasters.network.architecture import last_step
-from popularity.forecasters.network.framings import Arrays, Framing
+from popularity.forecasters.network.framings import Arrays, Framing, LastRows
 from popularity.program import reading
 from popularity.scoring.scores import Forecast
 from popularity.series import Ints
 
-#: Outputs that a network is run for at a time, about: so many that what it computes stays in the cache.
-CHUNK = 2048
+#: Steps that a network is run for at a time, about: so many that what it computes stays in the cache.
+CHUNK = 16384
 #: Pairs of a slot and a movie from which on it is worth a second to compile a network that forecasts them.
 WORTH_COMPILING = 1 << 20
 
@@ -53,7 +53,9 @@ def load_network(path: Path) -> keras.Model:
 def padded(arrays: Arrays, rows: int) -> Arrays:
     """Repeat the first row until there are ``rows``."""
     return {
-        name: np.concatenate([values, np.repeat(values[:1], rows - len(values), axis=0)])
+        name: values
+        if len(values) == rows
+        else np.concatenate([values, np.repeat(values[:1], rows - len(values), axis=0)])
         for name, values in arrays.items()
     }
 
@@ -66,12 +68,12 @@ def run_network(
     ``run`` is its call, compiled; without it Keras compiles one.
     """
     run = run or model.predict_on_batch
-    size, *shape = inputs["offset"].shape
-    rows = max(16, CHUNK // int(np.prod(shape)))
-    outputs = np.empty((size, *shape))
+    size = len(next(iter(inputs.values())))
+    rows = max(16, CHUNK // max(values.shape[1] for values in inputs.values()))
+    outputs = np.empty((size, *model.output_shape[1:]))
     for start in range(0, size, rows):
         chunk = {name: values[start : start + rows] for name, values in inputs.items()}
-        count = len(chunk["offset"])
+        count = min(rows, size - start)
         made = ops.convert_to_numpy(run(padded(chunk, rows)))
         outputs[start : start + count] = made[:count]
     return outputs
@@ -84,13 +86,20 @@ class LastStep:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        self._network = last_step(model)
-        self._compiled = functools.cache(functools.partial(_compiled, self._network))
+        self._networks = last_step(model)
+        self._compiled = functools.cache(lambda: [_compiled(network) for network in self._networks])
 
     def forecasts(self, framing: Framing, slots: Ints) -> Iterator[Forecast]:
         """Predict, for each slot, the shares of the candidates that the network covers."""
-        run = self._compiled() if framing.pairs(slots) >= WORTH_COMPILING else None
-        return framing.forecasts(lambda inputs: run_network(self._network, inputs, run), slots)
+        reader, decider = self._networks
+        read, decide = self._compiled() if framing.pairs(slots) >= WORTH_COMPILING else (None, None)
+
+        def run(rows: LastRows) -> npt.NDArray[np.float64]:
+            windows = run_network(reader, {"steps": rows.windows}, read).astype(np.float32)
+            inputs = {"window": windows[rows.window], "static": rows.static, "offset": rows.offset}
+            return run_network(decider, inputs, decide)
+
+        return framing.forecasts(run, slots)
 
 
 def _compiled(network: keras.Model) -> Callable[[Arrays], Any] | None:
