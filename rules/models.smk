@@ -73,6 +73,7 @@ rule evaluate_model:
     params:
         backend=settings.backend,
         run=lambda wildcards, input: str(Path(input.model).parent),
+        validation_slots=settings.validation_slots,
         common=COMMON,
         interval=settings.forecast.interval,
     shell:
@@ -80,6 +81,7 @@ rule evaluate_model:
         " --sequences {input.sequences:q}"
         " --movies {input.movies:q}"
         " --run {params.run:q}"
+        " --validation-slots {params.validation_slots:q}"
         " --common {params.common:q}"
         " --own {input.own:q}"
         " --threads {threads}"
@@ -114,6 +116,7 @@ rule evaluate_baselines:
         compared=digest(canonical(NAIVE)),
         split=split,
         slot=slot,
+        validation_slots=settings.validation_slots,
         common=COMMON,
     shell:
         "python {input.code[0]:q}"
@@ -122,6 +125,7 @@ rule evaluate_baselines:
         " --baselines {params.baselines:q}"
         " --split {params.split:q}"
         " --slot {params.slot:q}"
+        " --validation-slots {params.validation_slots:q}"
         " --common {params.common:q}"
         " --scores {output.scores:q}"
         " --metrics {output.metrics:q}"
@@ -201,6 +205,7 @@ rule evaluate_learned:
     params:
         settings=uncompared(learned_settings),
         compared=digest(learned_settings),
+        validation_slots=settings.validation_slots,
         common=COMMON,
         interval=settings.forecast.interval,
     shell:
@@ -212,6 +217,7 @@ rule evaluate_learned:
         " --settings {params.settings:q}"
         " --seed {wildcards.seed}"
         " --threads {threads}"
+        " --validation-slots {params.validation_slots:q}"
         " --common {params.common:q}"
         " --interval {params.interval:q}"
         " --fitted {output.fitted:q}"

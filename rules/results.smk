@@ -170,6 +170,7 @@ rule forecast_next_slot:
         baselines=uncompared(canonical(NAIVE)),
         compared=digest(canonical(NAIVE)),
         split=canonical(settings.split),
+        validation_slots=settings.validation_slots,
         slot=slot,
         model=settings.forecast.model,
         backend=settings.backend,
@@ -181,6 +182,7 @@ rule forecast_next_slot:
         " --sequences {input.sequences:q}"
         " --movies {input.movies:q}"
         " --split {params.split:q}"
+        " --validation-slots {params.validation_slots:q}"
         " --slot {params.slot:q}"
         " --runs {params.runs:q}"
         " --methods {input.methods:q}"

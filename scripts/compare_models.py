@@ -40,7 +40,8 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     ``name``, ``kind``, ``seeds``, each score (mean over seeds), each ``<score>_std`` (standard
-    deviation over seeds, empty for one), ``validation_cross_entropy``, and ``cross_entropy_ratio``
+    deviation over seeds, empty for one), ``validation_cross_entropy`` and the number of
+    ``validation_slots`` that it is of, and ``cross_entropy_ratio``
     to the naive forecast that is best on the validation slots, with the 95 % interval
     ``ratio_low`` to ``ratio_high`` of a paired bootstrap over slots; ``<score>_ratio``,
     ``<score>_ratio_low`` and ``<score>_ratio_high`` are the same of the other scores of
@@ -62,6 +63,8 @@ def compare_models(scored: pd.DataFrame) -> pd.DataFrame:
         board[f"{score}_std"] = deviation.xs("test")[score].to_numpy()
     validation = mean.xs("validation")["cross_entropy"]
     board["validation_cross_entropy"] = validation.to_numpy()
+    scored_slots = summaries["slots"].groupby(["split", "name", "kind"]).first()
+    board["validation_slots"] = scored_slots.xs("validation").astype(int).to_numpy()
 
     covered = summaries["covered_share"].groupby(["split", "name", "kind"]).mean()
     board["covered_share"] = covered.xs("test").to_numpy()

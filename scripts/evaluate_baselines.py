@@ -16,7 +16,7 @@ from popularity.forecasters.base import (
 )
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
-from popularity.scoring.evaluation import evaluate
+from popularity.scoring.evaluation import VALIDATION_SLOTS_HELP, evaluate
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
 from popularity.settings.baselines import Baseline
@@ -40,6 +40,7 @@ def main() -> None:
         "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
     )
     parser.add_argument("--slot", type=Slot, required=True, help=HELP)
+    parser.add_argument("--validation-slots", type=int, default=300, help=VALIDATION_SLOTS_HELP)
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
@@ -54,7 +55,8 @@ def main() -> None:
         parameters = method.tune(series, parts["validation"])
         forecaster = method.forecaster(series, parameters)
         forecast = functools.partial(forecast_slots, forecaster, series)
-        found = evaluate(forecast, series, parts, args.common, name, method.kind, seed=0)
+        scored = (parts, args.validation_slots, args.common)
+        found = evaluate(forecast, series, *scored, name, method.kind, seed=0)
         rows.append(found.scores)
         metrics[name] = {"kind": method.kind, **as_json(parameters), **found.metrics}
     with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:

@@ -17,10 +17,11 @@ import pandas as pd
 
 from popularity import tables
 from popularity.forecasters.competitors import Forecasters, add_forecasters
-from popularity.forecasters.forecasting import Predict, make_ready
+from popularity.forecasters.forecasting import Checked, Predict, make_ready
 from popularity.own import add_own, load_own
 from popularity.program import Fault, atomic_write, run
 from popularity.scoring import intervals
+from popularity.scoring.evaluation import VALIDATION_SLOTS_HELP
 from popularity.scoring.verdict import best_on_validation
 from popularity.series import Ints, Series, read_series, split_slots
 from popularity.settings.fields import json_argument
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument(
         "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
     )
+    parser.add_argument("--validation-slots", type=int, default=300, help=VALIDATION_SLOTS_HELP)
     add_forecasters(parser)
     parser.add_argument("--model", default="best", help="a forecaster's name, or best")
     parser.add_argument("--slots", type=int, default=1, help="slots to forecast (default: 1)")
@@ -128,7 +130,8 @@ def main() -> None:
     movies = tables.read(args.movies, tables.MOVIES)
     series = read_series(args.sequences, args.slot)
     parts = split_slots(series, args.split)
-    ready = make_ready(forecasters, name, series, parts, args.interval, movies, args.threads)
+    checked = Checked(parts, args.validation_slots, args.interval)
+    ready = make_ready(forecasters, name, series, checked, movies, args.threads)
     shares, expected, dispersion = forecast_slots(
         series,
         ready.predict,

@@ -258,6 +258,13 @@ def stable_order(numbers: Ints) -> Ints:
     return order
 
 
+def spread(slots: Ints, most: int) -> Ints:
+    """Take at most so many of slots, evenly spread from the first on."""
+    if len(slots) <= most:
+        return slots
+    return slots[np.arange(most) * len(slots) // most]
+
+
 def distinct(slots: Ints) -> Ints:
     """Give the one slot that all of these are, int [1], or these: what is the same is computed once."""
     return slots[:1] if _only(slots) is not None else slots

@@ -251,7 +251,7 @@ def test_leaderboard_has_a_row_for_each_model_and_baseline_the_best_first(folder
         *("name", "kind", "seeds"),
         *SCORES,
         *(f"{score}_std" for score in SCORES),
-        *("validation_cross_entropy", "covered_share"),
+        *("validation_cross_entropy", "validation_slots", "covered_share"),
         *(f"common_{score}" for score in COMPARED_SCORES),
         *("cross_entropy_ratio", "ratio_low", "ratio_high"),
         *(f"{score}_ratio{end}" for score in list(COMPARED_SCORES)[1:] for end in ("", "_low", "_high")),
@@ -263,6 +263,7 @@ def test_leaderboard_has_a_row_for_each_model_and_baseline_the_best_first(folder
     assert board["name"].iloc[-1] == "knows_all"
     for group in (board.iloc[:5], board.iloc[5:8]):
         assert group["cross_entropy"].is_monotonic_increasing
+    assert set(board["validation_slots"]) == {LOG.loc[LOG["slot"].isin(VALIDATED), "slot"].nunique()}
     board = board.set_index("name")
     requests = LOG[LOG["slot"].isin(TESTED)].groupby("movieId")["label"].sum()
     share = requests.reindex(TOP, fill_value=0).sum() / requests.sum()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from popularity import tables
 from popularity.program import Fault
-from popularity.series import Latest, Series, read_series, split_range, split_slots, stable_order
+from popularity.series import Latest, Series, read_series, split_range, split_slots, spread, stable_order
 from popularity.settings.slots import FoldSplit
 from small_logs import sequences_of
 
@@ -335,3 +335,11 @@ def test_an_order_is_stable_however_large_the_numbers(highest: int) -> None:
     numbers = np.array([highest, 1, 0, highest, 1, 2, 0])
     assert stable_order(numbers).tolist() == [2, 6, 1, 4, 5, 0, 3]
     assert stable_order(numbers[:0]).tolist() == []
+
+
+def test_few_of_many_slots_are_spread_evenly() -> None:
+    slots = np.arange(40, 50)
+    assert spread(slots, 10).tolist() == spread(slots, 300).tolist() == slots.tolist()
+    assert spread(slots, 4).tolist() == [40, 42, 45, 47]
+    assert spread(slots, 1).tolist() == [40]
+    assert spread(slots, 9).tolist() == [40, 41, 42, 43, 44, 45, 46, 47, 48]

@@ -108,6 +108,12 @@ def test_a_models_setting_reruns_that_model_and_what_compares(folder: Path) -> N
     assert planned(folder) == OF_COURSE | COMPARING
 
 
+def test_the_number_of_validation_slots_trains_no_model_anew(folder: Path) -> None:
+    set_small(folder, lambda settings: settings.update(validation_slots=9))
+    evaluated = {f"evaluate_model {model}" for model in ("lstm", "course_lstm")}
+    assert planned(folder) == {*evaluated, *EVALUATED, "plot_mixture"} | OF_FORECASTERS
+
+
 def test_a_baselines_setting_reruns_it_and_what_compares(folder: Path) -> None:
     set_small(folder, lambda settings: settings["baselines"]["lightgbm_offset"].update(training_rows=3000))
     assert planned(folder) == {"evaluate_learned lightgbm_offset"} | OF_FORECASTERS

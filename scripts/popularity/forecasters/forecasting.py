@@ -15,7 +15,7 @@ from popularity.forecasters.fitted import FittedBaseline
 from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import TrainedModel
 from popularity.scoring.cross_entropy import distribution
-from popularity.scoring.evaluation import SCORED_PARTS
+from popularity.scoring.evaluation import scored_slots
 from popularity.scoring.intervals import IntervalCheck, pooled
 from popularity.scoring.seeds import mean_over_seeds
 from popularity.series import Series
@@ -44,22 +44,29 @@ class Ready:
     check: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a forecast's intervals are checked on: see ``scored_slots``; and their ``level``."""
+
+    parts: dict[str, range]
+    validation_slots: int
+    level: float
+
+
 def make_ready(
     forecasters: Forecasters,
     name: str,
     series: Series,
-    parts: dict[str, range],
-    level: float,
+    checked: Checked,
     movies: pa.Table,
     threads: int,
 ) -> Ready:
     """Make one of the forecasters ready; the shares of its seeds are averaged (:func:`mean_over_seeds`).
 
-    ``parts`` are the slots of the log (see ``split_slots``) that say how far a naive forecast is off and
-    how often its intervals of this ``level`` hold; the evaluation of others has found it.
+    How far a naive forecast is off is ``checked`` here; the evaluation of others has found it.
     """
     if name in forecasters.naive:
-        return _naive(forecasters, name, series, parts, level)
+        return _naive(forecasters, name, series, checked)
     seeds = forecasters.evaluated[name]
     predictions = [_prediction(seed, movies, threads) for seed in seeds]
     partial = any(
@@ -73,19 +80,16 @@ def make_ready(
     return Ready(predict, pooled([seed.intervals() for seed in seeds]))
 
 
-def _naive(
-    forecasters: Forecasters, name: str, log: Series, parts: dict[str, range], level: float
-) -> Ready:
+def _naive(forecasters: Forecasters, name: str, log: Series, checked: Checked) -> Ready:
     method, found = forecasters.simple(name)
     parameters = method.parameters_of(found)
 
     def predict(series: Series, slot: int) -> Floats:
         return distribution(method.forecaster(series, parameters)(slot, series.candidates(slot)))
 
-    check = IntervalCheck(log, parts["validation"], level)
-    for part in SCORED_PARTS:
-        slots = log.requested_slots(parts[part])
-        for _ in check.watch(forecast_slots(method.forecaster(log, parameters), log, slots), part):
+    check = IntervalCheck(log, checked.parts["validation"], checked.level)
+    for part, some in scored_slots(log, checked.parts, checked.validation_slots).items():
+        for _ in check.watch(forecast_slots(method.forecaster(log, parameters), log, some), part):
             pass
     return Ready(predict, check.summary())
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from popularity.scoring.scores import Forecast, score_forecasts, summarise
-from popularity.series import Ints, Series
+from popularity.series import Ints, Series, spread
 
 #: Looks at the forecasts of a part of the slots, given by name, on their way.
 Watch = Callable[[Iterable[Forecast], str], Iterable[Forecast]]
+
+#: Help of the option ``--validation-slots``: see :func:`evaluate`.
+VALIDATION_SLOTS_HELP = "most validation slots to score; of more, so many that are evenly spread"
 
 #: Parts of the log that every forecaster is scored on.
 SCORED_PARTS = ("validation", "test")
@@ -32,10 +35,26 @@ class Evaluation:
     metrics: dict[str, dict[str, float]]
 
 
+def scored_slots(series: Series, parts: dict[str, range], validation_slots: int) -> dict[str, Ints]:
+    """Select the slots of :data:`SCORED_PARTS` that are scored: those with requests.
+
+    Parameters
+    ----------
+    parts
+        As ``split_slots`` makes them.
+    validation_slots
+        Most validation slots: fewer than a long log has are enough to choose by. Of more, so many that
+        are evenly spread.
+    """
+    slots = {part: series.requested_slots(parts[part]) for part in SCORED_PARTS}
+    return {**slots, "validation": spread(slots["validation"], validation_slots)}
+
+
 def evaluate(
     forecast: Callable[[Ints], Iterable[Forecast]],
     series: Series,
     parts: dict[str, range],
+    validation_slots: int,
     common: int,
     name: str,
     kind: str,
@@ -50,6 +69,8 @@ def evaluate(
         Forecasts slots, int [n] and rising, one by one.
     parts
         The slots of ``training``, ``validation`` and ``test``: see ``split_slots``.
+    validation_slots
+        As in :func:`scored_slots`.
     common
         As in ``score_forecasts``.
     name, kind, seed
@@ -58,8 +79,8 @@ def evaluate(
         Looks at the forecasts of a part, given by name, on their way to the scores.
     """
     rows, metrics = [], {}
-    for part in SCORED_PARTS:
-        forecasts = forecast(series.requested_slots(parts[part]))
+    for part, slots in scored_slots(series, parts, validation_slots).items():
+        forecasts = forecast(slots)
         if watch is not None:
             forecasts = watch(forecasts, part)
         scored = score_forecasts(series, forecasts, parts["training"], common)

@@ -164,7 +164,7 @@ def score_forecasts(
     """
     rows = []
     top = np.zeros(len(series.movie_ids), dtype=bool)
-    if training is not None:
+    if training is not None and common:
         top[series.most_requested(training, common)] = True
     compared = sorted({part for score in COMPARED_SCORES for part in SUMMED_SCORES[score][:2]})
     by_movie = None if training is None else MovieClasses.of_series(series, training)

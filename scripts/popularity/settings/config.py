@@ -35,6 +35,12 @@ class Settings:
     gaps: Gaps = setting("Windows over the calendar, or over the slots with a request alone.", "calendar")
     split: Split = section("Shares of the slots, by time, that are validation and test slots.", Split)
     backtest: Backtest = section("How often all is repeated with earlier test slots.", Backtest)
+    validation_slots: int = setting(
+        "Most validation slots that forecasts are scored on, to choose the best; of more, so many that are "
+        "evenly spread.",
+        300,
+        minimum=1,
+    )
     seeds: tuple[Seed, ...] = setting(
         "Each model is trained once with each seed.", (1,), length=1, unique=True
     )
