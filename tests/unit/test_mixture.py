@@ -54,7 +54,7 @@ def test_a_log_that_one_component_describes_is_left_to_it() -> None:
 def test_every_share_is_the_one_its_component_predicts() -> None:
     """The pairs that weights are found on, and the forecaster that they are used by."""
     components = mixture_components(len(SERIES.totals), [7])
-    requested = requested_shares(SERIES, components, VALIDATION)
+    (requested,) = requested_shares(SERIES, components, VALIDATION)
     for at, component in enumerate(components):
         shares = MixedShares(SERIES, alone(component))
         elements = SERIES.elements_in(VALIDATION)
@@ -128,11 +128,23 @@ def test_seasons_are_found_where_there_are_some() -> None:
 
 def test_more_pairs_than_allowed_are_thinned_by_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     components = mixture_components(len(SERIES.totals), [7])
-    whole = requested_shares(SERIES, components, VALIDATION)
+    (whole,) = requested_shares(SERIES, components, VALIDATION)
     monkeypatch.setattr(mixture, "MOST_PAIRS", len(whole.labels) // 2)
-    some = requested_shares(SERIES, components, VALIDATION)
+    (some,) = requested_shares(SERIES, components, VALIDATION)
     assert 0 < len(some.labels) <= 0.7 * len(whole.labels)
     assert set(map(bytes, some.shares)) <= set(map(bytes, whole.shares))
+
+
+def test_parts_computed_together_are_those_computed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    components = mixture_components(len(SERIES.totals), [7])
+    parts = [range(VALIDATION.start - 9, VALIDATION.start), VALIDATION]
+    for most in (10, 500_000):
+        monkeypatch.setattr(mixture, "MOST_PAIRS", most)
+        for together, part in zip(requested_shares(SERIES, components, *parts), parts, strict=True):
+            (alone,) = requested_shares(SERIES, components, part)
+            assert len(alone.labels) > 1
+            for name in ("labels", "candidates", "shares"):
+                np.testing.assert_array_equal(getattr(together, name), getattr(alone, name))
 
 
 def test_no_earlier_slots_leave_the_validation_slots_alone_to_tell() -> None:

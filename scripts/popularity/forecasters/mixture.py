@@ -38,7 +38,7 @@ LEAST_WEIGHT = 0.01
 MOST_ROUNDS = 500
 TOLERANCE = 1e-5
 #: Pairs of a movie and a slot with requests that weights are found on; of more, evenly spread slots.
-MOST_PAIRS = 2_000_000
+MOST_PAIRS = 500_000
 
 
 Seasons = tuple[Annotated[int, Limits(minimum=2)], ...]
@@ -120,7 +120,7 @@ def tune_mixture(series: Series, seasons: Sequence[int], slots: range) -> Mixtur
     """
     components = mixture_components(len(series.totals), covered_seasons(series, seasons))
     earlier = range((series.first_slot + slots.start) // 2, slots.start)
-    before, now = (requested_shares(series, components, part) for part in (earlier, slots))
+    before, now = requested_shares(series, components, earlier, slots)
     even = np.full(len(components), 1 / len(components))
     prior = find_weights(before, even) if len(before.labels) else even
     weights = find_weights(now, prior, prior)
@@ -193,17 +193,13 @@ def find_weights(requested: Requested, start: Floats, prior: Floats | None = Non
     return weights
 
 
-def requested_shares(series: Series, components: Sequence[Component], slots: range) -> Requested:
-    """Compute what each component predicts for the pairs with requests of some slots.
+def requested_shares(series: Series, components: Sequence[Component], *parts: range) -> list[Requested]:
+    """Compute what each component predicts for the pairs with requests of each of some parts of the slots.
 
-    Each family of components takes a pass over the requests.
+    Each family of components takes a pass over the requests. The parts must not overlap.
     """
-    elements = series.elements_in(slots)
-    elements = elements[series.first_request[series.movie[elements]] < series.slot[elements]]
-    if len(elements) > MOST_PAIRS:
-        slot = np.unique(series.slot[elements])
-        some = slot[:: -(-len(elements) // MOST_PAIRS)]
-        elements = elements[np.isin(series.slot[elements], some)]
+    of_parts = [_weighed(series, slots) for slots in parts]
+    elements = np.concatenate(of_parts)
     movies, at = series.movie[elements], series.slot[elements].astype(np.int64)
     candidates = np.searchsorted(np.sort(series.first_request), at).astype(np.float32)
     shares = np.empty((len(elements), len(components)), np.float32)
@@ -220,9 +216,24 @@ def requested_shares(series: Series, components: Sequence[Component], slots: ran
             sums = SeasonalSums(series, season, half_lives)
             shares[:, columns] = seasonal_shares(sums, all_time(movies, at), movies, at)
         else:
-            for found, values in _decayed_shares(series, of, half_lives, row, slots.stop):
+            stop = max(slots.stop for slots in parts)
+            for found, values in _decayed_shares(series, of, half_lives, row, stop):
                 shares[found[:, None], columns] = values
-    return Requested(series.label[elements].astype(np.float32), candidates, shares)
+    labels = series.label[elements].astype(np.float32)
+    ends = np.cumsum([len(part) for part in of_parts])[:-1]
+    columns_of_parts = [np.split(values, ends) for values in (labels, candidates, shares)]
+    return [Requested(*values) for values in zip(*columns_of_parts, strict=True)]
+
+
+def _weighed(series: Series, slots: range) -> Ints:
+    """List the elements of candidates in these slots that weights are found on."""
+    elements = series.elements_in(slots)
+    elements = elements[series.first_request[series.movie[elements]] < series.slot[elements]]
+    if len(elements) > MOST_PAIRS:
+        slot = np.unique(series.slot[elements])
+        some = slot[:: -(-len(elements) // MOST_PAIRS)]
+        elements = elements[np.isin(series.slot[elements], some)]
+    return elements
 
 
 def _decayed_shares(

@@ -94,7 +94,7 @@ class SeasonalAverage(SimpleMethod[SeasonalHalfLife]):
             SeasonalHalfLife(season, half_life) for season in seasons for half_life in SEASON_HALF_LIVES
         ]
         parts = [part for option in options for part in option.mixture().components]
-        requested = requested_shares(series, list(dict.fromkeys(parts)), slots)
+        (requested,) = requested_shares(series, list(dict.fromkeys(parts)), slots)
         weights = [
             [part.weight if part in option.mixture().components else 0.0 for part in dict.fromkeys(parts)]
             for option in options
