@@ -16,7 +16,7 @@ from popularity.forecasters.base import (
 )
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
-from popularity.scoring.evaluation import VALIDATION_SLOTS_HELP, evaluate
+from popularity.scoring.evaluation import add_validation_slots, evaluate
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
 from popularity.settings.baselines import Baseline
@@ -40,7 +40,7 @@ def main() -> None:
         "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
     )
     parser.add_argument("--slot", type=Slot, required=True, help=HELP)
-    parser.add_argument("--validation-slots", type=int, default=300, help=VALIDATION_SLOTS_HELP)
+    add_validation_slots(parser)
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")

@@ -21,7 +21,7 @@ from popularity.forecasters.mixture import tuned_offset
 from popularity.predictions import watching
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
-from popularity.scoring.evaluation import VALIDATION_SLOTS_HELP, evaluate
+from popularity.scoring.evaluation import add_validation_slots, evaluate
 from popularity.scoring.intervals import LEVEL_HELP, IntervalCheck
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
@@ -44,7 +44,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--validation-slots", type=int, default=300, help=VALIDATION_SLOTS_HELP)
+    add_validation_slots(parser)
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--interval", type=float, default=0.8, help=LEVEL_HELP)
     parser.add_argument("--fitted", type=Path, required=True, help="fitted.json, to write: the model")

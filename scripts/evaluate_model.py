@@ -15,7 +15,7 @@ from popularity.own import add_own, load_own
 from popularity.predictions import watching
 from popularity.program import atomic_write, run
 from popularity.results import write_scores
-from popularity.scoring.evaluation import VALIDATION_SLOTS_HELP, Evaluation, Watch, evaluate
+from popularity.scoring.evaluation import Evaluation, Watch, add_validation_slots, evaluate
 from popularity.scoring.intervals import LEVEL_HELP, IntervalCheck
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
@@ -31,7 +31,7 @@ def main() -> None:
     add_own(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--predictions", type=Path, required=True, help="to write: test slots")
-    parser.add_argument("--validation-slots", type=int, default=300, help=VALIDATION_SLOTS_HELP)
+    add_validation_slots(parser)
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")

@@ -21,7 +21,7 @@ from popularity.forecasters.forecasting import Checked, Predict, make_ready
 from popularity.own import add_own, load_own
 from popularity.program import Fault, atomic_write, run
 from popularity.scoring import intervals
-from popularity.scoring.evaluation import VALIDATION_SLOTS_HELP
+from popularity.scoring.evaluation import add_validation_slots
 from popularity.scoring.verdict import best_on_validation
 from popularity.series import Ints, Series, read_series, split_slots
 from popularity.settings.fields import json_argument
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument(
         "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
     )
-    parser.add_argument("--validation-slots", type=int, default=300, help=VALIDATION_SLOTS_HELP)
+    add_validation_slots(parser)
     add_forecasters(parser)
     parser.add_argument("--model", default="best", help="a forecaster's name, or best")
     parser.add_argument("--slots", type=int, default=1, help="slots to forecast (default: 1)")

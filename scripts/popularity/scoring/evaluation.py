@@ -1,5 +1,6 @@
 """The evaluation of a forecaster: its forecasts of the validation and of the test slots, scored."""
 
+import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -10,9 +11,6 @@ from popularity.series import Ints, Series, spread
 
 #: Looks at the forecasts of a part of the slots, given by name, on their way.
 Watch = Callable[[Iterable[Forecast], str], Iterable[Forecast]]
-
-#: Help of the option ``--validation-slots``: see :func:`evaluate`.
-VALIDATION_SLOTS_HELP = "most validation slots to score; of more, so many that are evenly spread"
 
 #: Parts of the log that every forecaster is scored on.
 SCORED_PARTS = ("validation", "test")
@@ -33,6 +31,16 @@ class Evaluation:
 
     scores: pd.DataFrame
     metrics: dict[str, dict[str, float]]
+
+
+def add_validation_slots(parser: argparse.ArgumentParser) -> None:
+    """Give a program the option ``--validation-slots``: see :func:`scored_slots`."""
+    parser.add_argument(
+        "--validation-slots",
+        type=int,
+        default=300,
+        help="most validation slots to score; of more, so many that are evenly spread",
+    )
 
 
 def scored_slots(series: Series, parts: dict[str, range], validation_slots: int) -> dict[str, Ints]:
