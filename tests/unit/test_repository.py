@@ -1,6 +1,7 @@
 """What stands around the code: continuous integration, hooks, forms and pages name what there is."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,12 @@ def test_tensorflow_for_gpus_is_of_the_version_for_cpus() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= 1300
+
+
+def test_what_mutants_are_held_for_the_same_program_still_stands_in_the_code() -> None:
+    listed = tomllib.loads((ROOT / "tests/mutants.toml").read_text(encoding="utf-8"))["same"]
+    assert listed
+    for entry in listed:
+        file, _, change = entry["mutant"].partition(" ")
+        before = change.partition(": ")[2].split(" -> ")[0]
+        assert before in " ".join((ROOT / file).read_text(encoding="utf-8").split()), entry["mutant"]
