@@ -18,6 +18,8 @@ def test_negative_shares_count_as_0_and_none_at_all_as_uniform_ones() -> None:
     assert distribution(array(0, -1)).tolist() == [0.5, 0.5]
     assert distribution(array(0)).tolist() == [1]
     assert distribution(array()).tolist() == []
+    assert distribution(array(3, -2, 1), np.array([2, 1])).tolist() == [0.25, 0]
+    assert distribution(array(0, -1, 0, 0), np.array([3])).tolist() == [0.25]
 
 
 def test_a_thousandth_of_the_shares_is_spread_evenly() -> None:

@@ -11,11 +11,19 @@ Floats = npt.NDArray[np.floating]
 SMOOTHING_SHARE = 0.001
 
 
-def distribution(predicted: Floats) -> npt.NDArray[np.float64]:
-    """Make predicted shares [candidates] a distribution: uniform where none is positive."""
+def distribution(
+    predicted: Floats, of: npt.NDArray[np.integer] | slice = slice(None)
+) -> npt.NDArray[np.float64]:
+    """Make predicted shares [candidates] a distribution: uniform where none is positive.
+
+    Parameters
+    ----------
+    of
+        Places of the candidates whose shares are returned; all of them if not given.
+    """
     positive = np.maximum(predicted, 0.0, dtype=np.float64)
-    total = positive.sum()
-    return positive / total if total > 0 else np.full(len(positive), 1 / max(len(positive), 1))
+    total, some = positive.sum(), positive[of]
+    return some / total if total > 0 else np.full(len(some), 1 / max(len(positive), 1))
 
 
 def request_losses(shares: Floats, candidates: float | Floats) -> Floats:

@@ -75,47 +75,48 @@ def score_slot(
     "Computing information retrieval performance measures efficiently in the presence of tied scores").
     """
     size = len(counts)
-    errors = predicted - counts / requests
-    losses = np.zeros(size)
-    requested = counts > 0
-    if requested.any():
-        shares = distribution(predicted)[requested]
-        losses[requested] = counts[requested] * request_losses(shares, size)
+    predicted = predicted.astype(np.float64)
+    # Few candidates of a long log are requested in a slot: what is of these alone is computed of them.
+    requested = np.flatnonzero(counts > 0)
+    labels = counts[requested]
+    errors = predicted.copy()
+    errors[requested] -= labels / requests
+    losses = labels * request_losses(distribution(predicted, requested), max(size, 1))
     top = min(TOP, size)
     order = _leading(predicted, max(top, *(_cache_size(size, percent) for percent in CACHE_PERCENTS)))
-    ranked = predicted[order]
-    by_rank = _mean_over_ties(ranked, counts[order].astype(np.float64))
+    ties = _Ties(predicted[order])
+    by_rank = ties.means(counts[order].astype(np.float64))
     discounts = 1 / np.log2(np.arange(top) + 2)
-    best = counts[_leading(counts, top)][:top]
+    best = np.zeros(top)
+    most = np.sort(labels)[::-1][:top]
+    best[: len(most)] = most
     frequent = (counts[order] >= best[-1]).astype(np.float64) if size else np.zeros(0)
     ideal = float(best @ discounts)
     scores = {
         "requests": float(requests),
-        "covered": float(counts.sum()),
+        "covered": float(labels.sum()),
         "candidates": float(size),
         "log_loss": float(losses.sum()),
         "squared_error": float(errors @ errors),
         "absolute_error": float(np.abs(errors).sum()),
         # If no candidate is requested, no order is better than another.
         "ndcg_20": float(by_rank[:top] @ discounts) / ideal if ideal > 0 else np.nan,
-        "top_20_accuracy": (float(_mean_over_ties(ranked, frequent)[:top].mean()) if size else np.nan),
+        "top_20_accuracy": float(ties.means(frequent)[:top].mean()) if size else np.nan,
     }
     for percent in CACHE_PERCENTS:
         scores[f"hits_{percent}"] = float(by_rank[: _cache_size(size, percent)].sum())
     if classes is not None:
         # Probability of each candidate to be in the cache, over the orders of ties.
-        cached = np.zeros(size)
         inside = (np.arange(len(order)) < _cache_size(size, CLASS_CACHE_PERCENT)).astype(np.float64)
-        cached[order] = _mean_over_ties(ranked, inside)
         parts = {
-            "requests": counts,
-            "candidates": np.ones(size),
-            "log_loss": losses,
-            "squared_error": errors**2,
-            "hits": counts * cached,
+            "requests": (classes[requested], labels),
+            "candidates": (classes, None),
+            "log_loss": (classes[requested], losses),
+            "squared_error": (classes, errors**2),
+            "hits": (classes[order], counts[order] * ties.means(inside)),
         }
-        for part, values in parts.items():
-            sums = np.bincount(classes, values, len(CLASSES))
+        for part, (of, values) in parts.items():
+            sums = np.bincount(of, values, len(CLASSES))
             scores |= {f"{part}_{name}": float(sums[at]) for at, name in enumerate(CLASSES)}
     return scores
 
@@ -133,20 +134,28 @@ def _leading(values: Floats, count: int) -> Ints:
     """
     places = np.arange(len(values))
     if count < len(values):
-        last = -np.partition(-values, count - 1)[count - 1]
+        # Few movies have most requests, so that few are above the mean: mostly those sought are among them.
+        above = values[values > values.mean()]
+        last = -np.partition(-(above if len(above) >= count else values), count - 1)[count - 1]
         if not np.isnan(last):
             places = np.flatnonzero(values >= last)
     order: Ints = places[np.argsort(-values[places], kind="stable")]
     return order
 
 
-def _mean_over_ties(ranked: Floats, values: Floats) -> Floats:
-    """Replace each value [n] by the mean over candidates with the same prediction (``ranked``, sorted)."""
-    if not len(ranked):
-        return np.zeros(0)
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    sizes = np.diff(starts, append=len(ranked))
-    return np.repeat(np.add.reduceat(values, starts) / sizes, sizes)
+class _Ties:
+    """Candidates with the same prediction (``ranked``, [n] sorted predictions)."""
+
+    def __init__(self, ranked: Floats) -> None:
+        new = np.concatenate([np.ones(min(len(ranked), 1), bool), ranked[1:] != ranked[:-1]])
+        self._starts = np.flatnonzero(new)
+        self._sizes = np.diff(self._starts, append=len(ranked))
+
+    def means(self, values: Floats) -> Floats:
+        """Replace each value [n] by the mean over the candidates with its prediction."""
+        if not len(values):
+            return np.zeros(0)
+        return np.repeat(np.add.reduceat(values, self._starts) / self._sizes, self._sizes)
 
 
 #: Help of the option ``--common``: see :func:`score_forecasts`.
