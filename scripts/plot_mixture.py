@@ -8,7 +8,7 @@ import popularity.start
 from matplotlib.figure import Figure
 
 from popularity import style
-from popularity.mixture_words import component_name, place_name, read_mixture
+from popularity.mixture_words import component_name, following_words, place_name, read_mixture
 from popularity.offsets import Mixture
 from popularity.program import run
 from popularity.slots import HELP, Slot
@@ -44,9 +44,14 @@ def plot_mixture(mixture: Mixture, slot: Slot, source: str) -> Figure:
     """Draw a bar for each component, the largest first within each family."""
     order = list(FAMILIES)
     parts = sorted(mixture.components, key=lambda part: (order.index(part.of), part.season, -part.weight))
+    following = mixture.following
+    title, follow = title_of(mixture, slot), ""
+    if following is not None:
+        title = f"{title}; its weights follow the last slots"
+        follow = f"; the weights start from these and change with {following_words(following, slot)}"
     figure, (panel,) = style.new_figure(
-        title_of(mixture, slot),
-        f"{source}; a half-life of a season counts seasons, others {slot}s",
+        title,
+        f"{source}; a half-life of a season counts seasons, others {slot}s{follow}",
         height=1.6 + 0.32 * len(parts),
     )
     for family, colour in FAMILIES.items():

@@ -1,12 +1,12 @@
 """Averages of what was requested before a slot, exponentially weighted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from popularity.decay import Decay
-from popularity.offsets import Component, Mixture
+from popularity.offsets import Component
 from popularity.seasons import SeasonalSums
 from popularity.series import Ints, Latest, Series, distinct
 
@@ -121,40 +121,6 @@ class DecayedShares:
         gaps = as_of - states[:, -1].astype(np.int64)
         decayed: Floats = states[:, :-1] * self._decay(gaps)
         return decayed
-
-
-class MixedShares:
-    """Shares that a mixture of averages predicts before any slot."""
-
-    def __init__(self, series: Series, mixture: Mixture) -> None:
-        self._all_time = AllTimeShares(series)
-        self._parts: list[tuple[Callable[[Ints, Ints, Floats], Floats], Floats]] = []
-        for (of, season), members in families(mixture.components).items():
-            half_lives = [component.half_life for component in members]
-            weights = np.array([component.weight for component in members])
-            self._parts.append((self._averages(series, of, season, half_lives), weights))
-
-    def _averages(
-        self, series: Series, of: str, season: int, half_lives: list[float]
-    ) -> Callable[[Ints, Ints, Floats], Floats]:
-        if of == "even":
-            return lambda movies, slots, candidates: 1 / candidates[:, None]
-        if of == "season":
-            sums = SeasonalSums(series, season, half_lives)
-            return lambda movies, slots, candidates: seasonal_shares(
-                sums, self._all_time(movies, slots), movies, slots
-            )
-        shares = DecayedShares(series, half_lives, of)
-        return lambda movies, slots, candidates: shares(movies, slots, candidates, 0.0)
-
-    def __call__(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:
-        """Shares of movies [n] before slots [n] with these numbers of candidates, float64 [n].
-
-        Each movie has to be a candidate of its slot.
-        """
-        parts = [averages(movies, slots, candidates) @ weights for averages, weights in self._parts]
-        total: Floats = np.sum(parts, axis=0)
-        return total
 
 
 def seasonal_shares(sums: SeasonalSums, all_time: Floats, movies: Ints, slots: Ints) -> Floats:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
-from popularity.averages import UNIFORM_SHARE, DecayedShares, MixedShares
+from popularity.averages import UNIFORM_SHARE, DecayedShares
+from popularity.mixtures import MixedShares
 from popularity.offsets import Mixture
 from popularity.own import own_function
 from popularity.program import Fault

@@ -7,7 +7,7 @@ import pandas as pd
 
 from popularity import style
 from popularity.markup import plain
-from popularity.mixture_words import families, family_name
+from popularity.mixture_words import families, family_name, following_words
 from popularity.offsets import Mixture
 from popularity.scoring.verdict import Verdict
 from popularity.slots import Slot
@@ -170,7 +170,9 @@ def mixture_told(mixture: Mixture | None, slot: Slot) -> str:
         for parts in families(mixture)
     ]
     listed = f"{', '.join(some)} and {last}" if some else last
+    following = mixture.following
+    follow = "" if following is None else f" They change with {following_words(following, slot)}."
     return (
         f"The mixture of averages, which models start from by default, is {listed}. These weights make the "
-        "requests of the validation slots most probable."
+        f"requests of the validation slots most probable.{follow}"
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from popularity.offsets import Component, Mixture
+from popularity.offsets import Component, Following, Mixture
 from popularity.program import Fault
 from popularity.results import read_json
 from popularity.settings.fields import SettingsError, parse
@@ -25,7 +25,8 @@ def read_mixture(metrics: Path, name: str) -> Mixture:
     """Read what the mixture of this name is made of from metrics.json of evaluate_baselines."""
     found = read_json(metrics, name)[name]
     try:
-        mixture: Mixture = parse(Mixture, {"components": found.get("components")})
+        kept = {"components": found.get("components"), "following": found.get("following")}
+        mixture: Mixture = parse(Mixture, kept)
     except SettingsError as error:
         raise Fault(f"{metrics}: {name} is no mixture ({error})") from error
     return mixture
@@ -62,6 +63,11 @@ def family_name(components: list[Component], slot: Slot) -> str:
         over = f"all earlier {slot}s, {WEIGHING[first.of]}"
     plural = "" if half_lives == [1.0] else "s"
     return f"averages over {over} (half forgotten after {listed} {unit}{plural})"
+
+
+def following_words(following: Following, slot: Slot) -> str:
+    """Say what weights follow, with how long they remember."""
+    return f"the last slots (half forgotten after {_count(following.half_life, str(slot))})"
 
 
 def families(mixture: Mixture) -> list[list[Component]]:

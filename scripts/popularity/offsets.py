@@ -27,6 +27,22 @@ class Component:
 
 
 @dataclass(frozen=True)
+class Following:
+    """How the weights of a mixture follow the last slots.
+
+    Attributes
+    ----------
+    half_life
+        In slots with requests: what a slot showed counts half as much after so many.
+    held
+        Requests that the weights of the components count as.
+    """
+
+    half_life: float
+    held: float
+
+
+@dataclass(frozen=True)
 class Mixture:
     """A weighted sum of averages.
 
@@ -34,9 +50,12 @@ class Mixture:
     ----------
     components
         Their weights add up to 1.
+    following
+        How the weights follow the last slots; None for weights that stay.
     """
 
     components: tuple[Component, ...]
+    following: Following | None = None
 
 
 @dataclass(frozen=True)

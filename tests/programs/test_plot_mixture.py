@@ -8,8 +8,8 @@ from matplotlib.patches import Rectangle
 
 import plot_mixture
 from pictures import texts
-from popularity.mixture_words import place_name
-from popularity.offsets import Component, Mixture
+from popularity.mixture_words import place_name, read_mixture
+from popularity.offsets import Component, Following, Mixture
 from popularity.program import Fault
 from popularity.slots import Slot
 
@@ -45,6 +45,21 @@ def test_each_average_is_a_bar_with_its_name_and_weight() -> None:
         "The mixture of averages is 55 % the same hour of the week and 25 % the same hour of the day, "
         "20 % other averages"
     )
+
+
+def test_weights_that_follow_are_told(tmp_path: Path) -> None:
+    found = {
+        "kind": "naive",
+        "components": [{"of": "counts", "half_life": 3.0, "season": 0, "weight": 1.0}],
+        "following": {"half_life": 1.0, "held": 20.0},
+    }
+    (tmp_path / "metrics.json").write_text(json.dumps({"mixture": found}))
+    mixture = read_mixture(tmp_path / "metrics.json", "mixture")
+    assert mixture == Mixture((Component("counts", 3.0),), Following(1.0, 20.0))
+    figure = plot_mixture.plot_mixture(mixture, Slot("hour"), "here")
+    assert figure.get_suptitle().replace("\n", " ").endswith("; its weights follow the last slots")
+    told = "the weights start from these and change with the last slots (half forgotten after 1 hour)"
+    assert any(told in text.replace("\n", " ") for text in texts(figure))
 
 
 def test_without_a_season_the_title_says_so() -> None:

@@ -1,5 +1,6 @@
 """The numbers that the report begins with, and what a mixture is made of in words."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from pictures import board
 from popularity import key_numbers
 from popularity.key_numbers import Caches
 from popularity.mixture_words import families, family_name
-from popularity.offsets import Component, Mixture
+from popularity.offsets import Component, Following, Mixture
 from popularity.scoring.verdict import judge
 from popularity.settings.datasets import Words
 from popularity.slots import Slot
@@ -157,6 +158,8 @@ def test_a_mixture_is_told_in_words_with_the_heaviest_part_first() -> None:
         "most probable."
     )
     assert key_numbers.mixture_told(None, Slot("hour")) == ""
+    follows = key_numbers.mixture_told(replace(MIXTURE, following=Following(3.0, 20.0)), Slot("hour"))
+    assert follows.endswith(" They change with the last slots (half forgotten after 3 hours).")
     alone = Mixture((Component("even"),))
     assert "is 100 % the same share for every movie." in key_numbers.mixture_told(alone, Slot("hour"))
 

@@ -3,18 +3,20 @@
 import numpy as np
 import pytest
 
-from popularity.averages import MixedShares
 from popularity.forecasters import mixture
 from popularity.forecasters.base import forecast_slots
 from popularity.forecasters.mixture import (
+    FOLLOWINGS,
     LEAST_WEIGHT,
-    Requested,
+    MixtureOfAverages,
+    chosen_following,
     find_weights,
     mixture_components,
     mixture_forecaster,
     requested_shares,
     tune_mixture,
 )
+from popularity.mixtures import MixedShares, Requested
 from popularity.offsets import Component, Mixture
 from popularity.scoring.scores import score_forecasts
 from popularity.series import Series
@@ -80,7 +82,7 @@ def drawn(weights: list[float], requests: int, seed: int = 0) -> Requested:
     movie = [draw.choice(10, p=row) for row in mixed]
     shares = components[np.arange(requests), :, movie].astype(np.float32)
     ones = np.ones(requests, np.float32)
-    return Requested(ones, 10 * ones, shares)
+    return Requested(np.arange(requests), ones, 10 * ones, shares)
 
 
 def test_weights_are_those_that_requests_were_drawn_with() -> None:
@@ -126,13 +128,15 @@ def test_seasons_are_found_where_there_are_some() -> None:
     assert loss(series, made, slots) < 0.7 * loss(series, tune_mixture(series, (), slots), slots)
 
 
-def test_more_pairs_than_allowed_are_thinned_by_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_more_pairs_than_allowed_some_of_each_slot_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     components = mixture_components(len(SERIES.totals), [7])
     (whole,) = requested_shares(SERIES, components, VALIDATION)
     monkeypatch.setattr(mixture, "MOST_PAIRS", len(whole.labels) // 2)
     (some,) = requested_shares(SERIES, components, VALIDATION)
     assert 0 < len(some.labels) <= 0.7 * len(whole.labels)
     assert set(map(bytes, some.shares)) <= set(map(bytes, whole.shares))
+    assert set(some.slots) == set(whole.slots)
+    assert some.labels.sum() == pytest.approx(whole.labels.sum())
 
 
 def test_parts_computed_together_are_those_computed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +147,7 @@ def test_parts_computed_together_are_those_computed_alone(monkeypatch: pytest.Mo
         for together, part in zip(requested_shares(SERIES, components, *parts), parts, strict=True):
             (alone,) = requested_shares(SERIES, components, part)
             assert len(alone.labels) > 1
-            for name in ("labels", "candidates", "shares"):
+            for name in ("slots", "labels", "candidates", "shares"):
                 np.testing.assert_array_equal(getattr(together, name), getattr(alone, name))
 
 
@@ -151,3 +155,71 @@ def test_no_earlier_slots_leave_the_validation_slots_alone_to_tell() -> None:
     series = series_of(log_of((100, 1, 5), (100, 2, 1), (101, 1, 5), (102, 1, 5), (103, 2, 1)))
     made = tune_mixture(series, (), range(101, 104))
     assert sum(part.weight for part in made.components) == pytest.approx(1)
+
+
+def changing_log() -> Series:
+    """For ten slots one movie has most of the requests, another each time; then all are alike for ten."""
+    draw = np.random.default_rng(6)
+    rows = []
+    for at in range(400):
+        often = np.arange(60) == at // 10 % 60
+        drawn = draw.multinomial(
+            80, np.where(often, 0.9, 0.1 / 59) if at // 10 % 2 else np.full(60, 1 / 60)
+        )
+        rows += [(1000 + at, movie, int(n)) for movie, n in enumerate(drawn) if n]
+    return series_of(log_of(*rows))
+
+
+CHANGING = changing_log()
+LATE = range(1240, 1320)
+
+
+def test_weights_follow_where_what_is_best_changes() -> None:
+    found = MixtureOfAverages().tune(CHANGING, LATE)
+    stays = MixtureOfAverages(follow=False).tune(CHANGING, LATE)
+    assert found.following in FOLLOWINGS
+    assert stays.following is None
+    assert found.components == stays.components
+    assert loss(CHANGING, found, LATE) < 0.995 * loss(CHANGING, stays, LATE)
+    # What was chosen on the validation slots is better after them, too.
+    after = range(1320, 1400)
+    assert loss(CHANGING, found, after) < 0.995 * loss(CHANGING, stays, after)
+    components = mixture_components(len(CHANGING.totals), [])
+    assert loss(CHANGING, found, LATE) <= min(loss(CHANGING, alone(part), LATE) for part in components)
+
+
+def test_weights_stay_where_following_gains_nothing() -> None:
+    """The share of all earlier requests and the even one are as good in each slot: nothing changes."""
+    draw = np.random.default_rng(1)
+    drawn = draw.multinomial(30, np.array([0.4, 0.2, 0.1, 0.1, 0.1, 0.1]), 90)
+    rows = [(1000 + at, movie, int(n)) for at, row in enumerate(drawn) for movie, n in enumerate(row) if n]
+    assert tune_mixture(series_of(log_of(*rows)), (), range(1040, 1090)).following is None
+
+
+def in_turns(slots: int, turn: int, better: float) -> Requested:
+    """One of two components gives the requested movie the share ``better``, in turns, the other 0.1."""
+    at = np.arange(slots)
+    shares = np.where((at // turn % 2)[:, None] == [0, 1], better, 0.1).astype(np.float32)
+    ones = np.ones(slots, np.float32)
+    return Requested(at, 50 * ones, 10 * ones, shares)
+
+
+def test_how_weights_follow_is_chosen_by_what_it_surely_gains() -> None:
+    even = np.array([0.5, 0.5])
+    slow, fast = (in_turns(120, turn, 0.4) for turn in (10, 1))
+    found = chosen_following(slow, slow, even, even)
+    assert found in FOLLOWINGS
+    assert chosen_following(fast, fast, even, even) is None
+    # With slots before the validation slots alone can it be seen.
+    nothing = Requested(slow.slots[:0], slow.labels[:0], slow.candidates[:0], slow.shares[:0])
+    assert chosen_following(nothing, slow, even, even) is None
+    # One component has nothing to change.
+    assert chosen_following(slow, slow, np.array([1.0, 0.0]), np.array([1.0, 0.0])) is None
+
+
+def test_following_that_gains_in_one_slot_alone_is_not_sure() -> None:
+    even = np.array([0.5, 0.5])
+    steady = in_turns(120, 1000, 0.1)
+    jump = in_turns(120, 1000, 0.1)
+    jump.shares[60:62, 0] = 0.9
+    assert chosen_following(steady, jump, even, even) is None

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from popularity.averages import (
     AllTimeShares,
-    MixedShares,
     decayed_totals,
     families,
     requested_with_decayed_sums,
@@ -18,8 +17,16 @@ from popularity.averages import (
 from popularity.decay import Decay
 from popularity.forecasters.averages import OffsetMethod
 from popularity.forecasters.base import Floats, Forecaster, SimpleMethod, method_of, register
-from popularity.offsets import Component, Mixture
-from popularity.scoring.cross_entropy import SMOOTHING_SHARE, request_losses
+from popularity.mixtures import (
+    SLOTS_FOLLOWED,
+    FollowingWeights,
+    MixedShares,
+    Requested,
+    candidate_numbers,
+    requested_pairs,
+)
+from popularity.offsets import Component, Following, Mixture
+from popularity.scoring.cross_entropy import SMOOTHING_SHARE
 from popularity.seasons import SeasonalSums, covered_seasons
 from popularity.series import Ints, Series
 from popularity.settings.baselines import Baseline
@@ -37,9 +44,12 @@ LEAST_WEIGHT = 0.01
 #: Rounds of expectation-maximisation, and the largest change of a weight that ends them.
 MOST_ROUNDS = 500
 TOLERANCE = 1e-5
-#: Pairs of a movie and a slot with requests that weights are found on; of more, evenly spread slots.
+#: Pairs of a movie and a slot with requests that weights are found on; of more, evenly spread ones.
 MOST_PAIRS = 500_000
-
+#: How weights may follow the last slots, besides not at all.
+FOLLOWINGS = [Following(half_life, held) for half_life in (1.0, 3.0, 9.0) for held in (20.0, 200.0)]
+#: Standard errors by which following has to be better than weights that stay.
+CLEAR = 2.0
 
 Seasons = tuple[Annotated[int, Limits(minimum=2)], ...]
 
@@ -54,10 +64,13 @@ class MixtureOfAverages(SimpleMethod[Mixture], OffsetMethod):
     seasons: Seasons | None = setting(
         "Lengths in slots of the seasons (if not given: those of the settings).", None, unique=True
     )
+    follow: bool = setting(
+        "Let the weights follow the last slots, where that is clearly better on the validation slots.", True
+    )
 
     def tune(self, series: Series, slots: range) -> Mixture:
         """Find the weights."""
-        return tune_mixture(series, self.seasons or (), slots)
+        return tune_mixture(series, self.seasons or (), slots, self.follow)
 
     def offset(self, series: Series, slots: range) -> Mixture:
         """Start from the same mixture."""
@@ -98,7 +111,7 @@ def mixture_components(slots: int, seasons: Sequence[int]) -> list[Component]:
     ]
 
 
-def tune_mixture(series: Series, seasons: Sequence[int], slots: range) -> Mixture:
+def tune_mixture(series: Series, seasons: Sequence[int], slots: range, follow: bool = True) -> Mixture:
     """Find a mixture's components and their weights.
 
     The weights are the most probable ones given the requests of these slots. What is held probable
@@ -112,6 +125,8 @@ def tune_mixture(series: Series, seasons: Sequence[int], slots: range) -> Mixtur
         In slots; those that the log does not hold often enough are left out.
     slots
         The validation slots.
+    follow
+        Whether the weights may follow the last slots: see :func:`chosen_following`.
 
     Returns
     -------
@@ -134,31 +149,57 @@ def tune_mixture(series: Series, seasons: Sequence[int], slots: range) -> Mixtur
     weights = np.round(weights, 6)
     weights /= weights.sum()
     weighted = zip(components, weights.tolist(), strict=True)
-    return Mixture(tuple(replace(part, weight=weight) for part, weight in weighted if weight > 0))
+    made = Mixture(tuple(replace(part, weight=weight) for part, weight in weighted if weight > 0))
+    if not follow:
+        return made
+    return replace(made, following=chosen_following(before, now, prior, weights))
 
 
-@dataclass(frozen=True)
-class Requested:
-    """Pairs of a slot and a candidate with requests.
+def chosen_following(
+    before: Requested, now: Requested, earlier: Floats, weights: Floats
+) -> Following | None:
+    """Choose how the weights of a mixture follow the last slots, if at all.
 
-    Attributes
+    What following gains in the validation slots is computed with the weights found on the slots before
+    them, as the weights found on the validation slots will be used on later ones. The option of
+    :data:`FOLLOWINGS` is chosen whose gain less :data:`CLEAR` standard errors is the largest, if that is
+    above 0. Options that make the mixture's own weights worse in the validation slots are left out.
+
+    Parameters
     ----------
-    labels
-        float32 [n] requests.
-    candidates
-        float32 [n] number of candidates of each one's slot.
-    shares
-        float32 [n, components] shares that each component alone predicts.
+    before, now
+        Pairs of the slots before the validation slots and of these.
+    earlier, weights
+        [components] those found on each.
     """
+    if len(before.labels) == 0:
+        return None
+    gains = _gains_by_following(before, now, earlier)
+    own = _gains_by_following(before, now, weights).sum(axis=0)
+    errors = np.sqrt(len(gains)) * gains.std(axis=0)
+    certain = np.where(own >= 0, gains.sum(axis=0) - CLEAR * errors, 0.0)
+    best = int(np.argmax(certain))
+    return FOLLOWINGS[best] if certain[best] > 0 else None
 
-    labels: npt.NDArray[np.float32]
-    candidates: npt.NDArray[np.float32]
-    shares: npt.NDArray[np.float32]
 
-    def loss(self, weights: Floats) -> float:
-        """Cross entropy of a mixture with these weights, in nats over all requests."""
-        shares = self.shares @ weights.astype(np.float32)
-        return float(request_losses(shares, self.candidates) @ self.labels)
+def _gains_by_following(before: Requested, now: Requested, weights: Floats) -> Floats:
+    """Compute by how much following lowers the loss of each slot of ``now``, nats [slots, FOLLOWINGS].
+
+    The last slots of ``before`` are followed first.
+    """
+    kept = weights > 0
+    before, now = (replace(part, shares=part.shares[:, kept]) for part in (before, now))
+    following = [FollowingWeights(weights[kept], option) for option in FOLLOWINGS]
+    for requested in list(before.by_slot())[-SLOTS_FOLLOWED:]:
+        for one in following:
+            one.add(requested)
+    gains = []
+    for requested in now.by_slot():
+        stays = requested.loss(weights[kept])
+        gains.append([stays - requested.loss(one.weights) for one in following])
+        for one in following:
+            one.add(requested)
+    return np.array(gains).reshape(-1, len(following))
 
 
 def find_weights(requested: Requested, start: Floats, prior: Floats | None = None) -> Floats:
@@ -198,10 +239,10 @@ def requested_shares(series: Series, components: Sequence[Component], *parts: ra
 
     Each family of components takes a pass over the requests. The parts must not overlap.
     """
-    of_parts = [_weighed(series, slots) for slots in parts]
+    of_parts, labels = zip(*(_weighed(series, slots) for slots in parts), strict=True)
     elements = np.concatenate(of_parts)
     movies, at = series.movie[elements], series.slot[elements].astype(np.int64)
-    candidates = np.searchsorted(np.sort(series.first_request), at).astype(np.float32)
+    candidates = candidate_numbers(series, at)
     shares = np.empty((len(elements), len(components)), np.float32)
     column = {component: at for at, component in enumerate(components)}
     row = np.full(len(series.slot), -1)
@@ -219,21 +260,16 @@ def requested_shares(series: Series, components: Sequence[Component], *parts: ra
             stop = max(slots.stop for slots in parts)
             for found, values in _decayed_shares(series, of, half_lives, row, stop):
                 shares[found[:, None], columns] = values
-    labels = series.label[elements].astype(np.float32)
     ends = np.cumsum([len(part) for part in of_parts])[:-1]
-    columns_of_parts = [np.split(values, ends) for values in (labels, candidates, shares)]
-    return [Requested(*values) for values in zip(*columns_of_parts, strict=True)]
+    slots_of, candidates_of, shares_of = (np.split(values, ends) for values in (at, candidates, shares))
+    return [Requested(*values) for values in zip(slots_of, labels, candidates_of, shares_of, strict=True)]
 
 
-def _weighed(series: Series, slots: range) -> Ints:
-    """List the elements of candidates in these slots that weights are found on."""
-    elements = series.elements_in(slots)
-    elements = elements[series.first_request[series.movie[elements]] < series.slot[elements]]
-    if len(elements) > MOST_PAIRS:
-        slot = np.unique(series.slot[elements])
-        some = slot[:: -(-len(elements) // MOST_PAIRS)]
-        elements = elements[np.isin(series.slot[elements], some)]
-    return elements
+def _weighed(series: Series, slots: range) -> tuple[Ints, npt.NDArray[np.float32]]:
+    """List the elements of candidates in these slots that weights are found on, and their requests."""
+    if len(series.elements_in(slots)) <= MOST_PAIRS:
+        return requested_pairs(series, slots)
+    return requested_pairs(series, slots, max(MOST_PAIRS // len(series.requested_slots(slots)), 1))
 
 
 def _decayed_shares(
