@@ -9,6 +9,7 @@ from pathlib import Path
 import popularity.start
 
 import pytest
+from filelock import FileLock
 
 from workdir import copy_workflow, snakemake
 
@@ -26,12 +27,22 @@ def seeded() -> None:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the small workflow ran to its end; not to be changed."""
-    folder = copy_workflow(tmp_path_factory.mktemp("finished"))
-    ended = snakemake(folder)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    (folder / "printed.txt").write_text(ended.stdout)
-    (folder / "told.txt").write_text(ended.stderr)
+    """A folder in which the small workflow ran to its end; not to be changed.
+
+    All of pytest-xdist's processes share it: the first that needs it makes it, the others wait.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "finished"
+    with FileLock(shared / "finished.lock"):
+        if not folder.exists():
+            making = copy_workflow(tmp_path_factory.mktemp("finished"))
+            ended = snakemake(making)
+            assert ended.returncode == 0, ended.stdout + ended.stderr
+            (making / "printed.txt").write_text(ended.stdout)
+            (making / "told.txt").write_text(ended.stderr)
+            making.rename(folder)
     return folder
 
 
