@@ -153,7 +153,9 @@ def _sorted_requests(requests: Requests, count: int, slot: str, chosen: range | 
         at += len(numbers)
         if others is None:
             halves = np.nan_to_num(ratings * 2 + 1, nan=0.0)
-            codes = halves.astype(np.int16)
+            with np.errstate(invalid="ignore"):
+                # What does not fit is no half-star.
+                codes = halves.astype(np.int16)
             if ((codes == halves) & (codes >= 0) & (codes < 1 << RATING_BITS)).all():
                 key |= codes
                 continue

@@ -189,6 +189,16 @@ def test_many_requests_of_a_slot_add_up_to_one() -> None:
     assert abs(math.fsum(labelled["label_n"].to_pylist()) - 1) <= 1e-12
 
 
+def test_ratings_are_added_up_in_the_order_of_the_log_whatever_parts_it_is_read_in() -> None:
+    # Half-stars at first, so that a part may hold them beside the keys; in another order the sum differs.
+    log = joined([(7, 2.0, 5), (7, 0.5, 5), (7, 1e17, 5), (7, -1e17, 5), (7, 3.0, 5)])
+    for cut in range(len(log)):
+        parts = [log.slice(0, cut), log.slice(cut)]
+        made = label_popularity.label_popularity(lambda: parts, len(log), catalogue(), "day")  # noqa: B023
+        expected = label_popularity.label_popularity(lambda: [log], len(log), catalogue(), "day")
+        assert [batch.to_pylist() for batch in made] == [batch.to_pylist() for batch in expected]
+
+
 def test_more_different_ratings_than_fit_beside_slot_and_movie() -> None:
     random = np.random.default_rng(1)
     ratings = random.normal(size=3000).astype(np.float32).tolist()

@@ -17,6 +17,9 @@ def test_negative_shares_count_as_0_and_none_at_all_as_uniform_ones() -> None:
     assert distribution(array(3, -2, 1)).tolist() == [0.75, 0, 0.25]
     assert distribution(array(0, -1)).tolist() == [0.5, 0.5]
     assert distribution(array(0)).tolist() == [1]
+    # What float32 can't add up.
+    large = np.array([2.0**24, 1, 1], np.float32)
+    assert distribution(large).tolist() == (large.astype(np.float64) / (2**24 + 2)).tolist()
     assert distribution(array()).tolist() == []
     assert distribution(array(3, -2, 1), np.array([2, 1])).tolist() == [0.25, 0]
     assert distribution(array(0, -1, 0, 0), np.array([3])).tolist() == [0.25]

@@ -11,7 +11,7 @@ from popularity.forecasters.base import forecast_slots
 from popularity.scoring import intervals
 from popularity.series import Series
 from small_forecasters import ewma
-from small_logs import FIRST_SLOT, random_log, series_of
+from small_logs import FIRST_SLOT, log_of, random_log, series_of
 
 LOG = random_log(60, movies=25, seed=5)
 SERIES = series_of(LOG)
@@ -101,6 +101,24 @@ def test_the_check_counts_what_the_intervals_hold() -> None:
         assert told[f"pairs{suffix}"] == len(some)
         assert told[f"coverage{suffix}"] == pytest.approx(np.mean(inside))
         assert told[f"expected_coverage{suffix}"] == pytest.approx(np.mean(meant))
+
+
+def test_the_half_life_of_totals_is_chosen_on_the_validation_slots() -> None:
+    # The total jumps up and down before the validation slots and after them, but not within.
+    draw = np.random.default_rng(1)
+    paces = (np.repeat([100.0, 900.0], 20), np.full(200, 300.0), np.repeat([900.0, 50.0, 700.0], 20))
+    counts = draw.poisson(np.concatenate(paces)).tolist()
+    series = series_of(
+        log_of(*((slot, movie, count) for slot, count in enumerate(counts) for movie in (1, 2)))
+    )
+    totals = intervals.known_totals(series)
+    chosen = {
+        validation: intervals.IntervalCheck(series, validation, 0.8).total_half_life
+        for validation in (range(20, 40), range(140, 240), range(240, 300))
+    }
+    for validation, half_life in chosen.items():
+        assert half_life == intervals.tuned_half_life(totals, slice(validation.start, validation.stop))
+    assert chosen[range(140, 240)] > chosen[range(240, 300)] == 1
 
 
 def test_no_pair_has_no_coverage() -> None:
