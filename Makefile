@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-slurm mutants lint format docs site screenshot bench-data bench-billion bench-cache bench-training \
+.PHONY: help install demo check test test-slurm mutants lint format docs site screenshot bench-data bench-billion bench-cache bench-full bench-training \
 	audit lock clean
 
 # The newest Python that the locked packages are for.
@@ -66,6 +66,9 @@ bench-billion: .venv/installed ## Run the data stage on a billion ratings (some 
 
 bench-cache: .venv/installed ## Replay a test period of ml-latest's size against caches.
 	$(BIN)/python benchmarks/bench_cache.py
+
+bench-full: .venv/installed ## Run the whole graph on an archive of ml-latest's size (some 45 minutes).
+	$(BIN)/python benchmarks/bench_full.py
 
 bench-training: .venv/installed-torch .venv-neuralforecast/installed ## Compare training with PyTorch and neuralforecast.
 	$(BIN)/python benchmarks/bench_training.py
