@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from popularity.forecasters.base import Floats, Forecaster, SimpleMethod, register
 from popularity.scoring.cross_entropy import request_losses
-from popularity.series import Ints, Series
+from popularity.series import Ints, Latest, Series
 from popularity.settings.fields import Limits, setting
 
 Constants = tuple[Annotated[float, Limits(above=0, below=1)], ...]
@@ -69,23 +70,23 @@ class Tsb(SimpleMethod[Smoothing]):
 
 def intermittent(series: Series, kind: Kind, constants: Smoothing) -> Forecaster:
     """Size of a movie's requests times how often it has some, as shares: see :func:`_walk_demand`."""
-    states = np.zeros((len(series.slot), 2))
-    elements: Ints = np.zeros(0, dtype=np.int64)
-    for _, coming, sizes, rates in _walk_demand(
-        series, kind, [constants.smoothing], [constants.rate_smoothing]
-    ):
-        movies = series.movie[elements]
-        states[elements] = np.hstack([sizes[movies], rates[movies]])
-        elements = coming
+    # Size and rate of each element's movie after the element, by slot: what is written lies together.
+    states = np.empty((len(series.slot), 2))
+    end = 0
+    for demand in _walk_demand(series, kind, [constants.smoothing], [constants.rate_smoothing]):
+        begin, end = end, end + len(demand.elements)
+        states[begin:end] = np.hstack(demand.after)
+    latest_states, latest_slot = Latest(series, states, by_slot=True), Latest(series, series.slot)
+    powers = _powers(series, [constants.rate_smoothing])
 
     def forecast(slot: int, movies: Ints) -> Floats:
-        last = series.elements_before(movies, slot) - 1
-        sizes, rates = states[last].T
+        sizes, rates = latest_states(movies, slot).T
+        demand: Floats = sizes * rates
         if kind == "tsb":
             # As of the movie requested last: after a long silence all would vanish.
-            idle = series.slot[last].max(initial=0) - series.slot[last]
-            rates = rates * (1 - constants.rate_smoothing) ** idle
-        shares: Floats = sizes * rates / max((sizes * rates).sum(), 1e-300)
+            last = latest_slot(movies, slot)
+            demand *= powers[last.max(initial=0) - last, 0]
+        shares: Floats = demand / max(demand.sum(), 1e-300)
         return shares
 
     return forecast
@@ -98,22 +99,50 @@ def tuned_smoothing(series: Series, kind: Kind, options: Sequence[Smoothing], sl
     by_size = np.array([sizes.index(option.smoothing) for option in options])
     by_rate = np.array([rates.index(option.rate_smoothing) for option in options])
     losses = np.zeros(len(options))
-    for slot, elements, size, rate in _walk_demand(series, kind, sizes, rates):
-        known = elements[size[series.movie[elements], 0] > 0]
-        if slot not in slots or not len(known):
-            continue
-        # The rates as of the last slot with a request: shares are the same.
-        candidates = int((size[:, 0] > 0).sum())
-        sums = (size.T @ rate)[by_size, by_rate]
-        movies = series.movie[known]
-        shares = size[movies][:, by_size] * rate[movies][:, by_rate] / sums
-        losses += series.label[known] @ request_losses(shares, candidates)
+    for demand in _walk_demand(series, kind, sizes, rates):
+        if demand.slot >= slots.stop:
+            break
+        if demand.slot in slots and demand.known.any():
+            size, rate = (values[demand.known] for values in demand.before)
+            shares = size[:, by_size] * rate[:, by_rate] / demand.sums[by_size, by_rate]
+            labels = series.label[demand.elements[demand.known]]
+            losses += labels @ request_losses(shares, demand.candidates)
     return options[int(np.argmin(losses))]
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """The demand for the movies that are requested in a slot.
+
+    Attributes
+    ----------
+    slot, elements
+        The slot, and its elements of the series, int [n].
+    known
+        bool [n], whether the movie was requested before.
+    before
+        Smoothed sizes [n, size constants] and rates [n, rate constants] of the movies before the slot, as
+        of the latest earlier one that has requests; 0 where the movie is not known.
+    after
+        The same after the slot, as of it.
+    sums
+        [size constants, rate constants], sizes times rates of all movies, as ``before``.
+    candidates
+        Number of movies that were requested before.
+    """
+
+    slot: int
+    elements: Ints
+    known: npt.NDArray[np.bool_]
+    before: tuple[Floats, Floats]
+    after: tuple[Floats, Floats]
+    sums: Floats
+    candidates: int
 
 
 def _walk_demand(
     series: Series, kind: Kind, size_smoothing: Sequence[float], rate_smoothing: Sequence[float]
-) -> Iterator[tuple[int, Ints, Floats, Floats]]:
+) -> Iterator[_Demand]:
     """Walk the slots that have requests, smoothing each movie's demand as for intermittent series.
 
     The size of a movie's requests is smoothed over the slots in which it has some. With ``croston`` so
@@ -122,31 +151,38 @@ def _walk_demand(
     request, so that it falls while there is none (Teunter, Syntetos and Babai 2011, "Intermittent
     demand: linking forecasting to inventory obsolescence"). A movie's series begins with the log, and
     what is smoothed with its first value.
-
-    Yields
-    ------
-    A slot, its elements, and before it the sizes [M, size constants] and rates [M, rate constants], 0
-    for movies without a request so far, which are not to be changed; at last without elements.
     """
-    first, alpha, beta = series.first_slot, np.array(size_smoothing), np.array(rate_smoothing)
+    alpha, beta = np.array(size_smoothing), np.array(rate_smoothing)
+    powers = _powers(series, beta if kind == "tsb" else np.zeros(len(beta)))
+    # As of each movie's latest request: a slot is no work but for the movies requested in it.
     sizes = np.zeros((len(series.movie_ids), len(alpha)))
-    rates = np.zeros((len(series.movie_ids), len(beta)))
-    intervals = np.zeros_like(rates)
-    latest = np.full(len(series.movie_ids), first - 1)
-    previous = first
+    # Rates, or with croston intervals.
+    paces = np.zeros((len(series.movie_ids), len(beta)))
+    sums = np.zeros((len(alpha), len(beta)))
+    candidates, previous = 0, series.first_slot
     for elements in series.elements_by_slot():
         slot, movies = int(series.slot[elements[0]]), series.movie[elements]
-        yield slot, elements, sizes, rates
-        counts = series.label[elements, None]
-        new = sizes[movies, :1] == 0
-        sizes[movies] = np.where(new, counts, sizes[movies] + alpha * (counts - sizes[movies]))
+        known = series.starts[movies] < elements
+        latest = np.where(known, series.slot[elements - 1], series.first_slot - 1)
+        fallen, new = powers[slot - previous], ~known[:, None]
+        counts, size, pace = series.label[elements, None], sizes[movies], paces[movies]
+        sizes[movies] = np.where(new, counts, size + alpha * (counts - size))
         if kind == "croston":
-            interval = (slot - latest[movies])[:, None]
-            smoothed = intervals[movies] + beta * (interval - intervals[movies])
-            intervals[movies] = np.where(new, interval, smoothed)
-            rates[movies] = 1 / intervals[movies]
+            interval = (slot - latest)[:, None]
+            rate = np.where(new, 0.0, 1 / np.where(new, 1.0, pace))
+            paces[movies] = np.where(new, interval, pace + beta * (interval - pace))
+            after = 1 / paces[movies]
         else:
-            rates *= (1 - beta) ** (slot - previous)
-            rates[movies] += 1.0 if slot == first else beta
-        latest[movies] = previous = slot
-    yield series.last_slot + 1, np.zeros(0, dtype=np.int64), sizes, rates
+            rate = pace * powers[np.maximum(previous - latest, 0)]
+            after = rate * fallen + (1.0 if slot == series.first_slot else beta)
+            paces[movies] = after
+        yield _Demand(slot, elements, known, (size, rate), (sizes[movies], after), sums, candidates)
+        sums = (sums - size.T @ rate) * fallen + sizes[movies].T @ after
+        candidates += int(new.sum())
+        previous = slot
+
+
+def _powers(series: Series, smoothing: Sequence[float] | Floats) -> Floats:
+    """Compute what is left of rates after 0, 1, … slots without a request, [slots + 1, constants]."""
+    powers: Floats = (1 - np.asarray(smoothing)) ** np.arange(len(series.totals) + 1)[:, None]
+    return powers
