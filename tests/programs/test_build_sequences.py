@@ -134,13 +134,16 @@ def test_series_and_windows_are_as_defined(gaps: str, log: Log, window: int) -> 
 
 
 @settings(max_examples=50, deadline=None)
-@given(LOGS, st.integers(1, 9))
-def test_little_memory_changes_nothing(log: Log, rows: int) -> None:
+@given(LOGS, st.integers(1, 9), st.integers(0, 8))
+def test_little_memory_changes_nothing(log: Log, rows: int, cut: int) -> None:
+    whole = by_time(log)
+    read = [part for part in (whole.slice(0, cut), whole.slice(cut)) if len(part)]
     with pytest.MonkeyPatch.context() as patch:
         # So a budget of some megabytes is one of so many rows.
         patch.setattr(build_sequences, "ROW_BYTES", 1_000_000)
-        little = sequences_of(by_time(log), 2, "calendar", memory_mb=rows)
-    assert little.combine_chunks().equals(sequences_of(by_time(log), 2, "calendar"))
+        parts = build_sequences.build_sequences(lambda: read, len(whole), 2, "calendar", memory_mb=rows)
+        little = pa.Table.from_batches(parts, tables.SEQUENCES)
+    assert little.combine_chunks().equals(sequences_of(whole, 2, "calendar"))
 
 
 @settings(max_examples=50, deadline=None)

@@ -254,6 +254,10 @@ def test_more_requests_of_an_item_in_a_slot_than_a_label_holds_are_a_fault() -> 
     counted = joined([(7, None, 0), (7, None, 1)]).append_column(tables.COUNT, counts)
     with pytest.raises(Fault, match=r"2,147,483,648 requests in a slot: use shorter slots"):
         list(label_popularity.label_popularity(lambda: [counted], 2, catalogue(), "day", counted=True))
+    # The most that it holds.
+    most = counted.slice(0, 1)
+    (row,) = label_popularity.label_popularity(lambda: [most], 1, catalogue(), "day", counted=True)
+    assert row["label"].to_pylist() == [2**31 - 1]
 
 
 def program(folder: Path, slot: str = "day") -> subprocess.CompletedProcess[str]:
