@@ -67,9 +67,9 @@ def series_of(log: pd.DataFrame, slot_name: str = "day") -> Series:
     return Series(ids, np.append(starts, len(log)), slot, label, rating, slot_name)
 
 
-def sequences_of(by_time: pa.Table, window: int, gaps: str, memory_mb: int = 4000) -> pa.Table:
+def sequences_of(by_time: pa.Table, window: int, gaps: str) -> pa.Table:
     """Build the sequences of a whole table."""
-    parts = build_sequences(lambda: [by_time], len(by_time), window, gaps, memory_mb)
+    parts = build_sequences(lambda: [by_time], len(by_time), window, gaps)
     return pa.Table.from_batches(parts, tables.SEQUENCES)
 
 
