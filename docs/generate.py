@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from popularity import caches, forecasters, slots  # noqa: E402
 from popularity.features import (  # noqa: E402
     HALF_LIFE_FEATURES,
+    OFFSET_FEATURES,
     SEASON_FEATURES,
     STATIC_FEATURES,
     STEP_FEATURES,
@@ -55,11 +56,12 @@ def vocabularies() -> dict[str, Schema]:
         *(f"{name}_[1-9][0-9]{{0,5}}" for name in HALF_LIFE_FEATURES),
         "seasons",
         "season_[1-9][0-9]{0,5}",
+        *OFFSET_FEATURES,
     ]
     return {
         "slot": words_of(slots.SLOTS),
         "format": words_of(load_formats()),
-        "feature": words_like([*STEP_FEATURES, *with_number, "seasons", *STATIC_FEATURES, OWN.strip("^$")]),
+        "feature": words_like([*STEP_FEATURES, *with_number, *STATIC_FEATURES, OWN.strip("^$")]),
         "cell": words_of([*architecture.CELLS, "none"]),
         "loss": words_of(losses.LOSSES),
         "optimizer": words_of(training.OPTIMIZERS),
@@ -114,7 +116,7 @@ def features_page() -> str:
         "| --- | --- |",
         *(
             f"| `{name}` | {meaning} |"
-            for name, meaning in {**averages, **SEASON_FEATURES, **static}.items()
+            for name, meaning in {**averages, **SEASON_FEATURES, **OFFSET_FEATURES, **static}.items()
         ),
     ]
     return "\n".join([*lines, ""])

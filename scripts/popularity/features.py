@@ -223,6 +223,14 @@ SEASON_FEATURES = {
     "seasons of P slots, e.g. season_24 for the hours of a day: logs of three ratios, decayed over half a "
     "season, two and eight; left out where the log holds fewer than three seasons",
 }
+#: Features of what the model starts from.
+OFFSET_FEATURES = {
+    "offset_averages": "for each average that the offset is made of, the log of the share that it predicts "
+    "over the offset's, so that a model learns which averages hold for which movies and when; none without "
+    "an offset",
+}
+#: Share of the offset's that is added to that of an average, so that the log of a 0 is moderate.
+OFFSET_PULL = 0.02
 _OF_SEASON = re.compile(r"season_([1-9]\d*)")
 #: Half-lives of that feature, in seasons.
 SEASON_HALF_LIVES = (0.5, 2.0, 8.0)
@@ -311,6 +319,7 @@ class Features:
         self._steps = [STEP_FEATURES[name] for name in names if name in STEP_FEATURES]
         self._static = [static_feature(name) for name in names if name in STATIC_FEATURES or is_own(name)]
         self._offset = None if offset is None else MixedShares(series, offset)
+        self._offset_averages = "offset_averages" in names
         self._counts = _averages(series, names, "ewma")
         self._shares = _averages(series, names, "ewma_share", "shares")
         self._decayed_counts = _averages(series, names, "decayed_count")
@@ -389,8 +398,12 @@ class Features:
         scale = np.log(candidates)[:, None]
         offset = np.zeros(len(movies))
         if self._offset is not None:
-            shares = self._offset(movies, at, candidates)
-            offset = np.log(np.maximum(shares, LEAST_OFFSET / candidates))
+            of_offset = self._offset.averages(movies, at, candidates)
+            mixed = np.maximum(self._offset.mixed(of_offset, at), LEAST_OFFSET / candidates)
+            offset = np.log(mixed)
+            if self._offset_averages:
+                ratios = of_offset / mixed[:, None]
+                static.append(np.log((ratios + OFFSET_PULL) / (1 + OFFSET_PULL)))
             offset[unknown] = np.log(UNIFORM_SHARE / candidates[unknown])
         for averages in (self._counts, self._shares):
             if averages is not None:

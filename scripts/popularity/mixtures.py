@@ -134,14 +134,14 @@ class MixedShares:
         for (of, season), members in families(mixture.components).items():
             half_lives = [component.half_life for component in members]
             columns = [column[component] for component in members]
-            self._parts.append((self._averages(of, season, half_lives), columns))
+            self._parts.append((self._made(of, season, half_lives), columns))
         self._following = mixture.following
         self._requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
         # Weights before each slot with requests and after the last, where they were asked for.
         self._followed: dict[int, Floats] = {}
         self._pairs: tuple[int, Requested] | None = None
 
-    def _averages(self, of: str, season: int, half_lives: list[float]) -> Averages:
+    def _made(self, of: str, season: int, half_lives: list[float]) -> Averages:
         if of == "even":
             return lambda movies, slots, candidates: 1 / candidates[:, None]
         if of == "season":
@@ -157,14 +157,21 @@ class MixedShares:
 
         Each movie has to be a candidate of its slot.
         """
-        weights = self.weights(distinct(slots))
-        total: Floats = np.zeros(len(movies))
+        return self.mixed(self.averages(movies, slots, candidates), slots)
+
+    def averages(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:
+        """Shares that each component alone predicts, float64 [n, components]."""
+        shares = np.empty((len(movies), len(self._own)))
         for averages, columns in self._parts:
-            shares = averages(movies, slots, candidates)
-            if len(weights) == 1:
-                total += shares @ weights[0, columns]
-            else:
-                total += np.einsum("nc,nc->n", shares, weights[:, columns])
+            shares[:, columns] = averages(movies, slots, candidates)
+        return shares
+
+    def mixed(self, averages: Floats, slots: Ints) -> Floats:
+        """Mix the averages [n, components] before slots [n], float64 [n]."""
+        weights = self.weights(distinct(slots))
+        total: Floats = (
+            averages @ weights[0] if len(weights) == 1 else np.einsum("nc,nc->n", averages, weights)
+        )
         return total
 
     def weights(self, slots: Ints) -> Floats:
@@ -209,10 +216,8 @@ class MixedShares:
         elements, labels = requested_pairs(self._series, whole, MOVIES_FOLLOWED)
         at = self._series.slot[elements].astype(np.int64)
         candidates = candidate_numbers(self._series, at)
-        shares = np.empty((len(elements), len(self._own)), np.float32)
-        for averages, columns in self._parts:
-            shares[:, columns] = averages(self._series.movie[elements], at, candidates.astype(np.float64))
-        requested = Requested(at, labels, candidates, shares)
+        averages = self.averages(self._series.movie[elements], at, candidates.astype(np.float64))
+        requested = Requested(at, labels, candidates, averages.astype(np.float32))
         # Replaced as one and never changed, so that threads may share it.
         self._pairs = block, requested
         return requested

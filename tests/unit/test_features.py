@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from popularity import features, tables
 from popularity.features import Features
-from popularity.offsets import Average, Mixture
+from popularity.offsets import Average, Component, Following, Mixture
 from popularity.series import Series
 from small_forecasters import ewma
 from small_logs import FIRST_SLOT, NOW, catalogue_of, log_of, other_futures, random_log, series_of
@@ -21,9 +22,13 @@ EVERY = [
     *features.STATIC_FEATURES,
     *(f"{name}_{h}" for name in features.HALF_LIFE_FEATURES for h in (2, 30)),
     "seasons",
+    *features.OFFSET_FEATURES,
 ]
 MIX_SPEC = {"short": [1, 5], "long": [3, 40], "weights": [0.3, 0.8]}
 MIX = Average((3.0, 40.0), (0.3, 0.7))
+FOLLOWING = Mixture(
+    (Component("counts", 3.0, 0, 0.6), Component("season", 2.0, 7, 0.4)), Following(1.0, 20.0)
+)
 
 # Slots 10 to 12 with requests, 13 without; movie 8 is first requested in slot 11.
 HAND = pd.DataFrame(
@@ -245,6 +250,44 @@ def test_offset_is_the_log_of_the_average_and_no_feature() -> None:
     assert alone["offset"].tolist() == [[0]] * len(movies)
 
 
+def test_each_average_of_the_offset_is_compared_with_it() -> None:
+    series = series_of(random_log())
+    parts = (
+        Component("counts", 3.0, 0, 0.6),
+        Component("season", 2.0, 7, 0.3),
+        Component("even", weight=0.1),
+    )
+    slots = np.array([series.first_slot + 12, series.first_slot + 30])
+    movies = np.tile(series.candidates(int(slots[0])), 2)
+    pairs = movies, np.repeat(slots, len(movies) // 2)
+    for following in (None, Following(1.0, 20.0)):
+        offset = Mixture(parts, following)
+        made = make(series, ["label_n", "log_age", "offset_averages"], offset=offset)(*pairs)
+        assert made["static"].shape == (len(movies), 1 + len(parts))
+        for column, part in enumerate(parts, 1):
+            alone = Mixture((replace(part, weight=1.0),))
+            of_part = make(series, ["label_n"], offset=alone)(*pairs)["offset"]
+            ratio = np.exp(of_part - made["offset"])[:, 0]
+            expected = np.log((ratio + features.OFFSET_PULL) / (1 + features.OFFSET_PULL))
+            np.testing.assert_allclose(made["static"][:, column], expected, rtol=1e-4, atol=1e-4)
+    assert np.ptp(made["static"][:, 1:], axis=0).min() > 0.1
+
+
+def test_without_an_offset_there_are_no_averages_of_it() -> None:
+    series = series_of(random_log())
+    pair = np.array([0]), np.array([series.last_slot])
+    assert make(series, ["label_n", "offset_averages"])(*pair)["static"].shape == (1, 0)
+
+
+def test_averages_of_the_offset_are_moderate_where_it_forgot_a_movie() -> None:
+    """Movie 7 has been idle for so long that its averages have vanished; 9 is no candidate yet."""
+    series = series_of(log_of((1, 7, 1), (1, 8, 1), (5000, 8, 1), (5001, 9, 1)))
+    offset = Mixture((Component("counts", 1.0, 0, 0.5), Component("counts", 3.0, 0, 0.5)))
+    made = make(series, ["label_n", "offset_averages"], offset=offset)(np.arange(3), np.full(3, 5001))
+    forgotten = math.log(features.OFFSET_PULL / (1 + features.OFFSET_PULL))
+    assert made["static"].tolist() == near([[forgotten] * 2, [0, 0], [0, 0]])
+
+
 def test_the_offset_of_a_forgotten_movie_is_the_log_of_a_millionth_of_an_even_share() -> None:
     series = series_of(log_of((1, 7, 1), (1, 8, 1), (90, 8, 1)))
     compute = make(series, ["label_n"], offset=Average((1.0,), (1.0,)).mixture(0.0))
@@ -295,7 +338,11 @@ def test_release_years_come_from_the_catalogue() -> None:
 
 @pytest.mark.parametrize("future", ["none", "more", "less", "multiplied", "rated anew"])
 @pytest.mark.parametrize("gaps", ["calendar", "observed"])
-@pytest.mark.parametrize("offset", [one_average(4.0), MIX.mixture(0.02)], ids=["ewma", "ewma_mix"])
+@pytest.mark.parametrize(
+    "offset",
+    [one_average(4.0), MIX.mixture(0.02), FOLLOWING],
+    ids=["ewma", "ewma_mix", "mixture"],
+)
 def test_nothing_depends_on_the_slot_itself_or_later_ones(offset: Mixture, gaps: str, future: str) -> None:
     log = random_log(movies=15)
     known, changed = series_of(log), series_of(other_futures(log)[future])
