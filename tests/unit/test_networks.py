@@ -13,6 +13,7 @@ from popularity.forecasters.averages import average_forecaster
 from popularity.forecasters.network import inference, saved
 from popularity.forecasters.network import training as trainer
 from popularity.forecasters.network.architecture import CELLS, build_network, last_step, scale_output
+from popularity.forecasters.network.checkpoints import Checkpoint
 from popularity.forecasters.network.framings import REST, Framing
 from popularity.forecasters.network.losses import LOSSES
 from popularity.offsets import Average
@@ -446,6 +447,79 @@ def test_without_patience_the_last_epoch_is_kept(series: Series) -> None:
     assert len(losses) == 6
     assert np.argmin(losses) < 5
     assert val_loss(model, framing, windows) == pytest.approx(losses[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rate", "patience", "told"), [(1e-4, 2, True), (0.3, 2, False), (1e-4, None, False)]
+)
+def test_a_loss_that_still_falls_at_the_end_is_told(
+    rate: float, patience: int | None, told: bool, series: Series, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes = {"cell": "none", "learning_rate": rate, "epochs": 4, "patience": patience}
+    made, *_ = train(series, changes, name="slow")
+    losses = [row["val_loss"] for row in made.history]
+    assert (np.argmin(losses) == 3) == (rate == 1e-4)
+    assert ("slow: val_loss still fell in the last of 4 epochs" in caplog.text) == told
+
+
+def test_the_log_tells_the_loss_and_how_long_the_rest_takes_at_most(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    row = {"epoch": 1, "loss": 0.5, "val_loss": 0.25}
+    trainer._log_epoch("lstm", 5, [{**row, "seconds": 10.0}, {**row, "seconds": 20.0}])
+    assert "lstm: epoch 2 of 5, loss 0.5, val_loss 0.25, 20.0 s; at most 45 s left" in caplog.text
+
+
+@ALL_FRAMES
+def test_the_unit_of_a_loss_is_the_size_of_the_shares_to_learn(one: str, out: str, series: Series) -> None:
+    changes = {"input": one, "output": out}
+    inference.prepare(1, 1)
+    framing = framing_of(series, changes)
+    rows = framing.training(slots_of(series)[0], 1)
+    _, scale = trainer._untrained(asked_of(changes).settings.model, framing, rows)
+    squares, seen = [], 0
+    for _, windows in rows.batches(0):
+        label, requests, weight, _ = np.moveaxis(trainer.targets_of(framing, windows), -1, 0)
+        squares += ((label / np.maximum(requests, 1))[weight > 0] ** 2).tolist()
+        seen += len(windows)
+        if seen >= trainer.EXAMPLE_ROWS:
+            break
+    assert scale == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-5)
+
+
+class Kept(Checkpoint):
+    """A checkpoint in memory: what was kept after each epoch; the last of it is taken up."""
+
+    def __init__(self, kept: list[Any]) -> None:
+        self.kept = kept
+
+    def load(self) -> Any:
+        return self.kept[-1] if self.kept else None
+
+    def save(self, lists: Any, history: Any) -> None:
+        self.kept.append((lists, list(history)))
+
+
+def test_a_training_that_goes_on_has_the_weights_that_were_saved_before(series: Series) -> None:
+    changes = {"cell": "none", "epochs": 3, "score_at_epochs": [1, 2]}
+    inference.prepare(1, 1)
+    framing = framing_of(series, changes)
+    first, rest = slots_of(series)
+
+    def run(kept: list[Any]) -> trainer.Trained:
+        training, validation = framing.training(first, 1), framing.validation(rest, 1)
+        return trainer.train_network(asked_of(changes), framing, training, validation, Kept(kept))
+
+    kept: list[Any] = []
+    whole = run(kept)
+    assert len(kept) == 3
+    for after in (1, 2, 3):
+        resumed = run(kept[:after])
+        assert sorted(resumed.snapshots) == [1, 2]
+        for epoch, weights in resumed.snapshots.items():
+            assert all(map(np.array_equal, weights, whole.snapshots[epoch]))
+        assert all(map(np.array_equal, resumed.model.get_weights(), whole.model.get_weights()))
 
 
 @pytest.mark.parametrize("momentum", [None, 0.0, 0.8])
