@@ -8,7 +8,8 @@ import numpy.typing as npt
 from popularity.decay import Decay
 from popularity.offsets import Component
 from popularity.seasons import SeasonalSums
-from popularity.series import Ints, Latest, Series, distinct
+from popularity.series import Ints, Series, distinct
+from popularity.states import States, Values
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,19 +78,19 @@ class DecayedShares:
         self._series = series
         self._decay = Decay(half_lives, len(series.totals))
         self._requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
-        by_count = of == "counts"
-        values = series.label if by_count else series.label_n
-        totals = series.requests(self._requested) if by_count else np.ones(len(self._requested))
-        # Decayed sum of each element's movie up to and with the element, and its slot,
-        # [K, half-lives + 1], by slot: what is written, and mostly what is read, lies together.
-        states = np.empty((len(series.slot), len(half_lives) + 1))
-        end = 0
-        for slot, elements, sums, latest in requested_with_decayed_sums(series, values, half_lives):
-            begin, end = end, end + len(elements)
-            states[begin:end, :-1] = sums * self._decay(slot - latest) + values[elements, None]
-            states[begin:end, -1] = slot
-        self._states = Latest(series, states, by_slot=True)
+        self._by_count = of == "counts"
+        totals = series.requests(self._requested) if self._by_count else np.ones(len(self._requested))
+        # Decayed sum of each movie up to and with its latest request.
+        self._sums = States(series, np.zeros((len(series.movie_ids), len(half_lives))), self._added)
         self._totals = decayed_totals(totals, self._requested, half_lives)
+
+    def _added(self, sums: Values, elements: Ints) -> Values:
+        """Add elements [n] to their movies' sums [n, half-lives], which are as of the elements before."""
+        series = self._series
+        # Before a movie's first element its sums are 0, whatever the gap.
+        gaps = np.maximum(series.slot[elements] - series.slot[elements - 1], 0)
+        values = series.label[elements] if self._by_count else series.shares_of(elements)
+        return sums * self._decay(gaps) + values[:, None]
 
     def sums(self, movies: Ints, slots: Ints) -> Floats:
         """Decayed sums themselves, as of the slot before; see :meth:`__call__`."""
@@ -117,9 +118,8 @@ class DecayedShares:
         return (1 - uniform_share) * shares + uniform_share / candidates[:, None]
 
     def _decayed(self, movies: Ints, slots: Ints, as_of: Ints) -> Floats:
-        states = self._states(movies, slots)
-        gaps = as_of - states[:, -1].astype(np.int64)
-        decayed: Floats = states[:, :-1] * self._decay(gaps)
+        gaps = as_of - self._series.latest_slots(movies, slots)
+        decayed: Floats = self._sums(movies, slots) * self._decay(gaps)
         return decayed
 
 
@@ -135,8 +135,10 @@ class AllTimeShares:
 
     def __init__(self, series: Series) -> None:
         self._series = series
-        self._sums = np.concatenate([[0], np.cumsum(series.label)])
         self._totals = np.concatenate([[0.0], np.cumsum(series.totals)])
+        narrow = self._totals[-1] <= np.iinfo(np.uint32).max
+        self._sums: Ints = np.zeros(len(series.label) + 1, np.uint32 if narrow else np.int64)
+        np.cumsum(series.label, dtype=self._sums.dtype, out=self._sums[1:])
 
     def __call__(self, movies: Ints, slots: Ints) -> Floats:
         """Compute them for movies [n] before slots [n], float64 [n]."""

@@ -17,10 +17,11 @@ from popularity.offsets import Mixture
 from popularity.own import own_function
 from popularity.program import Fault
 from popularity.seasons import SeasonalSums, covered_seasons
-from popularity.series import Ints, Latest, Series, distinct
+from popularity.series import Ints, Series, distinct
 from popularity.settings.model import is_own
 from popularity.settings.slots import SLOTS_OF_A_DAY
 from popularity.slots import clock_numbers, length_of, slot_start
+from popularity.states import States
 
 Floats = npt.NDArray[np.float64]
 
@@ -242,6 +243,9 @@ SEASON_PULL = 1.0
 #: Smallest share of an offset, as a share of an even one: its log is taken.
 LEAST_OFFSET = 1e-6
 
+#: Elements of the series whose values are added up at a time.
+_ELEMENTS_AT_ONCE = 1 << 18
+
 #: Most genres of the feature ``genres``: MovieLens has 20, another catalogue may have thousands.
 MOST_GENRES = 32
 
@@ -328,14 +332,8 @@ class Features:
         self.genres: npt.NDArray[np.bool_] = (
             np.zeros((len(series.movie_ids), 0), bool) if genres is None else genres
         )
-        rated = np.isfinite(series.avg_rating)
-        past = [
-            series.slot,
-            _running_sums(series, series.label),
-            _running_sums(series, np.where(rated, series.label, 0)),
-            _running_sums(series, np.where(rated, series.avg_rating, 0) * series.label),
-        ]
-        self._past = Latest(series, np.stack(past, axis=1, dtype=np.float64))
+        self._before = _sums_before(series)
+        self._sums = States(series, self._before, lambda sums, at: sums + _requests_and_ratings(series, at))
         self._sorted_first_requests = np.sort(self.series.first_request)
 
     @classmethod
@@ -417,6 +415,11 @@ class Features:
             "static": values.astype(np.float32),
             "offset": offset[:, None].astype(np.float32),
         }
+
+    def _past(self, movies: Ints, slots: Ints) -> Floats:
+        """Look up :attr:`Pairs.past`."""
+        latest = self.series.latest_slots(movies, slots)
+        return np.column_stack([latest, self._sums(movies, slots) - self._before[movies]])
 
     def steps(self, movies: Ints, slots: Ints) -> npt.NDArray[np.float32]:
         """Compute ``steps`` alone: see :meth:`__call__`."""
@@ -537,8 +540,24 @@ def _averages(
     return DecayedShares(series, half_lives, of) if half_lives else None
 
 
-def _running_sums(series: Series, values: npt.NDArray[np.integer | np.floating]) -> npt.NDArray[np.float64]:
-    """Sum of each movie's values up to and with each element, [K]."""
-    sums = np.cumsum(values, dtype=np.float64)
-    before: Floats = np.concatenate([[0.0], sums])[series.starts[:-1]]
-    return sums - before[series.movie]
+def _requests_and_ratings(series: Series, elements: Ints | slice) -> Floats:
+    """Give the requests of elements, those that were rated, and the sum of their ratings, [n, 3]."""
+    label, rating = series.label[elements], series.avg_rating[elements]
+    rated = np.isfinite(rating)
+    columns = [label, np.where(rated, label, 0), np.where(rated, rating, 0) * label]
+    return np.stack(columns, axis=1, dtype=np.float64)
+
+
+def _sums_before(series: Series) -> Floats:
+    """Sum up the values of all movies before each, [M, 3]: a movie's sums go on from there."""
+    before = np.zeros((len(series.movie_ids), 3))
+    sums = np.zeros(3)
+    for begin in range(0, len(series.slot), _ELEMENTS_AT_ONCE):
+        end = min(begin + _ELEMENTS_AT_ONCE, len(series.slot))
+        values = _requests_and_ratings(series, slice(begin, end))
+        values[0] += sums
+        running = np.vstack([sums, np.cumsum(values, axis=0)])
+        first, last = np.searchsorted(series.starts[:-1], [begin, end])
+        before[first:last] = running[series.starts[first:last] - begin]
+        sums = running[-1]
+    return before

@@ -1,23 +1,27 @@
 """Seasons of the log, such as the hours of a day: what was requested at the same place of earlier ones."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from popularity.decay import Decay
-from popularity.series import Ints, Series, distinct, stable_order
+from popularity.series import MANY, Ints, Series, distinct, stable_order
 from popularity.settings.slots import DAY_SECONDS, SLOT_SECONDS
 from popularity.slots import length_of
+from popularity.states import Replay
 
 Floats = npt.NDArray[np.float64]
+#: Sums of requests, which float32 holds well enough.
+Sums = npt.NDArray[np.float32]
 
 #: How many times a log has to hold a season for the season to be used.
 LEAST_SEASONS = 3
-#: Up to so many places of a season and movies it is remembered where each movie's requests were last
-#: looked up, and used up to so many seasons later; otherwise they are searched for.
-MOST_PLACES = 1 << 25
-MOST_SEASONS = 8
+#: Up to so many places of a season and movies the sums of all are carried from season to season.
+MOST_PLACES = 1 << 22
+#: Up to so many it is remembered where their requests are, which otherwise are searched for.
+MOST_CHAINS = 1 << 25
 
 
 def covered_seasons(series: Series, seasons: Sequence[int]) -> list[int]:
@@ -53,90 +57,74 @@ class SeasonalSums:
     """
 
     def __init__(self, series: Series, season: int, half_lives: Sequence[float]) -> None:
+        self._series = series
         self._season = season
         self._clock = season_clock(series, season)
-        shown = self._clock(np.arange(series.first_slot, series.last_slot + 1))
-        self._first = int(shown.min()) // season
+        self._slots = _SlotsShown(series, season, self._clock)
+        self._first = self._slots.first
         # From the season of the first slot to the one after that of the last.
-        self._end = int(shown.max()) // season - self._first + 1
+        self._end = int(self._slots.seasons.max()) + 1
         self._decay = Decay(half_lives, self._end)
         self._movies = len(series.movie_ids)
-        keys, labels = self._ordered(series)
-        self._sums = self._running_sums(keys, labels)
-        # With one that is after all others.
-        self._keys = np.append(keys, np.iinfo(np.int64).max)
-        self._last_places: dict[int, tuple[int, Ints]] = {}
-        places = shown - self._first * season
+        self._carried: dict[int, tuple[int, Sums, Ints]] = {}
+        places = self._slots.seasons * season + self._slots.places
         totals = np.bincount(places, series.totals, self._end * season).reshape(self._end, season)
         # All movies' sums before each season and after the last, [seasons + 1, places, half-lives].
         self._totals = np.zeros((self._end + 1, season, len(half_lives)))
         for at, requests in enumerate(totals):
             self._totals[at + 1] = self._totals[at] * self._decay.factors + requests[:, None]
 
-    def _ordered(self, series: Series) -> tuple[npt.NDArray[np.int64], Floats]:
-        """List the keys of the elements, in order, and their requests."""
-        shown = self._clock(series.slot)
-        # Each movie's elements are in the order of time already.
-        by_place = stable_order(shown % self._season)
-        keys = self._key(series.movie, shown)[by_place]
-        # An hour that the clock shows twice is one element.
-        new = np.diff(keys, prepend=-1) != 0
-        labels = np.add.reduceat(series.label[by_place].astype(np.float64), np.flatnonzero(new))
-        return keys[new], labels
-
-    def _key(self, movies: Ints, shown: Ints) -> npt.NDArray[np.int64]:
-        """Order by place, movie and season: a number for each; slots are numbered by the clock."""
-        at = np.clip(shown // self._season - self._first, 0, self._end)
-        keys: npt.NDArray[np.int64] = self._group(movies, shown) * (self._end + 1) + at
-        return keys
-
-    def _group(self, movies: Ints, shown: Ints) -> npt.NDArray[np.int64]:
-        return movies.astype(np.int64) + shown % self._season * self._movies
-
-    def _running_sums(self, keys: npt.NDArray[np.int64], labels: Floats) -> npt.NDArray[np.float32]:
-        """Compute the sums up to and with each element, in the order of the keys, [K, half-lives]."""
-        group, at = np.divmod(keys, self._end + 1)
-        gap = np.diff(at, prepend=0)
-        first = np.diff(group, prepend=-1) != 0
-        sums = np.repeat(labels[:, None].astype(np.float32), len(self._decay.factors), axis=1)
-        # Season by season, so that the element before is complete.
-        by_season = stable_order(at)
-        for elements in np.split(by_season, np.cumsum(np.bincount(at, minlength=self._end))[:-1]):
-            later = elements[~first[elements]]
-            sums[later] += sums[later - 1] * self._decay(gap[later])
-        return sums
-
     def __call__(self, movies: Ints, slots: Ints) -> Floats:
         """Compute the decayed requests of movies [n] before slots [n], float64 [n, half-lives]."""
         shown = self._clock(distinct(slots))
-        last = self._places(movies, shown) - 1
-        group, at = np.divmod(self._keys[last], self._end + 1)
-        found = (last >= 0) & (group == self._group(movies, shown))
-        back = np.where(found, shown // self._season - self._first - 1 - at, 0)
-        return np.where(found[:, None], self._sums[last] * self._decay(back), 0.0)
-
-    def _places(self, movies: Ints, shown: Ints) -> Ints:
-        """Find where the keys of movies [n] and slots, [n] or [1], would be."""
-        if len(shown) == 1 and self._season * self._movies <= MOST_PLACES:
-            return self._places_of_all(int(shown[0]))[movies]
-        return np.searchsorted(self._keys, self._key(movies, shown))
-
-    def _places_of_all(self, shown: int) -> Ints:
-        """Update those of all movies from the last call for the same place of the season.
-
-        Forecasts go from slot to slot, and few seasons lie between two calls.
-        """
-        keys = self._key(np.arange(self._movies), np.array([shown]))
-        season, place = divmod(shown, self._season)
-        last, places = self._last_places.get(place, (season + 1, None))
-        if places is None or not last <= season <= last + MOST_SEASONS:
-            places = np.searchsorted(self._keys, keys)
+        if len(shown) == 1 and len(movies) > MANY:
+            sums, at = (of_all[movies] for of_all in self._sums_of_all(int(shown[0])))
         else:
-            for _ in range(season - last):
-                places = places + (self._keys[places] < keys)
-        # Replaced as one and never changed, so that threads may share it.
-        self._last_places[place] = season, places.astype(np.int32)
-        return places
+            begins, ends = self._chains.before(movies, shown)
+            sums, at = self._chains.sums(begins, ends), self._chains.seasons(begins, ends)
+        return sums * self._decay(np.maximum(shown // self._season - self._first - 1 - at, 0))
+
+    def _sums_of_all(self, shown: int) -> tuple[Sums, Ints]:
+        """Compute the sums of all movies up to and with their latest season, and that season.
+
+        Forecasts go from slot to slot: where a season has few places, the sums of each are carried from
+        season to season; otherwise they are made anew of the seasons, which then are few.
+
+        Returns
+        -------
+        float32 [M, half-lives] and int32 [M], 0 for movies without a request at that place.
+        """
+        season, place = divmod(shown - self._first * self._season, self._season)
+        last, sums, at = self._carried.get(place, (season + 1, None, None))
+        if sums is None or at is None or season < last:
+            last, sums = 0, np.zeros((self._movies, len(self._decay.factors)), np.float32)
+            at = np.zeros(self._movies, np.int32)
+        elif season > last:
+            sums, at = sums.copy(), at.copy()
+        for earlier in range(last, min(season, self._end)):
+            movies, labels = self._requests_in((self._first + earlier) * self._season + place)
+            sums[movies] = labels[:, None] + sums[movies] * self._decay(earlier - at[movies])
+            at[movies] = earlier
+        if self._season * self._movies <= MOST_PLACES:
+            # Replaced as one and never changed, so that threads may share it.
+            self._carried[place] = max(season, last), sums, at
+        return sums, at
+
+    def _requests_in(self, shown: int) -> tuple[Ints, Floats]:
+        """List the movies requested in what the clock shows as one slot, and their requests."""
+        slots = self._slots.showing(shown)
+        parts = [self._series.elements_in(range(slot, slot + 1)) for slot in slots.tolist()]
+        elements = np.concatenate([*parts, np.zeros(0, np.int32)])
+        movies, labels = self._series.movie[elements], self._series.label[elements].astype(np.float64)
+        if len(parts) > 1:
+            # An hour that the clock shows twice.
+            movies, places = np.unique(movies, return_inverse=True)
+            labels = np.bincount(places, labels)
+        return movies, labels
+
+    @functools.cached_property
+    def _chains(self) -> "_Chains":
+        return _Chains(self._series, self._season, self._slots, self._decay)
 
     def totals(self, slots: Ints) -> Floats:
         """Compute the sums of all movies before slots [n], float64 [n, half-lives]."""
@@ -145,3 +133,117 @@ class SeasonalSums:
         inside = np.clip(at, 0, self._end)
         sums: Floats = self._totals[inside, shown % self._season]
         return sums * self._decay(np.maximum(at, inside) - inside)
+
+
+class _SlotsShown:
+    """The log's slots as the clock shows them.
+
+    Attributes
+    ----------
+    first
+        Number of the log's first season.
+    seasons, places
+        int64 [slots of the log] season of each, from 0, and place in it.
+    """
+
+    def __init__(self, series: Series, season: int, clock: Callable[[Ints], Ints]) -> None:
+        shown = clock(np.arange(series.first_slot, series.last_slot + 1))
+        self.first = int(shown.min()) // season
+        self.seasons, self.places = np.divmod(shown - self.first * season, season)
+        order = np.argsort(shown, kind="stable")
+        self._shown = shown[order]
+        self._slots = order + series.first_slot
+
+    def showing(self, shown: int) -> Ints:
+        """List the slots that the clock shows as this: none, one or two."""
+        first, end = np.searchsorted(self._shown, [shown, shown + 1])
+        return self._slots[first:end]
+
+
+class _Chains:
+    """The elements of each movie at each place of a season, and their decayed sums.
+
+    A chain is a range of positions in an order by place, movie and slot.
+
+    Attributes
+    ----------
+    sums
+        Makes the sums of chains [n], float32 [n, half-lives].
+    """
+
+    def __init__(self, series: Series, season: int, slots: _SlotsShown, decay: Decay) -> None:
+        self._series = series
+        self._season = season
+        self._decay = decay
+        self._first = slots.first
+        place = slots.places.astype(np.min_scalar_type(season))[series.slot - series.first_slot]
+        self._order = stable_order(place)
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=season))])
+        del place
+        # Season of each position.
+        seasons = slots.seasons.astype(np.min_scalar_type(-1 - int(slots.seasons.max())))
+        self._seasons = seasons[series.slot - series.first_slot][self._order]
+        self._bounds = self._bounds_of_all()
+        self.sums = Replay(len(self._order), self._begins, self._none, self._added)
+
+    def _bounds_of_all(self) -> Ints | None:
+        """Find where each chain begins, and the end of the last, by place and movie; None for too many."""
+        movies = len(self._series.movie_ids)
+        if movies * self._season > MOST_CHAINS:
+            return None
+        counts: Ints = np.zeros(
+            movies * self._season + 1, np.int32 if len(self._order) < 1 << 31 else np.int64
+        )
+        for place in range(self._season):
+            movie = self._series.movie[self._order[self._starts[place] : self._starts[place + 1]]]
+            counts[1 + place * movies : 1 + (place + 1) * movies] = np.bincount(movie, minlength=movies)
+        np.cumsum(counts, out=counts)
+        return counts
+
+    def _of(self, movies: Ints, places: Ints) -> tuple[Ints, Ints]:
+        """Find the chains of movies [n] at places [n]: where they begin and end."""
+        if self._bounds is not None:
+            at = places * np.int64(len(self._series.movie_ids)) + movies
+            return self._bounds[at].astype(np.int64), self._bounds[at + 1].astype(np.int64)
+        first, end = self._starts[places], self._starts[places + 1]
+        begins = self._search(first, end, lambda at: self._series.movie[self._order[at]] < movies)
+        return begins, self._search(first, end, lambda at: self._series.movie[self._order[at]] <= movies)
+
+    def _search(self, begins: Ints, ends: Ints, earlier: Callable[[Ints], npt.NDArray[np.bool_]]) -> Ints:
+        """Find the first positions from ``begins`` to ``ends`` [n] that are not ``earlier``."""
+        found, longest = begins, int((ends - begins).max(initial=0))
+        for stride in (1 << at for at in reversed(range(longest.bit_length()))):
+            further = found + stride
+            at = np.minimum(further, ends) - 1
+            found = np.where((further <= ends) & earlier(at), further, found)
+        return found
+
+    def before(self, movies: Ints, shown: Ints) -> tuple[Ints, Ints]:
+        """Find the chains of movies [n] at the places of slots, [n] or [1] as the clock shows them.
+
+        Returns
+        -------
+        int [n] where they begin, and where their elements of earlier seasons end.
+        """
+        shown = np.broadcast_to(shown, len(movies))
+        begins, ends = self._of(movies, shown % self._season)
+        season = shown // self._season - self._first
+        return begins, self._search(begins, ends, lambda at: self._seasons[at] < season)
+
+    def seasons(self, begins: Ints, ends: Ints) -> Ints:
+        """Give the season of the last elements of chains before ``ends``, 0 where there is none."""
+        found: Ints = np.where(ends > begins, self._seasons[ends - 1], 0)
+        return found
+
+    def _begins(self, at: Ints) -> Ints:
+        movies = self._series.movie[self._order[at]]
+        return self._of(movies, np.searchsorted(self._starts, at, side="right") - 1)[0]
+
+    def _none(self, begins: Ints) -> Sums:
+        return np.zeros((len(begins), len(self._decay.factors)), np.float32)
+
+    def _added(self, sums: Sums, at: Ints) -> Sums:
+        # Before a chain's first element its sums are 0, whatever the gap.
+        gaps = np.maximum(self._seasons[at] - self._seasons[at - 1], 0)
+        added = self._series.label[self._order[at], None] + sums * self._decay(gaps)
+        return added.astype(np.float32)

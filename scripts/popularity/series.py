@@ -17,7 +17,7 @@ from popularity.slots import clock_numbers, slot_start
 Ints = npt.NDArray[np.integer]
 
 #: For more movies of one slot than this it is faster to look all movies up at once.
-_MANY = 256
+MANY = 256
 
 
 class Series:
@@ -33,8 +33,8 @@ class Series:
         int64 [M + 1], movie ``m`` has the elements ``starts[m]`` to ``starts[m + 1]``.
     slot, label
         int32 [K]
-    label_n
-        float64 [K]
+    movie
+        int32 [K], the number of each element's movie.
     avg_rating
         float32 [K], NaN where nobody rated.
     first_request
@@ -65,13 +65,27 @@ class Series:
         self.first_slot = int(slot.min())
         self.last_slot = int(slot.max())
         self.totals = np.bincount(slot - self.first_slot, weights=label)
-        self.label_n = label / self.totals[slot - self.first_slot]
-        self.movie = np.repeat(np.arange(len(movie_ids)), np.diff(self.starts))
-        # As int64, it keeps keys of narrower movie numbers from overflowing.
-        self._stride = np.int64(self.last_slot - self.first_slot + 2)
-        self._keys = self.movie * self._stride + (slot - self.first_slot)
+        lengths = np.diff(self.starts)
+        self.movie: Ints = np.repeat(np.arange(len(movie_ids), dtype=np.int32), lengths)
+        #: Powers of 2 that reach the end of the longest series, falling.
+        self._strides = [1 << at for at in reversed(range(int(lengths.max(initial=0)).bit_length()))]
         self._last_ends = self.first_slot, self.starts[:-1]
+        self._last_past: tuple[Ints, Ints | int, Past] | None = None
         self.first_request = slot[self.starts[:-1]]
+        # Before its first request a movie counts as requested in it.
+        self._last_latest = self.first_slot, self.first_request
+
+    @property
+    def label_n(self) -> npt.NDArray[np.float64]:
+        """Share of each element in its slot's requests, float64 [K], computed anew."""
+        return self.shares_of(slice(None))
+
+    def shares_of(self, elements: Ints | slice) -> npt.NDArray[np.float64]:
+        """Compute the share of elements [n] in their slots' requests, float64 [n]."""
+        shares: npt.NDArray[np.float64] = (
+            self.label[elements] / self.totals[self.slot[elements] - self.first_slot]
+        )
+        return shares
 
     def before(self, slot: int) -> "Series":
         """Give the log without what was requested in this slot or later."""
@@ -112,27 +126,26 @@ class Series:
 
     def elements_in(self, slots: range) -> Ints:
         """Elements of these slots, by slot, then movie."""
+        first, end = self._inside(slots)
+        return self._by_slot[self._slot_starts[first] : self._slot_starts[end]]
+
+    def elements_by_slot(self, slots: range | None = None) -> Iterator[Ints]:
+        """Walk the slots (these, or all) that have requests: the elements of each, by movie."""
+        first, end = (0, len(self.totals)) if slots is None else self._inside(slots)
+        for begin, stop in itertools.pairwise(self._slot_starts[first : end + 1].tolist()):
+            if begin < stop:
+                yield self._by_slot[begin:stop]
+
+    def _inside(self, slots: range) -> tuple[int, int]:
+        """Give the bounds of these slots within the log, counted from its first slot."""
         first, end = (
             min(max(slot - self.first_slot, 0), len(self.totals)) for slot in (slots.start, slots.stop)
         )
-        return self._by_slot[self._slot_starts[first] : self._slot_starts[end]]
-
-    def elements_by_slot(self) -> Iterator[Ints]:
-        """Elements of each slot that has a request, slot by slot; in a slot by movie."""
-        for first, end in itertools.pairwise(self._slot_starts.tolist()):
-            if first < end:
-                yield self._by_slot[first:end]
+        return first, end
 
     @functools.cached_property
     def _by_slot(self) -> Ints:
         return stable_order(self.slot - self.first_slot)
-
-    @functools.cached_property
-    def places_by_slot(self) -> Ints:
-        """Where each element is in the order of :meth:`elements_by_slot`, int [K]."""
-        places = np.empty_like(self._by_slot)
-        places[self._by_slot] = np.arange(len(places))
-        return places
 
     @functools.cached_property
     def _slot_starts(self) -> Ints:
@@ -149,11 +162,27 @@ class Series:
 
     def elements_before(self, movies: Ints, slots: Ints | int) -> Ints:
         """Find the position of each movie's first element at or after the slot: the end of its past."""
-        slot = _only(slots)
-        if slot is not None and len(movies) > _MANY:
+        slot = only(slots)
+        if slot is not None and len(movies) > MANY:
             return self._ends_before(slot)[movies]
-        at = np.clip(slots - np.int64(self.first_slot), 0, self._stride - 1)
-        return np.searchsorted(self._keys, movies * self._stride + at)
+        return self.past(movies, slots).ends
+
+    def past(self, movies: Ints, slots: Ints | int) -> "Past":
+        """Find what lies before slots, of movies [n]; the last arrays that were given are remembered."""
+        known = self._last_past
+        if known is not None and known[0] is movies and known[1] is slots:
+            return known[2]
+        ends = self.starts[movies]
+        last = self.starts[movies + np.int64(1)]
+        # A binary search within each movie's elements.
+        for stride in self._strides:
+            further = ends + stride
+            earlier = (further <= last) & (self.slot[np.minimum(further, last) - 1] < slots)
+            ends = np.where(earlier, further, ends)
+        found = Past(self, ends)
+        # Replaced as one and never changed, so that threads may share it.
+        self._last_past = movies, slots, found
+        return found
 
     def _ends_before(self, slot: int) -> Ints:
         """Update :meth:`elements_before` of every movie, int64 [M], from the slot of the last call.
@@ -168,16 +197,31 @@ class Series:
         self._last_ends = slot, ends
         return ends
 
+    def latest_slots(self, movies: Ints, slots: Ints | int) -> Ints:
+        """Look up the slot of each movie's latest request before slots; each has to be a candidate."""
+        slot = only(slots)
+        if slot is None or len(movies) <= MANY:
+            return self.slot[self.elements_before(movies, slots) - 1]
+        last, latest = self._last_latest
+        if slot < last:
+            last, latest = self.first_slot, self.first_request
+        if slot > last:
+            latest = latest.copy()
+            changed = self.elements_in(range(last, slot))
+            # Of several elements of a movie the latest comes last, and stays.
+            latest[self.movie[changed]] = self.slot[changed]
+        self._last_latest = slot, latest
+        return latest[movies]
+
     def idle(self, movies: Ints, slot: int, slots: int) -> npt.NDArray[np.bool_]:
-        """Say which movies were not requested in this many slots before the slot."""
-        ends = self.elements_before(movies, slot)
-        idle: npt.NDArray[np.bool_] = (ends == self.starts[movies]) | (self.slot[ends - 1] < slot - slots)
+        """Say which of a slot's candidates were not requested in this many slots before it."""
+        idle: npt.NDArray[np.bool_] = self.latest_slots(movies, slot) < slot - slots
         return idle
 
     def labels(self, movies: Ints, slots: Ints | int) -> npt.NDArray[np.float64]:
         """Look up the requests of each movie in its slot (0 where there is none)."""
-        slot = _only(slots)
-        if slot is not None and len(movies) > _MANY:
+        slot = only(slots)
+        if slot is not None and len(movies) > MANY:
             elements = self.elements_in(range(slot, slot + 1))
             labels = np.zeros(len(self.movie_ids))
             labels[self.movie[elements]] = self.label[elements]
@@ -248,14 +292,39 @@ class Series:
         return labels, slots[:, None] + np.arange(-length, 0)
 
 
+class Past:
+    """The elements of movies before slots, of n pairs of them.
+
+    Attributes
+    ----------
+    ends
+        int64 [n] position after each one's latest element.
+    """
+
+    def __init__(self, series: Series, ends: Ints) -> None:
+        self._series = series
+        self.ends = ends
+
+    @functools.cached_property
+    def distinct(self) -> tuple[Ints, Ints, Ints]:
+        """Give those that differ, if all movies are candidates.
+
+        Returns
+        -------
+        int [m] where the elements of each begin and end, and int [n] which of them each pair has.
+        """
+        ends, places = np.unique(self.ends, return_inverse=True)
+        return self._series.starts[self._series.movie[ends - 1]], ends, places
+
+
 def stable_order(numbers: Ints) -> Ints:
-    """Order numbers from 0 on; equal ones stay as they are.
+    """Order numbers from 0 on; equal ones stay as they are. Positions are int32 where that is enough.
 
     NumPy sorts numbers of 16 bits several times as fast as wider ones.
     """
     narrow = len(numbers) == 0 or numbers.max() <= np.iinfo(np.uint16).max
     order: Ints = np.argsort(numbers.astype(np.uint16) if narrow else numbers, kind="stable")
-    return order
+    return order.astype(np.int32) if len(order) <= np.iinfo(np.int32).max else order
 
 
 def spread(slots: Ints, most: int) -> Ints:
@@ -267,57 +336,14 @@ def spread(slots: Ints, most: int) -> Ints:
 
 def distinct(slots: Ints) -> Ints:
     """Give the one slot that all of these are, int [1], or these: what is the same is computed once."""
-    return slots[:1] if _only(slots) is not None else slots
+    return slots[:1] if only(slots) is not None else slots
 
 
-def _only(slots: Ints | int) -> int | None:
+def only(slots: Ints | int) -> int | None:
     """Give the slot that all of these are, if there is one."""
     if isinstance(slots, (int, np.integer)):
         return int(slots)
     return int(slots[0]) if len(slots) and (slots == slots[0]).all() else None
-
-
-class Latest:
-    """A value of each movie's latest element before a slot: fast where slots rise and movies are many.
-
-    Parameters
-    ----------
-    values
-        [K, …] of each element.
-    by_slot
-        Whether the values are in the order of :meth:`Series.elements_by_slot`.
-    """
-
-    def __init__(self, series: Series, values: npt.NDArray[Any], by_slot: bool = False) -> None:
-        self._series = series
-        self._values = values
-        self._by_slot = by_slot
-        self._last: tuple[int, npt.NDArray[Any]] | None = None
-
-    def __call__(self, movies: Ints, slots: Ints | int) -> npt.NDArray[Any]:
-        """Look up the values of movies [n] before slots, [n, …]; each has to be a candidate of its slot."""
-        slot = _only(slots)
-        if slot is None or len(movies) <= _MANY:
-            return self._of(self._series.elements_before(movies, slots) - 1)
-        return self._before(slot)[movies]
-
-    def _of(self, elements: Ints) -> npt.NDArray[Any]:
-        return self._values[self._series.places_by_slot[elements] if self._by_slot else elements]
-
-    def _before(self, slot: int) -> npt.NDArray[Any]:
-        """Update the values of all movies, [M, …], from the slot of the last call."""
-        every = np.arange(len(self._series.movie_ids))
-        if self._last is None or slot < self._last[0]:
-            values = self._of(self._series.elements_before(every, slot) - 1)
-        else:
-            last, values = self._last
-            changed = self._series.elements_in(range(last, slot))
-            values = values.copy()
-            # Of several elements of a movie the latest comes last, and stays.
-            values[self._series.movie[changed]] = self._of(changed)
-        # Replaced as one and never changed, so that threads may share it.
-        self._last = slot, values
-        return values
 
 
 def read_series(sequences: Path, slot_name: str) -> Series:

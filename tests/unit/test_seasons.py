@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from popularity import seasons
+from popularity import seasons, states
 from popularity.forecasters.base import NoParameters
 from popularity.forecasters.seasonal import SeasonalNaive
 from popularity.seasons import SeasonalSums, covered_seasons
@@ -49,14 +49,21 @@ def test_pairs_of_many_slots_are_those_of_each() -> None:
     np.testing.assert_array_equal(sums(movies, slots), alone)
 
 
-@pytest.mark.parametrize("most", [0, 1 << 25])
-def test_sums_do_not_depend_on_what_was_asked_before(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seasons, "MOST_PLACES", most)
+@pytest.mark.parametrize("places", [0, 1 << 25])
+@pytest.mark.parametrize("chains", [0, 1 << 25])
+@pytest.mark.parametrize("many", [0, 256])
+def test_sums_do_not_depend_on_how_they_are_made_nor_on_what_was_asked_before(
+    places: int, chains: int, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seasons, "MOST_PLACES", places)
+    monkeypatch.setattr(seasons, "MOST_CHAINS", chains)
+    monkeypatch.setattr(seasons, "MANY", many)
+    monkeypatch.setattr(states, "EVERY", 3)
     sums = SeasonalSums(SERIES, SEASON, HALF_LIVES)
     movies = np.arange(len(SERIES.movie_ids))
-    # Slot by slot, from season to season, over more of them than are remembered, and back.
+    # Slot by slot, from season to season, over several of them, and back.
     rising = range(SERIES.first_slot, SERIES.last_slot + SEASON)
-    far = SERIES.first_slot + SEASON * (seasons.MOST_SEASONS + 1)
+    far = SERIES.first_slot + SEASON * 9
     for slot in (*rising, SERIES.first_slot + 2, far, far - SEASON, far + SEASON):
         fresh = SeasonalSums(SERIES, SEASON, HALF_LIVES)
         slots = np.full(len(movies), slot)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from popularity.forecasters.base import Floats, Forecaster, SimpleMethod, register
 from popularity.scoring.cross_entropy import request_losses
-from popularity.series import Ints, Latest, Series
+from popularity.series import Ints, Series
 from popularity.settings.fields import Limits, setting
 
 Constants = tuple[Annotated[float, Limits(above=0, below=1)], ...]
@@ -70,21 +70,15 @@ class Tsb(SimpleMethod[Smoothing]):
 
 def intermittent(series: Series, kind: Kind, constants: Smoothing) -> Forecaster:
     """Size of a movie's requests times how often it has some, as shares: see :func:`_walk_demand`."""
-    # Size and rate of each element's movie after the element, by slot: what is written lies together.
-    states = np.empty((len(series.slot), 2))
-    end = 0
-    for demand in _walk_demand(series, kind, [constants.smoothing], [constants.rate_smoothing]):
-        begin, end = end, end + len(demand.elements)
-        states[begin:end] = np.hstack(demand.after)
-    latest_states, latest_slot = Latest(series, states, by_slot=True), Latest(series, series.slot)
+    demand_before = _LatestDemand(series, kind, constants)
     powers = _powers(series, [constants.rate_smoothing])
 
     def forecast(slot: int, movies: Ints) -> Floats:
-        sizes, rates = latest_states(movies, slot).T
+        sizes, rates = demand_before(slot)[movies].T
         demand: Floats = sizes * rates
         if kind == "tsb":
             # As of the movie requested last: after a long silence all would vanish.
-            last = latest_slot(movies, slot)
+            last = series.latest_slots(movies, slot)
             demand *= powers[last.max(initial=0) - last, 0]
         shares: Floats = demand / max(demand.sum(), 1e-300)
         return shares
@@ -138,6 +132,33 @@ class _Demand:
     after: tuple[Floats, Floats]
     sums: Floats
     candidates: int
+
+
+class _LatestDemand:
+    """Size and rate of each movie as of its latest request before a slot, carried from slot to slot."""
+
+    def __init__(self, series: Series, kind: Kind, constants: Smoothing) -> None:
+        self._series = series
+        self._kind = kind
+        self._constants = constants
+        self._begin()
+
+    def _begin(self) -> None:
+        self._slot = self._series.first_slot
+        self._states = np.zeros((len(self._series.movie_ids), 2))
+        smoothing = [self._constants.smoothing], [self._constants.rate_smoothing]
+        self._walk = _walk_demand(self._series, self._kind, *smoothing)
+        self._next = next(self._walk, None)
+
+    def __call__(self, slot: int) -> Floats:
+        """Compute them, [M, 2]; 0 for movies without a request so far. Not to be changed."""
+        if slot < self._slot:
+            self._begin()
+        self._slot = slot
+        while self._next is not None and self._next.slot < slot:
+            self._states[self._series.movie[self._next.elements]] = np.hstack(self._next.after)
+            self._next = next(self._walk, None)
+        return self._states
 
 
 def _walk_demand(

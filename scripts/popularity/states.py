@@ -1,0 +1,137 @@
+"""What is known of movies before a slot: carried from slot to slot, or made anew from what is kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from popularity.series import MANY, Ints, Series, only, stable_order
+
+Values = npt.NDArray[Any]
+
+#: Gives the states [n, …] that elements, given by their positions [n], make of the states before them.
+Advance = Callable[[Values, Ints], Values]
+
+#: Of so many positions the state after one is kept.
+EVERY = 16
+
+
+class Replay:
+    """States after positions of chains, made anew from the few that are kept.
+
+    A chain is a range of positions, such as a movie's elements. Each position changes the state that the
+    one before it left. As few states are kept, memory hardly grows with the positions, however many
+    numbers a state has.
+
+    Parameters
+    ----------
+    size
+        Positions of all chains, one after the other.
+    begins
+        Gives the first positions of the chains that positions [n] are of, [n].
+    initial
+        Gives the states before the chains that begin at positions [n], [n, …].
+    advance
+        Gives the states after positions.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        begins: Callable[[Ints], Ints],
+        initial: Callable[[Ints], Values],
+        advance: Advance,
+    ) -> None:
+        self._initial = initial
+        self._advance = advance
+        none = initial(np.zeros(0, np.int64))
+        # The state after position EVERY * j - 1 of each j from 1 on.
+        self._kept = np.zeros((size // EVERY + 1, *none.shape[1:]), none.dtype)
+        at = np.arange(1, len(self._kept))
+        of_chain = begins(at * EVERY - 1)
+        earlier = at - 1 - of_chain // EVERY
+        order = np.argsort(earlier, kind="stable")
+        # Each is made from the one before it, which has to be there.
+        for some in np.split(order, np.cumsum(np.bincount(earlier))[:-1] if len(at) else []):
+            self._kept[at[some]] = self._made(of_chain[some], at[some] * EVERY, at[some] - 1)
+
+    def __call__(self, begins: Ints, ends: Ints) -> Values:
+        """Make the states after the positions before ``ends`` [n], of chains that begin at ``begins``."""
+        return self._made(begins, ends, ends // EVERY)
+
+    def _made(self, begins: Ints, ends: Ints, kept: Ints) -> Values:
+        inside = kept * EVERY > begins
+        starts = np.where(inside, kept * EVERY, begins)
+        steps = ends - starts
+        # The longest first, so that those that go on are the first so many.
+        order = stable_order(EVERY - steps)
+        inside, starts, steps = inside[order], starts[order], steps[order]
+        states = self._initial(begins[order])
+        states[inside] = self._kept[kept[order][inside]]
+        for step in range(int(steps[0]) if len(steps) else 0):
+            going = int(np.searchsorted(-steps, -step))
+            states[:going] = self._advance(states[:going], starts[:going] + step)
+        made = np.empty_like(states)
+        made[order] = states
+        return made
+
+
+class States:
+    """The state of each movie before any slot, which each of its elements changes.
+
+    Where many movies of one slot are asked for, as by forecasts, the states of all movies are carried from
+    slot to slot: no more than these is held. Others are made anew by a :class:`Replay`.
+
+    Parameters
+    ----------
+    initial
+        [M, numbers] state of each movie before its first element.
+    advance
+        Gives the states after elements.
+    """
+
+    def __init__(self, series: Series, initial: Values, advance: Advance) -> None:
+        self._series = series
+        self._initial = initial
+        self._advance = advance
+        self._first: tuple[int, Values] | None = None
+        self._last = series.first_slot, initial
+        self._replay: Replay | None = None
+
+    def __call__(self, movies: Ints, slots: Ints | int) -> Values:
+        """Look up the states of movies [n] before slots, [n, numbers].
+
+        Each movie has to be a candidate of its slot.
+        """
+        slot = only(slots)
+        if slot is not None and len(movies) > MANY:
+            return self._carried(slot)[movies]
+        begins, ends, places = self._series.past(movies, slots).distinct
+        if self._replay is None:
+            self._replay = Replay(
+                len(self._series.slot),
+                lambda elements: self._series.starts[self._series.movie[elements]],
+                lambda elements: self._initial[self._series.movie[elements]],
+                self._advance,
+            )
+        return self._replay(begins, ends)[places]
+
+    def _carried(self, slot: int) -> Values:
+        """Bring the states of all movies, [M, numbers], from the slot of the last call to this one."""
+        last, states = self._last
+        if slot < last:
+            # An evaluation begins anew where it began.
+            last, states = self._series.first_slot, self._initial
+            if self._first is not None and self._first[0] <= slot:
+                last, states = self._first
+        if slot > last:
+            states = states.copy()
+            for elements in self._series.elements_by_slot(range(last, slot)):
+                movies = self._series.movie[elements]
+                states[movies] = self._advance(states[movies], elements)
+        # Replaced as one and never changed, so that threads may share it.
+        self._last = slot, states
+        if self._first is None:
+            self._first = self._last
+        return states
