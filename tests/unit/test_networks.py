@@ -141,6 +141,13 @@ def test_huber_is_quadratic_near_0_and_linear_beyond() -> None:
         assert float(loss(targets, outputs)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(("label", "expected"), [(0, 4 / np.e), (1, 4 / np.e + 1), (2, 2 / np.e + 1)])
+def test_the_poisson_loss_is_per_request_and_whole_without_one(label: int, expected: float) -> None:
+    loss = trainer.loss_function(LOSSES["poisson"], SCALE, 1)
+    found = loss(np.array([[[[label, 4, 1, 0]]]], np.float32), np.array([[[-1]]], np.float32))
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
 @EACH_LOSS
 def test_padding_of_weight_0_changes_nothing(name: str) -> None:
     assert loss_of(name, padding=4) == pytest.approx(loss_of(name), rel=1e-6)
