@@ -16,6 +16,7 @@ from popularity.wording import add_words, own
 
 #: Colour of each family of components, in their order.
 FAMILIES = {
+    "similar": style.ORANGE,
     "season": style.VERMILION,
     "counts": style.BLUE,
     "shares": style.GREEN,
@@ -27,7 +28,7 @@ def title_of(mixture: Mixture, slot: Slot) -> str:
     """Say how much of the forecast is season, and which."""
     seasons: dict[int, float] = {}
     for component in mixture.components:
-        if component.of == "season":
+        if component.season:
             seasons[component.season] = seasons.get(component.season, 0.0) + component.weight
     if not seasons:
         return "The mixture of averages holds no season: none made the validation slots more probable"

@@ -149,6 +149,33 @@ class AllTimeShares:
         return shares
 
 
+def requested_pairs(
+    series: Series, slots: range, most: int | None = None
+) -> tuple[Ints, npt.NDArray[np.float32]]:
+    """List the elements of candidates in these slots, by slot, and their requests.
+
+    Of a slot with more than ``most`` elements they are evenly spread ones, which stand for all of its
+    requests.
+    """
+    elements = series.elements_in(slots)
+    elements = elements[series.first_request[series.movie[elements]] < series.slot[elements]]
+    labels = series.label[elements].astype(np.float32)
+    at = series.slot[elements] - slots.start
+    counts = np.bincount(at)
+    if most is None or not len(counts) or counts.max() <= most:
+        return elements, labels
+    place = np.arange(len(elements)) - (np.cumsum(counts) - counts)[at]
+    some = place % -(-counts // most)[at] == 0
+    of_all, of_some = np.bincount(at, labels), np.bincount(at[some], labels[some])
+    scale = of_all / np.maximum(of_some, 1)
+    return elements[some], labels[some] * scale[at[some]].astype(np.float32)
+
+
+def candidate_numbers(series: Series, slots: Ints) -> npt.NDArray[np.float32]:
+    """Count the candidates of slots [n]."""
+    return np.searchsorted(np.sort(series.first_request), slots).astype(np.float32)
+
+
 def families(components: Sequence[Component]) -> dict[tuple[str, int], list[Component]]:
     """Components that are computed together, by what they are of and their season."""
     families: dict[tuple[str, int], list[Component]] = {}

@@ -41,6 +41,8 @@ def component_name(component: Component, slot: Slot) -> str:
     """Name an average, with how long it remembers."""
     if component.of == "even":
         return "even share"
+    if component.of == "similar":
+        return f"same {place_name(component.season, slot)}, of similar days"
     if component.of == "season":
         return f"same {place_name(component.season, slot)}, half-life {component.half_life:g}"
     return f"all slots {WEIGHING[component.of]}, half-life {_count(component.half_life, str(slot))}"
@@ -51,6 +53,9 @@ def family_name(components: list[Component], slot: Slot) -> str:
     first = components[0]
     if first.of == "even":
         return "the same share for every movie"
+    if first.of == "similar":
+        place = place_name(first.season, slot)
+        return f"an average over the same {place} of the last days that went like this one"
     half_lives = sorted(component.half_life for component in components)
     *some, last = [f"{half_life:g}" for half_life in half_lives]
     listed = f"{', '.join(some)} and {last}" if some else last

@@ -6,11 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from popularity.averages import AllTimeShares, DecayedShares, families, seasonal_shares
+from popularity.averages import (
+    AllTimeShares,
+    DecayedShares,
+    candidate_numbers,
+    families,
+    requested_pairs,
+    seasonal_shares,
+)
 from popularity.offsets import Following, Mixture
 from popularity.scoring.cross_entropy import SMOOTHING_SHARE, request_losses
 from popularity.seasons import SeasonalSums
 from popularity.series import Ints, Series, distinct
+from popularity.similar import SimilarSeasons
 
 Floats = npt.NDArray[np.float64]
 #: Shares of movies [n] in slots [n] with these numbers of candidates.
@@ -61,33 +69,6 @@ class Requested:
                 self.candidates[first:end],
                 self.shares[first:end],
             )
-
-
-def requested_pairs(
-    series: Series, slots: range, most: int | None = None
-) -> tuple[Ints, npt.NDArray[np.float32]]:
-    """List the elements of candidates in these slots, by slot, and their requests.
-
-    Of a slot with more than ``most`` elements they are evenly spread ones, which stand for all of its
-    requests.
-    """
-    elements = series.elements_in(slots)
-    elements = elements[series.first_request[series.movie[elements]] < series.slot[elements]]
-    labels = series.label[elements].astype(np.float32)
-    at = series.slot[elements] - slots.start
-    counts = np.bincount(at)
-    if most is None or not len(counts) or counts.max() <= most:
-        return elements, labels
-    place = np.arange(len(elements)) - (np.cumsum(counts) - counts)[at]
-    some = place % -(-counts // most)[at] == 0
-    of_all, of_some = np.bincount(at, labels), np.bincount(at[some], labels[some])
-    scale = of_all / np.maximum(of_some, 1)
-    return elements[some], labels[some] * scale[at[some]].astype(np.float32)
-
-
-def candidate_numbers(series: Series, slots: Ints) -> npt.NDArray[np.float32]:
-    """Count the candidates of slots [n]."""
-    return np.searchsorted(np.sort(series.first_request), slots).astype(np.float32)
 
 
 class FollowingWeights:
@@ -149,6 +130,9 @@ class MixedShares:
             return lambda movies, slots, candidates: seasonal_shares(
                 sums, self._all_time(movies, slots), movies, slots
             )
+        if of == "similar":
+            similar = SimilarSeasons(self._series, season, half_lives[0], self._all_time)
+            return lambda movies, slots, candidates: similar(movies, slots)[:, None]
         shares = DecayedShares(self._series, half_lives, of)
         return lambda movies, slots, candidates: shares(movies, slots, candidates, 0.0)
 

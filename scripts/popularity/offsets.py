@@ -10,10 +10,11 @@ class Component:
     Attributes
     ----------
     of
-        ``counts`` or ``shares`` of all earlier slots, counts at the same place of a ``season``, or the
-        ``even`` share of all candidates.
+        ``counts`` or ``shares`` of all earlier slots, counts at the same place of a ``season`` or of those
+        of the last seasons that are ``similar``, or the ``even`` share of all candidates.
     half_life
-        In slots, with a season in seasons; 0 for the even share.
+        In slots, with ``season`` in seasons; with ``similar`` of what seasons are compared by; 0 for the
+        even share.
     season
         In slots; 0 for none.
     weight

@@ -47,6 +47,24 @@ def test_each_average_is_a_bar_with_its_name_and_weight() -> None:
     )
 
 
+def test_similar_days_count_with_their_season() -> None:
+    parts = (
+        Component("similar", 3.0, 24, 0.5),
+        Component("season", 0.5, 24, 0.3),
+        Component("even", weight=0.2),
+    )
+    figure = plot_mixture.plot_mixture(Mixture(parts), Slot("hour"), "here")
+    (panel,) = figure.axes
+    names = [label.get_text() for label in panel.get_yticklabels()]
+    assert names == [
+        "same hour of the day, of similar days",
+        "same hour of the day, half-life 0.5",
+        "even share",
+    ]
+    title = figure.get_suptitle().replace("\n", " ")
+    assert title == "The mixture of averages is 80 % the same hour of the day, 20 % other averages"
+
+
 def test_weights_that_follow_are_told(tmp_path: Path) -> None:
     found = {
         "kind": "naive",

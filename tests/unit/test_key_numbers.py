@@ -160,6 +160,10 @@ def test_a_mixture_is_told_in_words_with_the_heaviest_part_first() -> None:
     assert key_numbers.mixture_told(None, Slot("hour")) == ""
     follows = key_numbers.mixture_told(replace(MIXTURE, following=Following(3.0, 20.0)), Slot("hour"))
     assert follows.endswith(" They change with the last slots (half forgotten after 3 hours).")
+    days = key_numbers.mixture_told(Mixture((Component("similar", 3.0, 24),)), Slot("hour"))
+    assert (
+        "100 % an average over the same hour of the day of the last days that went like this one." in days
+    )
     alone = Mixture((Component("even"),))
     assert "is 100 % the same share for every movie." in key_numbers.mixture_told(alone, Slot("hour"))
 

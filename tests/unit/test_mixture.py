@@ -157,6 +157,33 @@ def test_no_earlier_slots_leave_the_validation_slots_alone_to_tell() -> None:
     assert sum(part.weight for part in made.components) == pytest.approx(1)
 
 
+def test_similar_days_are_offered_where_slots_are_shorter() -> None:
+    parts = mixture_components(200, [7, 24], 24)
+    assert [(part.season, part.half_life) for part in parts if part.of == "similar"] == [(24, 3.0)]
+    assert parts[-1].of == "even"
+    # Two kinds of days, as they come: a day that begins like one goes on like it.
+    draw = np.random.default_rng(3)
+    rows = []
+    for day in range(40):
+        kind = int(draw.integers(2))
+        drawn = draw.multinomial(30, np.where(np.arange(8) // 4 == kind, 0.24, 0.01), 24)
+        rows += [
+            (24_000 + 24 * day + hour, movie, int(n))
+            for hour, counts in enumerate(np.roll(drawn, kind, axis=1))
+            for movie, n in enumerate(counts)
+            if n
+        ]
+    slots = range(24_000 + 24 * 25, 24_000 + 24 * 33)
+    later = range(24_000 + 24 * 33, 24_000 + 24 * 40)
+    series, daily = (series_of(log_of(*rows), name) for name in ("hour", "day"))
+    found = tune_mixture(series, (24,), slots)
+    without = tune_mixture(series, (24,), slots, similar=False)
+    assert "similar" in {part.of for part in found.components}
+    assert loss(series, found, later) < loss(series, without, later)
+    for other in (without, tune_mixture(series, (12,), slots), tune_mixture(daily, (24,), slots)):
+        assert "similar" not in {part.of for part in other.components}
+
+
 def changing_log() -> Series:
     """For ten slots one movie has most of the requests, another each time; then all are alike for ten."""
     draw = np.random.default_rng(6)

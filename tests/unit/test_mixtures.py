@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from popularity import mixtures
-from popularity.mixtures import FollowingWeights, MixedShares, Requested, requested_pairs
+from popularity.averages import requested_pairs
+from popularity.mixtures import FollowingWeights, MixedShares, Requested
 from popularity.offsets import Component, Following, Mixture
 from popularity.scoring.cross_entropy import SMOOTHING_SHARE
 from small_logs import NOW, other_futures, random_log, series_of

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from popularity.averages import (
     AllTimeShares,
+    candidate_numbers,
     decayed_totals,
     families,
+    requested_pairs,
     requested_with_decayed_sums,
     seasonal_shares,
 )
@@ -22,8 +24,6 @@ from popularity.mixtures import (
     FollowingWeights,
     MixedShares,
     Requested,
-    candidate_numbers,
-    requested_pairs,
 )
 from popularity.offsets import Component, Following, Mixture
 from popularity.scoring.cross_entropy import SMOOTHING_SHARE
@@ -31,6 +31,9 @@ from popularity.seasons import SeasonalSums, covered_seasons
 from popularity.series import Ints, Series
 from popularity.settings.baselines import Baseline
 from popularity.settings.fields import Limits, setting
+from popularity.settings.slots import SLOTS_OF_A_DAY
+from popularity.similar import COMPARED_HALF_LIFE, SimilarSeasons
+from popularity.slots import length_of
 
 #: Half-lives of averages over all slots: from one slot on, each so many times the one before.
 HALF_LIFE_STEP = 3
@@ -67,10 +70,14 @@ class MixtureOfAverages(SimpleMethod[Mixture], OffsetMethod):
     follow: bool = setting(
         "Let the weights follow the last slots, where that is clearly better on the validation slots.", True
     )
+    similar: bool = setting(
+        "Offer the average over those of the last days that went like this one, where slots are shorter.",
+        True,
+    )
 
     def tune(self, series: Series, slots: range) -> Mixture:
         """Find the weights."""
-        return tune_mixture(series, self.seasons or (), slots, self.follow)
+        return tune_mixture(series, self.seasons or (), slots, self.follow, self.similar)
 
     def offset(self, series: Series, slots: range) -> Mixture:
         """Start from the same mixture."""
@@ -99,19 +106,22 @@ def tuned_offset(entry: Baseline | None, series: Series, slots: range) -> Mixtur
     return method_of(entry, OffsetMethod).offset(series, slots)
 
 
-def mixture_components(slots: int, seasons: Sequence[int]) -> list[Component]:
-    """List the components of a log with this number of slots and these seasons (in slots)."""
+def mixture_components(slots: int, seasons: Sequence[int], day: int | None = None) -> list[Component]:
+    """List the components of a log with this number of slots, and these seasons and days (in slots)."""
     half_lives = [1.0]
     while half_lives[-1] < slots:
         half_lives.append(half_lives[-1] * HALF_LIFE_STEP)
     return [
         *(Component(of, half_life) for of in ("counts", "shares") for half_life in half_lives),
         *(Component("season", half_life, season) for season in seasons for half_life in SEASON_HALF_LIVES),
+        *([] if day is None else [Component("similar", COMPARED_HALF_LIFE, day)]),
         Component("even"),
     ]
 
 
-def tune_mixture(series: Series, seasons: Sequence[int], slots: range, follow: bool = True) -> Mixture:
+def tune_mixture(
+    series: Series, seasons: Sequence[int], slots: range, follow: bool = True, similar: bool = True
+) -> Mixture:
     """Find a mixture's components and their weights.
 
     The weights are the most probable ones given the requests of these slots. What is held probable
@@ -127,13 +137,19 @@ def tune_mixture(series: Series, seasons: Sequence[int], slots: range, follow: b
         The validation slots.
     follow
         Whether the weights may follow the last slots: see :func:`chosen_following`.
+    similar
+        Whether days that went like this one are a component, in a log of shorter slots with that season.
 
     Returns
     -------
     The components of at least :data:`LEAST_WEIGHT`, their weights adding up to 1. On these slots no
     component alone has a lower cross entropy than the mixture.
     """
-    components = mixture_components(len(series.totals), covered_seasons(series, seasons))
+    covered = covered_seasons(series, seasons)
+    day = SLOTS_OF_A_DAY.get(length_of(series.slot_name))
+    components = mixture_components(
+        len(series.totals), covered, day if similar and day in covered else None
+    )
     earlier = range((series.first_slot + slots.start) // 2, slots.start)
     before, now = requested_shares(series, components, earlier, slots)
     even = np.full(len(components), 1 / len(components))
@@ -256,6 +272,9 @@ def requested_shares(series: Series, components: Sequence[Component], *parts: ra
         elif of == "season":
             sums = SeasonalSums(series, season, half_lives)
             shares[:, columns] = seasonal_shares(sums, all_time(movies, at), movies, at)
+        elif of == "similar":
+            days = SimilarSeasons(series, season, half_lives[0], all_time)
+            shares[:, columns] = days(movies, at)[:, None]
         else:
             stop = max(slots.stop for slots in parts)
             for found, values in _decayed_shares(series, of, half_lives, row, stop):
