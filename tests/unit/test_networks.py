@@ -572,6 +572,37 @@ def test_a_network_ends_at_its_offset_where_it_learned_nothing(loss: str, series
     assert left == pytest.approx(certain.correction * np.abs(noise), rel=1e-5)
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.0, 4.0])
+def test_a_correction_is_kept_as_far_as_the_validation_slots_support_it(
+    factor: float, series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, framing, windows = train(series, {"cell": "none", "epochs": 1})
+    slots, label = windows.slot[:, -1], windows.label[:, -1, 0]
+    offset = framing.inputs(windows)["offset"][:, -1, 0].astype(np.float64)
+    # Towards the truth, as far as it or beyond.
+    wanted = np.log(np.maximum(label / series.requests(slots), 1e-4))
+    outputs = offset + factor * (wanted - offset)
+    whole = np.repeat(outputs[:, None, None], windows.slot.shape[1], axis=1)
+    monkeypatch.setattr(trainer, "run_network", lambda model, inputs: whole)
+    kept = trainer.keep_certain(asked_of({"cell": "none"}), framing, windows, made).correction
+
+    frame = pd.DataFrame({"slot": slots, "label": label, "before": offset, "after": wanted})
+    frame["weight"] = windows.weight[:, -1, 0]
+
+    def loss(column: str) -> np.ndarray:
+        odds = np.exp(frame[column])
+        shares = odds / (odds * frame["weight"]).groupby(frame["slot"]).transform("sum")
+        # Every slot has as many candidates as its weights say: a thousandth is theirs alike.
+        even = frame["weight"].groupby(frame["slot"]).transform("sum")
+        losses = -frame["label"] * np.log(0.999 * shares + 0.001 / even)
+        return np.asarray(losses.groupby(frame["slot"]).sum())
+
+    gains = loss("before") - loss("after")
+    certain = 1 - (gains.std() * np.sqrt(len(gains)) / gains.sum()) ** 2
+    assert 0.8 < certain < 1
+    assert kept == pytest.approx(certain / factor, rel=1e-3)
+
+
 def test_weights_that_are_read_are_those_of_a_run_of_so_many_epochs(series: Series, tmp_path: Path) -> None:
     changes = {"dropout": 0.2, "cell": "none", "epochs": 3}
     long, *_ = train(series, {**changes, "score_at_epochs": [1, 3]})
