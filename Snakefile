@@ -17,7 +17,7 @@ configfile: "config.yaml" if os.path.exists("config.yaml") else str(HOME / "conf
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/tables.smk" if SHARDS == 1 else "rules/shards.smk"
-include: "rules/models.smk"
+include: "rules/models.smk" if EVALUATION_SHARDS == 1 else "rules/evaluation_shards.smk"
 include: "rules/results.smk"
 include: "rules/report.smk"
 

@@ -60,7 +60,10 @@ STAGES = (
         "Score",
         "Networks, other models and naive forecasts predict the last slots, one by one",
         ("scores.parquet", "leaderboard.csv"),
-        ("evaluate_model", "evaluate_learned", "evaluate_baselines", "compare_models"),
+        (
+            *("evaluate_model", "evaluate_learned", "evaluate_baselines", "compare_models"),
+            *("evaluate_shard", "gather_evaluation"),
+        ),
     ),
     Stage(
         "Use",

@@ -76,6 +76,7 @@ DATASETS = settings.datasets
 put = Wording(DATASETS[settings.dataset].words)
 MODELS = settings.models
 SHARDS = settings.data.shards
+EVALUATION_SHARDS = settings.evaluation_shards
 # Folder of each fold of the backtest; the first one, with the latest slots, has none of its own.
 FOLDS = [
     "",
@@ -173,6 +174,12 @@ def shards(table):
 def shard_option(wildcards):
     """The command-line option for the wildcards' shard."""
     return ["--shard", f"{wildcards.shard}/{SHARDS}"]
+
+
+def evaluated_shards(name):
+    """The paths of this file of all parts of an evaluation, in their order."""
+    folder = "<results>/{dataset}/{fold}models/{model}/seed-{seed}/shards"
+    return [f"{folder}/{shard}/{name}" for shard in range(EVALUATION_SHARDS)]
 
 
 def memory(mb):

@@ -76,11 +76,13 @@ rule evaluate_model:
         validation_slots=settings.validation_slots,
         common=COMMON,
         interval=settings.forecast.interval,
+        shard=[],
     shell:
         "KERAS_BACKEND={params.backend:q} python {input.code[0]:q}"
         " --sequences {input.sequences:q}"
         " --movies {input.movies:q}"
         " --run {params.run:q}"
+        " {params.shard:q}"
         " --validation-slots {params.validation_slots:q}"
         " --common {params.common:q}"
         " --own {input.own:q}"

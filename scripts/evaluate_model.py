@@ -1,9 +1,10 @@
-"""Score a trained model on the validation and the test slots."""
+"""Score a trained model on the validation and the test slots, or on a part of them."""
 
 import argparse
 import functools
 import json
 from pathlib import Path
+from typing import Any
 
 import popularity.start
 
@@ -13,8 +14,8 @@ from popularity.forecasters.network.framings import Framing
 from popularity.forecasters.network.saved import TrainedModel
 from popularity.own import add_own, load_own
 from popularity.predictions import watching
-from popularity.program import atomic_write, run
-from popularity.results import write_scores
+from popularity.program import SHARD_HELP, atomic_write, parse_shard, run
+from popularity.results import VALIDATION_SUMS, write_scores
 from popularity.scoring.evaluation import Evaluation, Watch, add_validation_slots, evaluate
 from popularity.scoring.intervals import LEVEL_HELP, IntervalCheck
 from popularity.scoring.scores import COMMON_HELP
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--common", type=int, default=0, help=COMMON_HELP)
     parser.add_argument("--scores", type=Path, required=True, help="to write: a row a slot")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json, to write")
+    parser.add_argument("--shard", type=parse_shard, default=(0, 1), help=SHARD_HELP)
     args = parser.parse_args()
 
     inference.prepare(0, args.threads)
@@ -52,19 +54,23 @@ def main() -> None:
         atomic_write(args.metrics) as metrics,
         tables.open_writer(predictions, tables.PREDICTIONS) as writer,
     ):
-        forecast = functools.partial(inference.LastStep(model).forecasts, framing)
+        forecast = functools.partial(inference.LastStep(model).forecasts, framing, shard=args.shard)
+        whole = args.shard == (0, 1)
 
         def score(name: str, watch: Watch | None = None) -> Evaluation:
             scored = (parts, args.validation_slots, args.common)
             return evaluate(forecast, series, *scored, name, "network", trained.asked.seed, watch)
 
-        final = score(trained.name, watching(check, series, writer))
+        final = score(trained.name, watching(check, series, writer, whole))
         rows = [final.scores]
         for epoch, weights in trained.snapshots():
             model.set_weights(weights)
             rows.append(score(f"{trained.name}_{epoch}").scores)
         write_scores(scores, rows)
-        summary = {**final.metrics, "intervals": check.summary()}
+        # What gather_evaluation makes the summary of a whole of.
+        summary: dict[str, Any] = {VALIDATION_SUMS: check.sums}
+        if whole:
+            summary = {**final.metrics, "intervals": check.summary()}
         metrics.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 

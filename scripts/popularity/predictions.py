@@ -31,11 +31,14 @@ def recorded(forecasts: Iterable[Forecast], series: Series, writer: pq.ParquetWr
         yield slot, movies, shares
 
 
-def watching(check: IntervalCheck, series: Series, writer: pq.ParquetWriter) -> Watch:
-    """Check the intervals of an evaluation's forecasts, and record those of the test slots."""
+def watching(check: IntervalCheck, series: Series, writer: pq.ParquetWriter, whole: bool = True) -> Watch:
+    """Check the intervals of an evaluation's forecasts, and record those of the test slots.
 
-    def watch(forecasts: Iterable[Forecast], part: str) -> Iterator[Forecast]:
-        watched = check.watch(forecasts, part)
+    Where the evaluation is not the ``whole`` one, the test slots' intervals are left to who has all of it.
+    """
+
+    def watch(forecasts: Iterable[Forecast], part: str) -> Iterable[Forecast]:
+        watched = check.watch(forecasts, part) if whole or part == "validation" else forecasts
         return recorded(watched, series, writer) if part == "test" else watched
 
     return watch

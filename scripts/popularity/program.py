@@ -36,6 +36,11 @@ Shard = tuple[int, int]
 SHARD_HELP = "I/N: do the I-th of N parts (from 0) of the work (default: all)"
 
 
+def bounds_of_shard(size: int, shard: Shard) -> tuple[int, int]:
+    """Give where a shard of ``size`` things in order begins and ends: shards are equal, but for one."""
+    return size * shard[0] // shard[1], size * (shard[0] + 1) // shard[1]
+
+
 def parse_shard(text: str) -> Shard:
     """Read a shard from the command line: ``I/N``, I from 0 to N - 1."""
     shard, shards = (int(number) for number in text.split("/"))

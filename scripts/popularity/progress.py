@@ -15,6 +15,7 @@ TYPICAL_SECONDS = {
     "train_model": 60.0,
     "search_settings": 600.0,
     "evaluate_model": 20.0,
+    "evaluate_shard": 20.0,
     "evaluate_learned": 20.0,
     "simulate_cache": 20.0,
     "evaluate_baselines": 15.0,

@@ -23,10 +23,16 @@ SCORED = pa.schema(
     ]
 )
 
+#: Key of metrics.json of a part of an evaluation: its validation slots' sums for the intervals.
+VALIDATION_SUMS = "validation_sums"
+
 
 def write_scores(path: Path, rows: Sequence[pd.DataFrame]) -> None:
     """Write scores of slots, with the columns of :data:`SCORED`, to a path of `atomic_write`."""
     scored = pd.concat(rows)
+    if not len(scored):
+        tables.write_partial(path, SCORED.empty_table())
+        return
     sums = [(name, pa.float64()) for name in scored if name not in SCORED.names]
     table = pa.Table.from_pandas(scored, pa.schema([*SCORED, *sums]), preserve_index=False)
     tables.write_partial(path, table.replace_schema_metadata(None))

@@ -245,6 +245,32 @@ def test_baselines_are_scored_beside_each_other(folder: Path) -> None:
     assert tested["all_zero"]["mae"] == pytest.approx(predictions["label_n"].mean())
 
 
+# 40 parts of some 6 validation and 6 test slots: most have none.
+@pytest.mark.parametrize("shards", [3, 40])
+@pytest.mark.parametrize("name", MODELS)
+def test_parts_of_an_evaluation_give_the_same_bytes_together(
+    name: str, shards: int, folder: Path, tmp_path: Path
+) -> None:
+    run = folder / name / "1"
+    sequences = ["--sequences", folder / f"{MODELS[name]['window']}.parquet"]
+
+    def outputs(at: Path) -> list[object]:
+        made = ["--predictions", at / "predictions.parquet", "--scores", at / "scores.parquet"]
+        return [*made, "--metrics", at / "metrics.json", "--run", run]
+
+    parts = [tmp_path / str(shard) for shard in range(shards)]
+    for shard, part in enumerate(parts):
+        options = [*sequences, "--movies", folder / "movies.parquet", *outputs(part), "--common", 8]
+        call("evaluate_model", *options, "--shard", f"{shard}/{shards}")
+    call("gather_evaluation", *sequences, "--shards", *parts, *outputs(tmp_path))
+    for file in ("predictions.parquet", "scores.parquet", "metrics.json"):
+        assert (tmp_path / file).read_bytes() == (run / file).read_bytes(), file
+    # They share the slots.
+    shared = [pq.read_metadata(part / "predictions.parquet").num_rows for part in parts]
+    assert sum(rows > 0 for rows in shared) > 2
+    assert sum(shared) == pq.read_metadata(run / "predictions.parquet").num_rows
+
+
 def test_leaderboard_has_a_row_for_each_model_and_baseline_the_best_first(folder: Path) -> None:
     board = pd.read_csv(folder / "leaderboard.csv")
     assert board.columns.tolist() == [

@@ -4,6 +4,7 @@ Run by ``make test-slurm``; too slow for ``make test``.
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -17,10 +18,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pyarrow.parquet import read_metadata
 
 from slurm import cluster
 from slurm.runs import Run, prepared
-from workdir import copy_workflow, snakemake
+from workdir import SMALL, copy_workflow, snakemake
 
 #: The demo as it is, but for fewer epochs.
 DEMO: dict[str, Any] = {
@@ -145,6 +147,32 @@ def test_ctrl_c_empties_the_queue_and_the_next_run_goes_on(
     assert sorted_table.stat().st_mtime_ns == made
     assert not interrupted & set(submitted(printed))
     assert_same_results(finished, run.folder)
+
+
+def test_a_networks_scoring_by_several_jobs_gives_the_same_bytes(
+    slurm: cluster.Cluster, tmp_path: Path
+) -> None:
+    run = prepared(tmp_path / "work", slurm, {**SMALL, "evaluation_shards": 3})
+    folder = "results/demo/models/lstm/seed-1"
+    files = [f"{folder}/{name}" for name in ("predictions.parquet", "scores.parquet", "metrics.json")]
+    ended = run.snakemake(*files)
+    printed = ended.stdout + ended.stderr
+    assert ended.returncode == 0, printed
+    assert printed.count("done: evaluate_shard") == 3
+    parts = [
+        read_metadata(path).num_rows for path in run.folder.glob(f"{folder}/shards/*/predictions.parquet")
+    ]
+    assert len(parts) == 3
+    assert min(parts) > 0
+    by_several = [(run.folder / file).read_bytes() for file in files]
+
+    (run.folder / "small.json").write_text(json.dumps(SMALL), encoding="utf-8")
+    ended = run.snakemake(*files)
+    printed = ended.stdout + ended.stderr
+    assert ended.returncode == 0, printed
+    assert "done: evaluate_model" in printed
+    assert "done: train_model" not in printed
+    assert [(run.folder / file).read_bytes() for file in files] == by_several
 
 
 #: PBS's commands as the profile calls them, on Slurm.

@@ -170,8 +170,11 @@ def shard_commands(tmp_path_factory: pytest.TempPathFactory) -> list[Command]:
     settings = {**DISTINCT, "data": {**DISTINCT["data"], "shards": 3}}
     # Only a log of MovieLens' own form is divided.
     settings["datasets"] = {"demo": {"simulate": DISTINCT["datasets"]["demo"]["simulate"]}}
+    settings["evaluation_shards"] = 2
     folder = copy_workflow(tmp_path_factory.mktemp("shards"), settings)
-    return commands_of(folder, f"{RESULTS}/sequences/calendar-5.parquet", f"{RESULTS}/joined.parquet")
+    scores = f"{RESULTS}/models/wide/seed-{DISTINCT['seeds'][0]}/scores.parquet"
+    tables = (f"{RESULTS}/sequences/calendar-5.parquet", f"{RESULTS}/joined.parquet")
+    return commands_of(folder, *tables, scores)
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +275,18 @@ def test_each_shard_is_made_and_all_are_put_together(shard_commands: list[Comman
         expected = [f"{RESULTS}/shards/{name}-{shard}.parquet" for shard in range(3)]
         assert command.options["--shards"] == expected
         assert command.one("--kind") == ("joined" if name == "joined" else "labelled")
+    run = f"{RESULTS}/models/wide/seed-{DISTINCT['seeds'][0]}"
+    files = ("predictions.parquet", "scores.parquet", "metrics.json")
+    parts = {
+        command.one("--shard"): [command.one(f"--{Path(file).stem}") for file in files]
+        for command in of(shard_commands, "evaluate_model")
+    }
+    assert parts == {f"{shard}/2": [f"{run}/shards/{shard}/{file}" for file in files] for shard in range(2)}
+    (command,) = of(shard_commands, "gather_evaluation")
+    assert command.options["--shards"] == [f"{run}/shards/{shard}" for shard in range(2)]
+    assert [command.one(f"--{Path(file).stem}") for file in files] == [f"{run}/{file}" for file in files]
+    assert command.one("--run") == run
+    assert command.one("--interval") == str(DISTINCT["forecast"]["interval"])
 
 
 def test_slots_and_their_clock_and_the_split_are_those_of_the_settings(commands: list[Command]) -> None:

@@ -25,7 +25,9 @@ def asked(folder: Path, *options: str) -> Iterator[tuple[str, bool, dict[str, in
 def test_every_job_of_the_cluster_asks_for_memory_and_time_and_none_for_a_gpu(
     tmp_path: Path, shards: int
 ) -> None:
-    for rule, local, given in asked(copy_workflow(tmp_path, {**SMALL, "data": {"shards": shards}})):
+    for rule, local, given in asked(
+        copy_workflow(tmp_path, {**SMALL, "data": {"shards": shards}, "evaluation_shards": shards})
+    ):
         assert local or rule == "all" or {"mem_mb", "runtime"} <= given.keys(), rule
         assert not given.get("gpu"), rule
 

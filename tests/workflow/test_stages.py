@@ -30,7 +30,7 @@ def test_every_rule_belongs_to_one_stage(stages: Any) -> None:
 @pytest.mark.parametrize("shards", [1, 2])
 def test_a_rule_needs_files_of_its_own_and_earlier_stages(stages: Any, shards: int, tmp_path: Path) -> None:
     number = {rule: at for at, stage in enumerate(stages) for rule in stage.rules}
-    folder = copy_workflow(tmp_path, {"data": {"shards": shards}})
+    folder = copy_workflow(tmp_path, {"data": {"shards": shards}, "evaluation_shards": shards})
     graph = snakemake(folder, "--forceall", "--rulegraph").stdout
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
     edges = [(names[before], names[after]) for before, after in re.findall(r"(\d+) -> (\d+)", graph)]

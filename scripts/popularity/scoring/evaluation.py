@@ -22,15 +22,30 @@ class Evaluation:
 
     Attributes
     ----------
-    scores
-        A row for each slot: the columns of ``score_forecasts``, ``name``, ``kind``, ``seed`` and
-        ``split``.
-    metrics
-        For each of :data:`SCORED_PARTS` what ``summarise`` makes of its rows.
+    scored
+        For each of :data:`SCORED_PARTS` what ``score_forecasts`` gives: a row for each slot.
+    name, kind, seed
+        What identifies the forecaster.
     """
 
-    scores: pd.DataFrame
-    metrics: dict[str, dict[str, float]]
+    scored: dict[str, pd.DataFrame]
+    name: str
+    kind: str
+    seed: int
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The rows of all parts, with ``name``, ``kind``, ``seed`` and ``split``."""
+        parts: list[pd.DataFrame] = [
+            rows.assign(name=self.name, kind=self.kind, seed=self.seed, split=part)
+            for part, rows in self.scored.items()
+        ]
+        return pd.concat(parts)
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """For each part what ``summarise`` makes of its rows."""
+        return {part: summarise(rows) for part, rows in self.scored.items()}
 
 
 def add_validation_slots(parser: argparse.ArgumentParser) -> None:
@@ -86,12 +101,10 @@ def evaluate(
     watch
         Looks at the forecasts of a part, given by name, on their way to the scores.
     """
-    rows, metrics = [], {}
+    rows = {}
     for part, slots in scored_slots(series, parts, validation_slots).items():
         forecasts = forecast(slots)
         if watch is not None:
             forecasts = watch(forecasts, part)
-        scored = score_forecasts(series, forecasts, parts["training"], common)
-        rows.append(scored.assign(name=name, kind=kind, seed=seed, split=part))
-        metrics[part] = summarise(scored)
-    return Evaluation(pd.concat(rows), metrics)
+        rows[part] = score_forecasts(series, forecasts, parts["training"], common)
+    return Evaluation(rows, name, kind, seed)

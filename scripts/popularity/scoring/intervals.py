@@ -121,6 +121,8 @@ class IntervalCheck:
         slots = slice(validation.start - series.first_slot, validation.stop - series.first_slot)
         self.total_half_life = tuned_half_life(totals, slots)
         self._totals = expected_totals(totals, self.total_half_life)
+        #: For each validation slot the sums of :meth:`add`.
+        self.sums: list[tuple[float, float]] = []
         # Sums over pairs of a slot and a candidate.
         self._excess = self._squares = 0.0
         self._counted = {False: np.zeros(3), True: np.zeros(3)}
@@ -132,11 +134,17 @@ class IntervalCheck:
                 expected = expected_requests(shares, self._totals[slot - self._series.first_slot])
                 counts = self._series.labels(movies, slot)
                 if part == "validation":
-                    self._excess += float(((counts - expected) ** 2 - expected).sum())
-                    self._squares += float(expected @ expected)
+                    excess = float(((counts - expected) ** 2 - expected).sum())
+                    self.add(excess, float(expected @ expected))
                 else:
                     self._count(expected, counts)
             yield slot, movies, shares
+
+    def add(self, excess: float, squares: float) -> None:
+        """Add a validation slot's sums of the squared errors beyond Poisson's, and of the squared means."""
+        self.sums.append((excess, squares))
+        self._excess += excess
+        self._squares += squares
 
     @property
     def dispersion(self) -> float:

@@ -41,6 +41,12 @@ class Settings:
         300,
         minimum=1,
     )
+    evaluation_shards: int = setting(
+        "Jobs that share the scoring of each network. The scores are the same, whatever their number.",
+        1,
+        minimum=1,
+        maximum=1000,
+    )
     seeds: tuple[Seed, ...] = setting(
         "Each model is trained once with each seed.", (1,), length=1, unique=True
     )

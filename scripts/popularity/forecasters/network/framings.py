@@ -1,5 +1,6 @@
 """What one row of a network is: a movie or all movies, judged at the last step or at every step."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 from popularity.features import Features
 from popularity.forecasters.network.losses import LOSSES
 from popularity.forecasters.network.saved import Found
-from popularity.program import Fault
+from popularity.program import Fault, Shard, bounds_of_shard
 from popularity.samples import (
     BlockBatches,
     RowBatches,
@@ -229,15 +230,18 @@ class Framing:
         """Count the pairs of one of these slots and a candidate of it."""
         return int(self._features.candidates(slots).sum())
 
-    def forecasts(self, run: Run, slots: Ints) -> Iterator[Forecast]:
+    def forecasts(self, run: Run, slots: Ints, shard: Shard = (0, 1)) -> Iterator[Forecast]:
         """Predict the shares of the movies that the model covers, among the candidates of each slot.
 
-        Numbers of movies are those of the log, whatever the model's input.
+        Numbers of movies are those of the log, whatever the model's input. Of ``shard`` (i, n) it is the
+        i-th of n parts of the slots.
         """
+        first, end = bounds_of_shard(len(slots), shard)
         if self._all_movies:
-            yield from self._forecasts_of_all_movies(run, slots)
+            # A row for each slot is little work, and where it stands among the others stays the same.
+            yield from itertools.islice(self._forecasts_of_all_movies(run, slots), first, end)
             return
-        for slot in slots.tolist():
+        for slot in slots[first:end].tolist():
             movies = self.series.candidates(slot)
             parts = np.array_split(movies, max(-(-len(movies) // PAIRS_AT_ONCE), 1))
             values = np.concatenate([run(self._last_rows(part, slot))[:, -1, 0] for part in parts])

@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 
 from popularity.forecasters.network.architecture import last_step
 from popularity.forecasters.network.framings import Arrays, Framing, LastRows
-from popularity.program import reading
+from popularity.program import Shard, reading
 from popularity.scoring.scores import Forecast
 from popularity.series import Ints
 
@@ -89,8 +89,11 @@ class LastStep:
         self._networks = last_step(model)
         self._compiled = functools.cache(lambda: [_compiled(network) for network in self._networks])
 
-    def forecasts(self, framing: Framing, slots: Ints) -> Iterator[Forecast]:
-        """Predict, for each slot, the shares of the candidates that the network covers."""
+    def forecasts(self, framing: Framing, slots: Ints, shard: Shard = (0, 1)) -> Iterator[Forecast]:
+        """Predict, for each slot, the shares of the candidates that the network covers.
+
+        Of ``shard`` (i, n) only for the i-th of n parts of the slots: the same to the bit as all at once.
+        """
         reader, decider = self._networks
         read, decide = self._compiled() if framing.pairs(slots) >= WORTH_COMPILING else (None, None)
 
@@ -99,7 +102,7 @@ class LastStep:
             inputs = {"window": windows[rows.window], "static": rows.static, "offset": rows.offset}
             return run_network(decider, inputs, decide)
 
-        return framing.forecasts(run, slots)
+        return framing.forecasts(run, slots, shard)
 
 
 def _compiled(network: keras.Model) -> Callable[[Arrays], Any] | None:
