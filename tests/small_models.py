@@ -49,7 +49,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "cell": "gru",
         "layers": [4],
         "dense_units": 4,
-        "features": ["log_count", "ewma_3", "mean_rating", "log_release_age", "calendar"],
+        "features": ["log_count", "ewma_3", "mean_rating", "log_release_age", "calendar", "genres"],
         "offset": "ewma",
         "offset_grid": BASELINES["average"],
         "loss": "softmax_cross_entropy",

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from popularity import tables
+from popularity.scoring.intervals import IntervalCheck
 from popularity.series import read_series, split_slots
 from popularity.settings.slots import FoldSplit
 from small_forecasters import offset_on
@@ -41,14 +42,19 @@ LEARNED: dict[str, dict[str, Any]] = {
 def log_with_tests(steady: bool) -> pd.DataFrame:
     """Requests that drift up to the validation slots; in the test slots they stay or jump.
 
-    Where they stay, a long average fits best, and where they jump a short one.
+    Where they stay, a long average fits best, and where they jump a short one. The total stays, too, or
+    goes up and down.
     """
     draw = np.random.default_rng(3)
     rows = []
     for slot in range(SLOTS):
         rates = 3 + 2.5 * np.sin(slot / 6 + np.arange(MOVIES))
         if slot + FIRST_SLOT in TESTED:
-            rates = np.full(MOVIES, 6.0) if steady else 60.0 * (np.arange(MOVIES) == slot // 4 % MOVIES)
+            rates = (
+                np.full(MOVIES, 6.0)
+                if steady
+                else (60.0 - 50 * (slot % 2)) * (np.arange(MOVIES) == slot // 4 % MOVIES)
+            )
             counts = np.maximum(rates.astype(int), 0)
         else:
             counts = draw.poisson(rates)
@@ -85,6 +91,11 @@ def test_these_logs_would_show_a_leak(logs: list[Path]) -> None:
         tested = [offset_on(series, TESTED, **spec) for series in both]
         assert validated[0] == validated[1]
         assert tested[0] != tested[1]
+    paces = [
+        [IntervalCheck(series, part).total_half_life for part in (VALIDATED, TESTED)] for series in both
+    ]
+    assert paces[0][0] == paces[1][0]
+    assert paces[0][1] != paces[1][1]
 
 
 def untested(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +148,7 @@ def test_networks_are_trained_stopped_and_offset_by_no_test_slot(
     # With patience it keeps the epoch that is best on the validation slots.
     settings = settings_of(name)
     settings["model"] |= {"patience": 2, "epochs": 4}
-    made = []
+    made: list[tuple[Any, ...]] = []
     for folder in logs:
         out = tmp_path / folder.name
         options = training(folder, name, 1, out)
@@ -147,4 +158,11 @@ def test_networks_are_trained_stopped_and_offset_by_no_test_slot(
         weights = [array.tolist() for array in load_network(out / "model.keras").get_weights()]
         found = json.loads((out / "run.json").read_text())["settings"]
         made.append((found, history.to_numpy().tolist(), weights))
+        sequences = options[options.index("--sequences") + 1]
+        options = ["--sequences", sequences, "--movies", folder / "movies.parquet", "--run", out]
+        options += [
+            word for table in ("predictions", "scores") for word in (f"--{table}", out / f"{table}.parquet")
+        ]
+        call("evaluate_model", *options, "--metrics", out / "metrics.json")
+        made[-1] += (untested(json.loads((out / "metrics.json").read_text())),)
     assert made[0] == made[1]

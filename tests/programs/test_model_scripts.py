@@ -14,6 +14,7 @@ import pytest
 
 import compare_models
 from popularity import tables
+from popularity.features import genre_names
 from popularity.forecasters.base import forecast_slots
 from popularity.forecasters.network import inference, saved
 from popularity.offsets import Average
@@ -110,6 +111,7 @@ def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
             validated_to=VALIDATED.stop - 1,
             offset=None if name == "course" else Average((tuned,), (1.0,)).mixture(0.02),
             covered_movies=tuple(map(str, TOP)) if name == "joint" else None,
+            genre_names=tuple(genre_names(catalogue_of(LOG))) if name == "soft" else None,
             best_epoch=int(history["val_loss"].argmin()) + 1,
             parameters=sum(weight.size for weight in model.get_weights()),
             correction=run.found.correction,
@@ -211,9 +213,10 @@ def test_scores_are_those_of_the_predictions(folder: Path, seed: int) -> None:
     assert tested["slots"] == rows["slot"].nunique()
 
 
-def test_errors_of_predicted_shares_are_those_of_the_predictions(folder: Path) -> None:
-    again = rescored(pd.read_parquet(folder / "course" / "1" / "predictions.parquet"))
-    tested = metrics(folder, "course", 1)["test"]
+@pytest.mark.parametrize("name", ["course", "ridge"])
+def test_errors_of_predicted_shares_are_those_of_the_predictions(folder: Path, name: str) -> None:
+    again = rescored(pd.read_parquet(folder / name / "1" / "predictions.parquet"))
+    tested = metrics(folder, name, 1)["test"]
     for score in ("cross_entropy", "rmse", "mae", "unseen_share"):
         assert tested[score] == pytest.approx(again[score], rel=1e-9)
 
@@ -238,6 +241,7 @@ def test_baselines_are_scored_beside_each_other(folder: Path) -> None:
         "knows_all": "reference",
     }
     assert found["average"]["half_life"] in BASELINES["average"]["half_lives"]
+    assert set(pd.read_parquet(folder / "scores.parquet")["seed"]) == {0}
     tested = {name: entry["test"] for name, entry in found.items()}
     assert tested["knows_all"]["rmse"] == tested["knows_all"]["mae"] == 0
     assert tested["knows_all"]["ndcg_20"] == pytest.approx(1)
