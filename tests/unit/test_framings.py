@@ -416,3 +416,20 @@ def test_outputs_become_shares_of_each_slot() -> None:
     assert LOSSES["binary_cross_entropy"].to_shares(z, slots) == pytest.approx(np.exp(z) / (1 + np.exp(z)))
     for loss in (loss for loss in LOSSES.values() if loss.of_shares):
         assert loss.to_shares(z, slots).tolist() == z.tolist()
+
+
+def test_a_window_is_read_once_however_many_movies_have_it() -> None:
+    framing = framing_of("movie", "last_step")
+    slot = SLOTS.stop - 1
+    read: list[LastRows] = []
+
+    def run(rows: LastRows) -> np.ndarray:
+        read.append(rows)
+        return np.zeros((len(rows.window), 1, 1))
+
+    ((_, movies, _),) = framing.forecasts(run, np.array([slot]))
+    (rows,) = read
+    distinct = {window.tobytes() for window in rows.windows}
+    assert len(distinct) == len(rows.windows) < len(movies)
+    inputs = framing.inputs(unroll(framing.series, SLOTS, movies[:, None], np.full(len(movies), slot), 1))
+    assert rows.windows[rows.window].tolist() == inputs["steps"].tolist()

@@ -259,7 +259,10 @@ class Framing:
             windows = self._steps(distinct[:, None], np.full((len(distinct), 1), slot))
         else:
             windows = self._features.steps_until(distinct, slot, self.steps)
-        return LastRows(windows, window, **self._static(movies[:, None], np.full((len(movies), 1), slot)))
+        windows, place = _distinct(windows)
+        return LastRows(
+            windows, place[window], **self._static(movies[:, None], np.full((len(movies), 1), slot))
+        )
 
     def _forecasts_of_all_movies(self, run: Run, slots: Ints) -> Iterator[Forecast]:
         ids = self.series.movie_ids
@@ -275,6 +278,19 @@ class Framing:
             covered = numbers[known & ours]
             order = np.argsort(covered)
             yield slot, covered[order], shares[ours[known]][order]
+
+
+def _distinct(windows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Ints]:
+    """Find the distinct windows, bit by bit, of some [n, …], and which of them each one is, int [n].
+
+    Where a window holds little but requests, few of them differ: most movies have none or one in a slot.
+    """
+    size = windows[0].nbytes if len(windows) else 0
+    if not size:
+        return windows, np.arange(len(windows))
+    bits = np.ascontiguousarray(windows).view(np.uint8).reshape(len(windows), size)
+    _, first, place = np.unique(bits.view(f"V{size}")[:, 0], return_index=True, return_inverse=True)
+    return windows[first], place
 
 
 def _pairs(movie: Ints, slot: Ints) -> tuple[Ints, Ints]:

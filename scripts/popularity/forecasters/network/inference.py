@@ -24,6 +24,8 @@ from popularity.series import Ints
 
 #: Steps that a network is run for at a time, about: so many that what it computes stays in the cache.
 CHUNK = 16384
+#: Rows that a chunk is padded to at least, so that a network is compiled for few sizes.
+LEAST_ROWS = 256
 #: Pairs of a slot and a movie from which on it is worth a second to compile a network that forecasts them.
 WORTH_COMPILING = 1 << 20
 
@@ -63,18 +65,19 @@ def padded(arrays: Arrays, rows: int) -> Arrays:
 def run_network(
     model: keras.Model, inputs: Arrays, run: Callable[[Arrays], Any] | None = None
 ) -> npt.NDArray[np.float64]:
-    """Run a network on rows, in chunks of one size; its outputs, float64 [n, T, K].
+    """Run a network on rows, in chunks; its outputs, float64 [n, T, K].
 
-    ``run`` is its call, compiled; without it Keras compiles one.
+    ``run`` is its call, compiled for each length of a chunk; without it Keras compiles one, for one length.
     """
-    run = run or model.predict_on_batch
+    call = run or model.predict_on_batch
     size = len(next(iter(inputs.values())))
     rows = max(16, CHUNK // max(values.shape[1] for values in inputs.values()))
     outputs = np.empty((size, *model.output_shape[1:]))
     for start in range(0, size, rows):
         chunk = {name: values[start : start + rows] for name, values in inputs.items()}
         count = min(rows, size - start)
-        made = ops.convert_to_numpy(run(padded(chunk, rows)))
+        length = rows if run is None else min(rows, max(LEAST_ROWS, 1 << (count - 1).bit_length()))
+        made = ops.convert_to_numpy(call(padded(chunk, length)))
         outputs[start : start + count] = made[:count]
     return outputs
 
