@@ -61,7 +61,7 @@ screenshot: .venv/installed-chromium ## Take the README's pictures anew from the
 bench-data: .venv/installed-benchmarks ## Compare the data stage with DuckDB, Polars and pandas.
 	$(BIN)/python benchmarks/bench_data.py --scaling
 
-bench-billion: .venv/installed ## Run the data stage on a billion ratings (some 15 minutes, 45 GB).
+bench-billion: .venv/installed ## Run the data stage on a billion ratings (some 15 minutes, 45 GB); --models runs the models, too.
 	$(BIN)/python benchmarks/bench_billion.py
 
 bench-cache: .venv/installed ## Replay a test period of ml-latest's size against caches.

@@ -24,14 +24,12 @@ UNIFORM_SHARE = 0.02
 
 
 def requested_with_decayed_sums(
-    series: Series, values: npt.NDArray[np.integer | np.floating], half_lives: Sequence[float]
+    series: Series, of: str, half_lives: Sequence[float]
 ) -> Iterator[tuple[int, Ints, Floats, Ints]]:
-    """Walk the slots that have requests, keeping a decayed sum of each movie's values.
+    """Walk the slots that have requests, keeping a decayed sum of each movie's ``counts`` or ``shares``.
 
     Parameters
     ----------
-    values
-        [K] a number for each element of the series, such as its requests.
     half_lives
         In slots: a value counts half as much after so many.
 
@@ -47,7 +45,8 @@ def requested_with_decayed_sums(
         movies, slot = series.movie[elements], int(series.slot[elements[0]])
         sums, since = current[movies], latest[movies]
         yield slot, elements, sums, since
-        current[movies] = sums * decay(slot - since) + values[elements, None]
+        values = series.label[elements] if of == "counts" else series.shares_of(elements)
+        current[movies] = sums * decay(slot - since) + values[:, None]
         latest[movies] = slot
 
 

@@ -45,3 +45,18 @@ def test_little_memory_gives_the_same_bytes(archive: Path, tmp_path: Path) -> No
     plenty = data_stage(archive, tmp_path)
     little = data_stage(archive, tmp_path, "--memory-mb", "1")
     assert [name for name in TABLES if plenty[name] != little[name]] == []
+
+
+def test_the_benchmark_runs_the_models_too(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks" / "bench_billion.py"
+    options = ["--ratings", 30_000, "--movies", 300, "--years", 1, "--models", 5, "--folder", tmp_path]
+    command = [sys.executable, script, *options]
+    ended = subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    rows = [line.strip("| ").split(" | ") for line in ended.stdout.splitlines() if line.startswith("| ")]
+    figures = {name: list(map(float, columns)) for name, *columns in rows if columns[0][0].isdigit()}
+    for name in ("join_ratings", "train_model", "evaluate_model", "evaluate_baselines", "evaluate_learned"):
+        assert min(figures[name]) >= 0
+        assert max(figures[name]) > 50
+    # Nothing stays.
+    assert list(tmp_path.iterdir()) == []

@@ -165,7 +165,7 @@ def requested_averages(
     totals = decayed_totals(series.requests(requested), requested, half_lives)
     decay = Decay(half_lives, len(series.totals))
     first_request = np.sort(series.first_request)
-    for slot, elements, sums, since in requested_with_decayed_sums(series, series.label, half_lives):
+    for slot, elements, sums, since in requested_with_decayed_sums(series, "counts", half_lives):
         if slot >= slots.stop:
             return
         if slot not in slots:

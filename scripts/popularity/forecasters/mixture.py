@@ -261,7 +261,7 @@ def requested_shares(series: Series, components: Sequence[Component], *parts: ra
     candidates = candidate_numbers(series, at)
     shares = np.empty((len(elements), len(components)), np.float32)
     column = {component: at for at, component in enumerate(components)}
-    row = np.full(len(series.slot), -1)
+    row = np.full(len(series.slot), -1, np.int32)
     row[elements] = np.arange(len(elements))
     all_time = AllTimeShares(series)
     for (of, season), members in families(components).items():
@@ -297,11 +297,10 @@ def _decayed_shares(
     """Walk the slots before ``stop``: the rows of wanted elements (``row`` is not -1) and their shares."""
     requested = series.requested_slots(range(series.first_slot, stop))
     by_count = of == "counts"
-    values = series.label if by_count else series.label_n
     of_slots = series.requests(requested) if by_count else np.ones(len(requested))
     totals = decayed_totals(of_slots, requested, half_lives)
     decay = Decay(half_lives, len(series.totals))
-    for slot, elements, sums, since in requested_with_decayed_sums(series, values, half_lives):
+    for slot, elements, sums, since in requested_with_decayed_sums(series, of, half_lives):
         if slot >= stop:
             return
         wanted = row[elements] >= 0
