@@ -85,6 +85,7 @@ class ModelSettings:
             "requested_up_to_3",
             "calendar",
             "seasons",
+            "offset_averages",
         ),
         length=1,
         unique=True,
