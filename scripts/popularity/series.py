@@ -4,10 +4,10 @@ import functools
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from popularity import tables
 from popularity.program import Fault
@@ -18,6 +18,8 @@ Ints = npt.NDArray[np.integer]
 
 #: For more movies of one slot than this it is faster to look all movies up at once.
 MANY = 256
+#: Elements that are counted or ordered at a time.
+ELEMENTS_AT_ONCE = 1 << 22
 
 
 class Series:
@@ -64,7 +66,10 @@ class Series:
         self.slot_name = slot_name
         self.first_slot = int(slot.min())
         self.last_slot = int(slot.max())
-        self.totals = np.bincount(slot - self.first_slot, weights=label)
+        self.totals = np.zeros(self.last_slot - self.first_slot + 1)
+        for some in _parts(len(slot)):
+            at = slot[some] - self.first_slot
+            self.totals += np.bincount(at, label[some], len(self.totals))
         lengths = np.diff(self.starts)
         self.movie: Ints = np.repeat(np.arange(len(movie_ids), dtype=np.int32), lengths)
         #: Powers of 2 that reach the end of the longest series, falling.
@@ -145,13 +150,26 @@ class Series:
 
     @functools.cached_property
     def _by_slot(self) -> Ints:
-        return stable_order(self.slot - self.first_slot)
+        order: Ints = np.empty(
+            len(self.slot), np.int32 if len(self.slot) <= np.iinfo(np.int32).max else np.int64
+        )
+        # Where the next element of each slot goes.
+        following = self._slot_starts[:-1].copy()
+        for some in _parts(len(self.slot)):
+            at = self.slot[some] - self.first_slot
+            counts = np.bincount(at, minlength=len(following))
+            places = np.repeat(following - np.cumsum(counts) + counts, counts) + np.arange(len(at))
+            order[places] = stable_order(at) + some.start
+            following += counts
+        return order
 
     @functools.cached_property
     def _slot_starts(self) -> Ints:
         """Where the elements of each slot begin in :attr:`_by_slot`, [slots of the log + 1]."""
-        counts = np.bincount(self.slot - self.first_slot, minlength=len(self.totals))
-        return np.concatenate([[0], np.cumsum(counts)])
+        starts: Ints = np.zeros(len(self.totals) + 1, np.int64)
+        for some in _parts(len(self.slot)):
+            starts[1:] += np.bincount(self.slot[some] - self.first_slot, minlength=len(self.totals))
+        return np.asarray(np.cumsum(starts))
 
     def most_requested(self, slots: range, count: int) -> Ints:
         """Movies with the most requests in these slots, ``count`` at most, in their order."""
@@ -292,6 +310,12 @@ class Series:
         return labels, slots[:, None] + np.arange(-length, 0)
 
 
+def _parts(elements: int) -> Iterator[slice]:
+    """Divide all elements into parts whose copies hardly need memory."""
+    for begin in range(0, elements, ELEMENTS_AT_ONCE):
+        yield slice(begin, min(begin + ELEMENTS_AT_ONCE, elements))
+
+
 class Past:
     """The elements of movies before slots, of n pairs of them.
 
@@ -348,20 +372,18 @@ def only(slots: Ints | int) -> int | None:
 
 def read_series(sequences: Path, slot_name: str) -> Series:
     """Read the series of a table that ``build_sequences`` wrote, and whose slots are of this name."""
-    table = tables.read(
-        sequences, tables.SEQUENCES, ["movieId", "slot", "label", "avg_rating"]
-    ).combine_chunks()
-    slots = table["slot"].chunk(0)
 
-    def values(name: str) -> npt.NDArray[Any]:
-        return tables.numbers(table[name].chunk(0).values)
+    def column(name: str) -> pa.Array:
+        # One at a time, as putting its parts together takes as much memory again.
+        return tables.read(sequences, tables.SEQUENCES, [name])[name].combine_chunks()
 
+    slots = column("slot")
     return Series(
-        table["movieId"].to_numpy(),
-        slots.offsets.to_numpy(),
-        values("slot"),
-        values("label"),
-        values("avg_rating"),
+        tables.numbers(column("movieId")),
+        tables.numbers(slots.offsets),
+        tables.numbers(slots.values),
+        tables.numbers(column("label").values),
+        tables.numbers(column("avg_rating").values),
         slot_name,
     )
 

@@ -321,6 +321,20 @@ def test_slots_of_latest_requests_are_looked_up_alike(log: Log, offsets: list[in
                 assert made.idle(movies, slot, 2).tolist() == [at < slot - 2 for at in expected]
 
 
+@given(logs(), st.integers(1, 7))
+@settings(deadline=None)
+def test_a_log_is_counted_and_ordered_alike_in_parts(log: Log, size: int) -> None:
+    whole = series_of(log)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("popularity.series.ELEMENTS_AT_ONCE", size)
+        parts = series_of(log)
+        found = [part.tolist() for part in parts.elements_by_slot()]
+    assert found == [part.tolist() for part in whole.elements_by_slot()]
+    by_slot = sorted(range(len(whole.slot)), key=lambda at: (whole.slot[at], at))
+    assert [at for part in found for at in part] == by_slot
+    assert parts.totals.tolist() == whole.totals.tolist()
+
+
 @given(log=logs(), begin=st.integers(-3, 22), end=st.integers(-3, 22))
 @settings(deadline=None)
 def test_elements_of_a_range_of_slots_are_walked(log: Log, begin: int, end: int) -> None:
