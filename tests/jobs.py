@@ -99,6 +99,26 @@ def one_job_of_each_script(folder: Path) -> dict[str, Job]:
     return jobs
 
 
+def gathering(folder: Path, parts: Path) -> Job:
+    """Score a network of a finished workflow in two parts: the job that puts them together."""
+    words = one_job_of_each_script(folder)["evaluate_model"].command
+    shards = [parts / str(part) for part in range(2)]
+    outputs = [f"--{name}" for name in ("predictions", "scores", "metrics")]
+    files = [words[words.index(option) + 1] for option in outputs]
+    for part, shard in enumerate(shards):
+        shard.mkdir(parents=True)
+        command = [*words, "--shard", f"{part}/2"]
+        for option, file in zip(outputs, files, strict=True):
+            command[command.index(option) + 1] = str(shard / Path(file).name)
+        subprocess.run([sys.executable, *command], cwd=folder, check=True, capture_output=True)
+    given = [
+        word for option in ("--sequences", "--run") for word in (option, words[words.index(option) + 1])
+    ]
+    written = [word for pair in zip(outputs, files, strict=True) for word in pair]
+    command = ["scripts/gather_evaluation.py", *given, "--shards", *map(str, shards), *written]
+    return Job(command, files, 1.0)
+
+
 def link_tree(source: Path, target: Path) -> None:
     """Copy a finished workflow without copying bytes: what appears by rename changes no link's source."""
     without = shutil.ignore_patterns(".snakemake", "logs", "__pycache__")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from jobs import KILLING, Job, different, limited, link_tree, one_job_of_each_script, results
+from jobs import KILLING, Job, different, gathering, limited, link_tree, one_job_of_each_script, results
 from workdir import snakemake
 
 #: Scripts that a whole run does not call.
@@ -69,7 +69,10 @@ def kill_and_run(job: Job, undisturbed: Path, folder: Path, shares: list[float])
 
 
 def test_every_script_survives_kills(finished: Path, tmp_path: Path) -> None:
-    jobs = one_job_of_each_script(finished)
+    jobs = {
+        **one_job_of_each_script(finished),
+        "gather_evaluation": gathering(finished, tmp_path / "parts"),
+    }
     assert {path.stem for path in (finished / "scripts").glob("*.py")} == set(jobs) | NOT_IN_A_RUN
     draw = random.Random(1)
     # Those that take longest are killed before a rename alone, and train_model in test_checkpoints.py.
