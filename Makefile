@@ -24,9 +24,9 @@ demo: .venv/installed ## Run everything on the simulated archive; results in res
 check: .venv/installed-tests ## Check style and types and run the unit tests (2 minutes on 2 cores).
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal tests/unit
 
+# File by file, those that take longest first, so that both processes end at about the same time.
 test: check .venv/installed-torch .venv/installed-chromium ## Run all checks and tests.
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/programs
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/workflow
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/workflow tests/programs
 
 test-slurm: .venv-slurm/installed ## Test the workflow on a private Slurm cluster (some 10 minutes).
 	tests/slurm/install-packages
