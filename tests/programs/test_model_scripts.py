@@ -112,6 +112,7 @@ def test_training_writes_history_and_resolved_settings(folder: Path) -> None:
             offset=None if name == "course" else Average((tuned,), (1.0,)).mixture(0.02),
             covered_movies=tuple(map(str, TOP)) if name == "joint" else None,
             genre_names=tuple(genre_names(catalogue_of(LOG))) if name == "soft" else None,
+            seasons=(7,) if name == "soft" else (),
             best_epoch=int(history["val_loss"].argmin()) + 1,
             parameters=sum(weight.size for weight in model.get_weights()),
             correction=run.found.correction,
