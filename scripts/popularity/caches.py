@@ -4,6 +4,7 @@ import functools
 import logging
 import math
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ except ModuleNotFoundError:
     # It has no wheel for some platforms; without it no cache can react to requests.
     libcachesim = None
 
-from popularity.program import Fault
+from popularity.program import Fault, end_with
 from popularity.series import Ints
 
 #: A request as libcachesim reads it (its format ``oracleGeneral``): the next request for the same object
@@ -259,6 +260,13 @@ def run_trace(cache: Any, trace: Path, bounds: Ints) -> npt.NDArray[np.int64]:
     return hits
 
 
+def own_process() -> ProcessPoolExecutor:
+    """Make a process for a piece of work, in which nothing has run; it ends when this one does."""
+    told = "the program that started this process has ended"
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, context, initializer=end_with, initargs=(os.getpid(), told))
+
+
 @dataclass(frozen=True)
 class Run:
     """What a reactive cache meets.
@@ -286,7 +294,7 @@ class Run:
         if not REACTIVE[self.policy].draws:
             return self._hits()
         # In a process of its own it draws the same numbers each time, whatever ran before.
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        with own_process() as process:
             return process.submit(self._hits).result()
 
     def _hits(self) -> npt.NDArray[np.int64]:

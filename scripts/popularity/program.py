@@ -65,7 +65,7 @@ def run(main: Callable[[], None]) -> None:
     usual = signal.signal(signal.SIGTERM, _terminate)
     try:
         if number := os.environ.get(SNAKEMAKE):
-            threading.Thread(target=_end_after, args=(int(number),), daemon=True).start()
+            end_with(int(number), "the Snakemake that started this job has ended")
         main()
         return
     except KeyboardInterrupt:
@@ -119,12 +119,16 @@ def _terminate(*_: Any) -> None:
     raise _Terminated
 
 
-def _end_after(number: int) -> None:
-    """Wait for the end of a process, and then end this one as by SIGTERM.
+def end_with(number: int, told: str) -> None:
+    """End this process, as by SIGTERM, once the process of this number has ended; say then that it did.
 
-    Snakemake ends its jobs unless it is killed outright. They would then go on, and write outputs that
-    a later run makes, too.
+    Snakemake ends its jobs unless it is killed outright, and so a program does with the processes that it
+    starts. They would then go on, and write outputs that a later run makes, too, or wait for ever.
     """
+    threading.Thread(target=_end_after, args=(number, told), daemon=True).start()
+
+
+def _end_after(number: int, told: str) -> None:
     try:
         # Linux can wait; the number alone may come to be another process's.
         select.select([os.pidfd_open(number)], [], [])
@@ -135,7 +139,7 @@ def _end_after(number: int) -> None:
             while True:
                 os.kill(number, 0)
                 time.sleep(LOOK)
-    logging.error("the Snakemake that started this job has ended")
+    logging.error(told)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -506,3 +509,25 @@ def test_the_program_writes_the_table(
     average, expected = (table[table["policy"] == "average"]["hit_ratio"] for table in (found, board))
     assert average.tolist() == pytest.approx(expected.tolist())
     assert not list(tmp_path.glob(".*partial*"))
+
+
+def test_a_killed_replay_leaves_no_process_behind() -> None:
+    program = (
+        "import os, time; from popularity import caches; "
+        "process = caches.own_process(); "
+        "print(process.submit(os.getpid).result(), flush=True); time.sleep(600)"
+    )
+    scripts = str(Path(simulate_cache.__file__).parent)
+    killed = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": scripts},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert killed.stdout is not None
+    assert int(killed.stdout.readline()) != killed.pid
+    killed.kill()
+    # What it started has its output, too, and so keeps it open while it lives.
+    _, told = killed.communicate(timeout=120)
+    assert "the program that started this process has ended" in told
