@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from popularity.decay import Decay
-from popularity.offsets import Component
 from popularity.seasons import SeasonalSums
 from popularity.series import Ints, Series, distinct
 from popularity.states import States, Values
@@ -173,11 +172,3 @@ def requested_pairs(
 def candidate_numbers(series: Series, slots: Ints) -> npt.NDArray[np.float32]:
     """Count the candidates of slots [n]."""
     return np.searchsorted(np.sort(series.first_request), slots).astype(np.float32)
-
-
-def families(components: Sequence[Component]) -> dict[tuple[str, int], list[Component]]:
-    """Components that are computed together, by what they are of and their season."""
-    families: dict[tuple[str, int], list[Component]] = {}
-    for component in components:
-        families.setdefault((component.of, component.season), []).append(component)
-    return families

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from popularity import offsets
 from popularity.offsets import Component, Following, Mixture
 from popularity.program import Fault
 from popularity.results import read_json
@@ -77,10 +78,8 @@ def following_words(following: Following, slot: Slot) -> str:
 
 def families(mixture: Mixture) -> list[list[Component]]:
     """Group the averages that differ in how long they remember alone, the heaviest group first."""
-    found: dict[tuple[str, int], list[Component]] = {}
-    for component in mixture.components:
-        found.setdefault((component.of, component.season), []).append(component)
-    return sorted(found.values(), key=lambda group: -sum(component.weight for component in group))
+    found = offsets.families(mixture.components).values()
+    return sorted(found, key=lambda group: -sum(component.weight for component in group))
 
 
 def _count(number: float, unit: str) -> str:

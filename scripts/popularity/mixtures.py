@@ -10,11 +10,10 @@ from popularity.averages import (
     AllTimeShares,
     DecayedShares,
     candidate_numbers,
-    families,
     requested_pairs,
     seasonal_shares,
 )
-from popularity.offsets import Following, Mixture
+from popularity.offsets import Following, Mixture, families
 from popularity.scoring.cross_entropy import SMOOTHING_SHARE, request_losses
 from popularity.seasons import SeasonalSums
 from popularity.series import Ints, Series, distinct

@@ -1,5 +1,6 @@
 """What a network or a learned baseline starts from: the parameters of averages, as they were found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -79,3 +80,11 @@ class Average:
             for half_life, weight in zip(self.half_lives, self.weights, strict=True)
         )
         return Mixture((*counts, Component("even", weight=uniform_share)))
+
+
+def families(components: Sequence[Component]) -> dict[tuple[str, int], list[Component]]:
+    """Group components by what they are of and their season: those of a group differ in half-life alone."""
+    grouped: dict[tuple[str, int], list[Component]] = {}
+    for component in components:
+        grouped.setdefault((component.of, component.season), []).append(component)
+    return grouped

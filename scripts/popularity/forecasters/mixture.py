@@ -11,7 +11,6 @@ from popularity.averages import (
     AllTimeShares,
     candidate_numbers,
     decayed_totals,
-    families,
     requested_pairs,
     requested_with_decayed_sums,
     seasonal_shares,
@@ -25,7 +24,7 @@ from popularity.mixtures import (
     MixedShares,
     Requested,
 )
-from popularity.offsets import Component, Following, Mixture
+from popularity.offsets import Component, Following, Mixture, families
 from popularity.scoring.cross_entropy import SMOOTHING_SHARE
 from popularity.seasons import SeasonalSums, covered_seasons
 from popularity.series import Ints, Series
