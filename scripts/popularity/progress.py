@@ -24,6 +24,9 @@ TYPICAL_SECONDS = {
 USUAL_SECONDS = 5.0
 #: Jobs that are expected to take longer are said to start.
 SLOW_SECONDS = 15.0
+#: What jobs will take is told once so much of the expected time is that of jobs that have ended or ran
+#: before: another log may take many times what the demo does, which its first, short jobs don't show.
+TOLD_FROM = 0.25
 #: Snakemake's messages of a job's life, by the value of its ``event``, and of its looking for jobs.
 _LEFT_OUT = {"job_started", "progress", "resources_info", "shellcmd"}
 _LOOKING = "Select jobs to execute..."
@@ -106,7 +109,8 @@ class Progress(logging.Formatter):
         event = _event(record)
         if event == "job_info":
             job = self._jobs[int(getattr(record, "jobid", -1))]
-            return f"{_clock()}   {job.name} starts: about {duration(self._expected(job))}"
+            starts = f"{_clock()}   {job.name} starts"
+            return f"{starts}: about {duration(self._expected(job))}" if self._is_told() else starts
         if event == "job_finished":
             return self._end(int(getattr(record, "job_id", -1)))
         return self._usual.format(record)
@@ -119,7 +123,15 @@ class Progress(logging.Formatter):
         name = job.name if job else f"job {number}"
         done = f"{_clock()} {len(self._took)} of {len(self._jobs)} done: {name}, {duration(took)}"
         left = self._left()
-        return f"{done}; about {duration(left)} left" if left else done
+        return f"{done}; about {duration(left)} left" if left and self._is_told() else done
+
+    def _is_told(self) -> bool:
+        known = sum(
+            job.expected
+            for number, job in self._jobs.items()
+            if job.before is not None or number in self._took
+        )
+        return known >= TOLD_FROM * sum(job.expected for job in self._jobs.values())
 
     def _factor(self) -> float:
         """How much longer jobs take than was expected of those that have ended."""

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,13 +40,13 @@ def test_a_run_is_a_line_for_each_end_and_for_the_start_of_slow_jobs(
     assert told(run, "job_started", "Execute 1 jobs...") is None
     assert told(run, "job_info", jobid=1) is None
     clock["now"] += 5
-    assert told(run, "job_finished", job_id=1) == "1 of 3 done: join_ratings, 5 s; about 60 s left"
+    assert told(run, "job_finished", job_id=1) == "1 of 3 done: join_ratings, 5 s"
     assert told(run, "progress", done=1, total=3) is None
-    assert told(run, "job_info", jobid=2) == "  train_model lstm seed 1 starts: about 60 s"
+    assert told(run, "job_info", jobid=2) == "  train_model lstm seed 1 starts"
     clock["now"] += 45
     assert told(run, "job_info", jobid=3) is None
     clock["now"] += 5
-    assert told(run, "job_finished", job_id=3) == "2 of 3 done: plot_log, 5 s; about 12 s left"
+    assert told(run, "job_finished", job_id=3) == "2 of 3 done: plot_log, 5 s"
     clock["now"] += 100
     assert told(run, "job_finished", job_id=2) == "3 of 3 done: train_model lstm seed 1, 2 min"
 
@@ -62,12 +63,33 @@ def test_a_job_that_nobody_planned_is_told_at_its_end(lines: tuple[Progress, dic
     assert str(told(run, "job_finished", job_id=9)).startswith("1 of 3 done: job 9, 0 s")
 
 
-def test_slow_first_jobs_stretch_the_estimate(lines: tuple[Progress, dict[str, float]]) -> None:
-    run, clock = lines
+TWO_MODELS = [
+    JOBS[0],
+    *(Planned(number, "train_model", f"train_model lstm seed {number}", None) for number in (2, 3)),
+]
+
+
+def test_an_estimate_waits_for_a_quarter_of_the_work_and_goes_by_what_it_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = {"now": 100.0}
+    monkeypatch.setattr("popularity.progress.time.monotonic", lambda: clock["now"])
+    run = Progress(TWO_MODELS, 1, None)
     told(run, "job_info", jobid=1)
-    clock["now"] += 500
-    last = str(told(run, "job_finished", job_id=1))
-    assert last == "1 of 3 done: join_ratings, 8 min; about 19 min left"
+    clock["now"] += 50
+    assert told(run, "job_finished", job_id=1) == "1 of 3 done: join_ratings, 50 s"
+    assert told(run, "job_info", jobid=2) == "  train_model lstm seed 2 starts"
+    clock["now"] += 600
+    # (50 + 600 + 41.7) / (5 + 60 + 41.7) times as long as expected, with the mean job's 41.7 s added.
+    last = str(told(run, "job_finished", job_id=2))
+    assert last == "2 of 3 done: train_model lstm seed 2, 10 min; about 6 min left"
+    assert told(run, "job_info", jobid=3) == "  train_model lstm seed 3 starts: about 6 min"
+
+
+def test_jobs_that_ran_before_are_estimated_from_the_start() -> None:
+    run = Progress([replace(job, before=10.0) for job in TWO_MODELS], 1, None)
+    told(run, "job_info", jobid=1)
+    assert str(told(run, "job_finished", job_id=1)).endswith("; about 20 s left")
 
 
 def test_earlier_runs_say_what_a_job_takes() -> None:
