@@ -1,11 +1,13 @@
 """Averages of what was requested before a slot, exponentially weighted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from popularity.decay import Decay
+from popularity.offsets import Component, families
 from popularity.seasons import SeasonalSums
 from popularity.series import Ints, Series, distinct
 from popularity.states import States, Values
@@ -63,6 +65,80 @@ def decayed_totals(
     return totals
 
 
+#: What sums are of: requests, shares of a slot's requests, rated requests, and their ratings.
+VALUES = ("counts", "shares", "rated", "ratings")
+
+
+class DecayedSums:
+    """Decayed sums of what each movie's slots before any slot hold, for all that reads them.
+
+    The sum of half-life H before slot t is the sum over slots s < t of ``0.5 ** ((l - s) / H) * value(s)``,
+    as of the latest slot l < t with requests: after a long silence all sums would vanish.
+
+    Parameters
+    ----------
+    wanted
+        Pairs of a value (:data:`VALUES`) and a half-life in slots, infinity for plain sums.
+    """
+
+    def __init__(self, series: Series, wanted: Sequence[tuple[str, float]]) -> None:
+        self.series = series
+        self.requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
+        self._columns = list(dict.fromkeys(wanted))
+        self._values = [of for of in VALUES if any(of == one for one, _ in self._columns)]
+        self._value_of_column = np.array([self._values.index(of) for of, _ in self._columns], np.int64)
+        self._decay = Decay([half_life for _, half_life in self._columns], len(series.totals))
+        log = np.arange(series.first_slot, series.last_slot + 2)
+        self._latest: Ints = np.searchsorted(self.requested, log) - 1
+        # Sums of each movie up to and with its latest request.
+        none = np.zeros((len(series.movie_ids), len(self._columns)))
+        self._states = States(series, none, self._added)
+        self._last: tuple[Ints, Ints, Floats] | None = None
+
+    def columns(self, wanted: Iterable[tuple[str, float]]) -> list[int]:
+        """Find the columns of pairs of a value and a half-life."""
+        return [self._columns.index(one) for one in wanted]
+
+    def latest(self, slots: Ints) -> Ints:
+        """Find the places in ``requested`` of the latest slots before slots [n]."""
+        places: Ints = self._latest[np.clip(slots - self.series.first_slot, 0, len(self._latest) - 1)]
+        return places
+
+    def __call__(self, movies: Ints, slots: Ints) -> Floats:
+        """Compute the sums of movies [n] before slots [n], float64 [n, columns].
+
+        Each movie has to be a candidate of its slot. The last arrays that were given are remembered.
+        """
+        known = self._last
+        if known is not None and known[0] is movies and known[1] is slots:
+            return known[2]
+        as_of = self.requested[self.latest(distinct(slots))]
+        gaps = as_of - self.series.latest_slots(movies, slots)
+        sums: Floats = self._states(movies, slots) * self._decay(gaps)
+        # Replaced as one and never changed, so that threads may share it.
+        self._last = movies, slots, sums
+        return sums
+
+    def _added(self, sums: Values, elements: Ints) -> Values:
+        """Add elements [n] to their movies' sums [n, columns], which are as of the elements before."""
+        series = self.series
+        # Before a movie's first element its sums are 0, whatever the gap.
+        gaps = np.maximum(series.slot[elements] - series.slot[elements - 1], 0)
+        values = np.stack([_values(series, of, elements) for of in self._values], axis=1)
+        return sums * self._decay(gaps) + values[:, self._value_of_column]
+
+
+def _values(series: Series, of: str, elements: Ints) -> Floats:
+    if of == "shares":
+        return series.shares_of(elements)
+    label = series.label[elements].astype(np.float64)
+    if of == "counts":
+        return label
+    rating = series.avg_rating[elements]
+    rated = np.isfinite(rating)
+    return np.where(rated, label if of == "rated" else rating * label, 0.0)
+
+
 class DecayedShares:
     """Exponentially weighted averages of the movies' counts, as shares, before any slot.
 
@@ -70,29 +146,32 @@ class DecayedShares:
     ``0.5 ** ((t - 1 - s) / H) * count(s)``, divided by the same sum over all movies (simple
     exponential smoothing of counts). With ``of="shares"`` a movie's share of its slot stands in the
     place of its count. Then :data:`UNIFORM_SHARE` of it is spread evenly over the slot's candidates.
+
+    Parameters
+    ----------
+    sums
+        Those that it reads, if others read them, too.
     """
 
-    def __init__(self, series: Series, half_lives: Sequence[float], of: str = "counts") -> None:
-        self._series = series
-        self._decay = Decay(half_lives, len(series.totals))
-        self._requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
-        self._by_count = of == "counts"
-        totals = series.requests(self._requested) if self._by_count else np.ones(len(self._requested))
-        # Decayed sum of each movie up to and with its latest request.
-        self._sums = States(series, np.zeros((len(series.movie_ids), len(half_lives))), self._added)
-        self._totals = decayed_totals(totals, self._requested, half_lives)
-
-    def _added(self, sums: Values, elements: Ints) -> Values:
-        """Add elements [n] to their movies' sums [n, half-lives], which are as of the elements before."""
-        series = self._series
-        # Before a movie's first element its sums are 0, whatever the gap.
-        gaps = np.maximum(series.slot[elements] - series.slot[elements - 1], 0)
-        values = series.label[elements] if self._by_count else series.shares_of(elements)
-        return sums * self._decay(gaps) + values[:, None]
+    def __init__(
+        self,
+        series: Series,
+        half_lives: Sequence[float],
+        of: str = "counts",
+        sums: DecayedSums | None = None,
+    ) -> None:
+        wanted = [(of, float(half_life)) for half_life in half_lives]
+        self._sums = sums or DecayedSums(series, wanted)
+        self._columns = self._sums.columns(wanted)
+        self._decay = Decay(half_lives, 1)
+        requested = self._sums.requested
+        totals = series.requests(requested) if of == "counts" else np.ones(len(requested))
+        self._totals = decayed_totals(totals, requested, half_lives)
 
     def sums(self, movies: Ints, slots: Ints) -> Floats:
         """Decayed sums themselves, as of the slot before; see :meth:`__call__`."""
-        return self._decayed(movies, slots, slots - 1)
+        gaps = slots - 1 - self._sums.requested[self._sums.latest(distinct(slots))]
+        return self._sums(movies, slots).take(self._columns, axis=1) * self._decay(gaps)
 
     def __call__(
         self, movies: Ints, slots: Ints, candidates: Floats, uniform_share: float = UNIFORM_SHARE
@@ -110,22 +189,51 @@ class DecayedShares:
         -------
         float64 [n, half-lives]
         """
-        # As of the latest slot with requests: after a long silence both sums would vanish.
-        latest = np.searchsorted(self._requested, distinct(slots)) - 1
-        shares = self._decayed(movies, slots, self._requested[latest]) / self._totals[latest]
+        totals = self._totals[self._sums.latest(distinct(slots))]
+        shares: Floats = self._sums(movies, slots).take(self._columns, axis=1) / totals
+        if not uniform_share:
+            return shares
         return (1 - uniform_share) * shares + uniform_share / candidates[:, None]
 
-    def _decayed(self, movies: Ints, slots: Ints, as_of: Ints) -> Floats:
-        gaps = as_of - self._series.latest_slots(movies, slots)
-        decayed: Floats = self._sums(movies, slots) * self._decay(gaps)
-        return decayed
 
-
-def seasonal_shares(sums: SeasonalSums, all_time: Floats, movies: Ints, slots: Ints) -> Floats:
+def seasonal_shares(
+    sums: SeasonalSums, half_lives: Sequence[float], all_time: Floats, movies: Ints, slots: Ints
+) -> Floats:
     """Shares of the requests at one place of a season, smoothed, [n, half-lives]."""
-    smoothed = sums(movies, slots) + SEASON_SMOOTHING * all_time[:, None]
-    shares: Floats = smoothed / (sums.totals(distinct(slots)) + SEASON_SMOOTHING)
+    columns = sums.columns(half_lives)
+    smoothed = sums(movies, slots).take(columns, axis=1) + SEASON_SMOOTHING * all_time[:, None]
+    shares: Floats = smoothed / (sums.totals(distinct(slots)).take(columns, axis=1) + SEASON_SMOOTHING)
     return shares
+
+
+@dataclass(frozen=True)
+class LogSums:
+    """The decayed sums that some averages of a log read, each of them computed once.
+
+    Attributes
+    ----------
+    decayed
+        Of all slots.
+    seasonal
+        Of the same place of a season, by its slots.
+    """
+
+    decayed: DecayedSums
+    seasonal: dict[int, SeasonalSums]
+
+    @classmethod
+    def of(
+        cls, series: Series, components: Iterable[Component], more: Iterable[tuple[str, float]] = ()
+    ) -> "LogSums":
+        """Make those of the components of mixtures, and decayed sums of more values and half-lives."""
+        decayed, seasonal = list(more), {}
+        for (of, season), members in families(components).items():
+            half_lives = [component.half_life for component in members]
+            if of == "season":
+                seasonal[season] = SeasonalSums(series, season, half_lives)
+            elif of in VALUES:
+                decayed += [(of, half_life) for half_life in half_lives]
+        return cls(DecayedSums(series, decayed), seasonal)
 
 
 class AllTimeShares:

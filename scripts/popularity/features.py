@@ -1,5 +1,6 @@
 """What a model sees of a movie before a slot: each feature is computed from earlier slots alone."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,17 +12,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
-from popularity.averages import UNIFORM_SHARE, DecayedShares
+from popularity.averages import UNIFORM_SHARE, DecayedShares, LogSums
 from popularity.mixtures import MixedShares
-from popularity.offsets import Mixture
+from popularity.offsets import Component, Mixture
 from popularity.own import own_function
 from popularity.program import Fault
-from popularity.seasons import SeasonalSums, covered_seasons
+from popularity.seasons import covered_seasons
 from popularity.series import Ints, Series, distinct
 from popularity.settings.model import is_own
 from popularity.settings.slots import SLOTS_OF_A_DAY
 from popularity.slots import clock_numbers, length_of, slot_start
-from popularity.states import States
 
 Floats = npt.NDArray[np.float64]
 
@@ -215,6 +215,10 @@ HALF_LIFE_FEATURES = {
     "ewma_share": "as ewma_H, but averaging the slots' shares, so that quiet slots count like busy ones",
     "decayed_count": "log(1 + the movie's requests, each halved every H slots), e.g. decayed_count_60",
 }
+#: What they average.
+_AVERAGED = {"ewma": "counts", "ewma_share": "shares", "decayed_count": "counts"}
+#: Plain sums up to a movie's latest request: see :attr:`Pairs.past`.
+_PAST = (("counts", math.inf), ("rated", math.inf), ("ratings", math.inf))
 _WITH_HALF_LIFE = re.compile(rf"({'|'.join(HALF_LIFE_FEATURES)})_(\d+)")
 
 #: Features of seasons: of all of the settings' seasons, and of one of P slots, which is written with it.
@@ -242,9 +246,6 @@ SEASON_PULL = 1.0
 
 #: Smallest share of an offset, as a share of an even one: its log is taken.
 LEAST_OFFSET = 1e-6
-
-#: Elements of the series whose values are added up at a time.
-_ELEMENTS_AT_ONCE = 1 << 18
 
 #: Most genres of the feature ``genres``: MovieLens has 20, another catalogue may have thousands.
 MOST_GENRES = 32
@@ -322,18 +323,26 @@ class Features:
         self._gaps = gaps
         self._steps = [STEP_FEATURES[name] for name in names if name in STEP_FEATURES]
         self._static = [static_feature(name) for name in names if name in STATIC_FEATURES or is_own(name)]
-        self._offset = None if offset is None else MixedShares(series, offset)
-        self._offset_averages = "offset_averages" in names
-        self._counts = _averages(series, names, "ewma")
-        self._shares = _averages(series, names, "ewma_share", "shares")
-        self._decayed_counts = _averages(series, names, "decayed_count")
         asked = seasons if "seasons" in names else named_seasons(names)
-        self._seasons = [_SeasonFeature(series, season) for season in seasons if season in asked]
+        used = [season for season in seasons if season in asked]
+        averages = [component for season in used for component in _SeasonFeature.components(season)]
+        averages += [
+            Component(of, half_life)
+            for feature, of in _AVERAGED.items()
+            for half_life in _half_lives(names, feature)
+        ]
+        averages += () if offset is None else offset.components
+        sums = LogSums.of(series, averages, _PAST)
+        self._known_sums, self._known = sums.decayed, sums.decayed.columns(_PAST)
+        self._offset = None if offset is None else MixedShares(series, offset, sums)
+        self._offset_averages = "offset_averages" in names
+        self._counts = _averages(series, names, "ewma", sums)
+        self._shares = _averages(series, names, "ewma_share", sums)
+        self._decayed_counts = _averages(series, names, "decayed_count", sums)
+        self._seasons = [_SeasonFeature(series, season, sums) for season in used]
         self.genres: npt.NDArray[np.bool_] = (
             np.zeros((len(series.movie_ids), 0), bool) if genres is None else genres
         )
-        self._before = _sums_before(series)
-        self._sums = States(series, self._before, lambda sums, at: sums + _requests_and_ratings(series, at))
         self._sorted_first_requests = np.sort(self.series.first_request)
 
     @classmethod
@@ -419,7 +428,7 @@ class Features:
     def _past(self, movies: Ints, slots: Ints) -> Floats:
         """Look up :attr:`Pairs.past`."""
         latest = self.series.latest_slots(movies, slots)
-        return np.column_stack([latest, self._sums(movies, slots) - self._before[movies]])
+        return np.column_stack([latest, self._known_sums(movies, slots).take(self._known, axis=1)])
 
     def steps(self, movies: Ints, slots: Ints) -> npt.NDArray[np.float32]:
         """Compute ``steps`` alone: see :meth:`__call__`."""
@@ -519,45 +528,33 @@ def usable_seasons(series: Series, seasons: Sequence[int], names: Sequence[str])
 class _SeasonFeature:
     """The feature ``season_P`` of one season: see :data:`SEASON_FEATURES`."""
 
-    def __init__(self, series: Series, season: int) -> None:
-        self._sums = SeasonalSums(series, season, SEASON_HALF_LIVES)
-        self._overall = DecayedShares(series, [OVERALL_HALF_LIFE * season])
+    def __init__(self, series: Series, season: int, sums: LogSums) -> None:
+        self._sums = sums.seasonal[season]
+        self._columns = self._sums.columns(SEASON_HALF_LIVES)
+        self._overall = DecayedShares(series, [OVERALL_HALF_LIFE * season], "counts", sums.decayed)
+
+    @staticmethod
+    def components(season: int) -> list[Component]:
+        """List the averages whose sums it reads."""
+        of_season = [Component("season", half_life, season) for half_life in SEASON_HALF_LIVES]
+        return [*of_season, Component("counts", OVERALL_HALF_LIFE * season)]
 
     def __call__(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:
         """Compute it for pairs, [n, half-lives]."""
-        same = self._sums(movies, slots)
-        expected = self._overall(movies, slots, candidates, 0.0) * self._sums.totals(distinct(slots))
+        same = self._sums(movies, slots).take(self._columns, axis=1)
+        totals = self._sums.totals(distinct(slots)).take(self._columns, axis=1)
+        expected = self._overall(movies, slots, candidates, 0.0) * totals
         ratios: Floats = np.log((same + SEASON_PULL) / (expected + SEASON_PULL))
         return ratios
 
 
-def _averages(
-    series: Series, names: Sequence[str], feature: str, of: str = "counts"
-) -> DecayedShares | None:
-    """Make the averages of a feature's half-lives among the names."""
+def _half_lives(names: Sequence[str], feature: str) -> list[float]:
+    """List the half-lives that a feature has among the names."""
     found = [match for name in names if (match := _WITH_HALF_LIFE.fullmatch(name))]
-    half_lives = [float(match[2]) for match in found if match[1] == feature]
-    return DecayedShares(series, half_lives, of) if half_lives else None
+    return [float(match[2]) for match in found if match[1] == feature]
 
 
-def _requests_and_ratings(series: Series, elements: Ints | slice) -> Floats:
-    """Give the requests of elements, those that were rated, and the sum of their ratings, [n, 3]."""
-    label, rating = series.label[elements], series.avg_rating[elements]
-    rated = np.isfinite(rating)
-    columns = [label, np.where(rated, label, 0), np.where(rated, rating, 0) * label]
-    return np.stack(columns, axis=1, dtype=np.float64)
-
-
-def _sums_before(series: Series) -> Floats:
-    """Sum up the values of all movies before each, [M, 3]: a movie's sums go on from there."""
-    before = np.zeros((len(series.movie_ids), 3))
-    sums = np.zeros(3)
-    for begin in range(0, len(series.slot), _ELEMENTS_AT_ONCE):
-        end = min(begin + _ELEMENTS_AT_ONCE, len(series.slot))
-        values = _requests_and_ratings(series, slice(begin, end))
-        values[0] += sums
-        running = np.vstack([sums, np.cumsum(values, axis=0)])
-        first, last = np.searchsorted(series.starts[:-1], [begin, end])
-        before[first:last] = running[series.starts[first:last] - begin]
-        sums = running[-1]
-    return before
+def _averages(series: Series, names: Sequence[str], feature: str, sums: LogSums) -> DecayedShares | None:
+    """Make the averages of a feature's half-lives among the names."""
+    half_lives = _half_lives(names, feature)
+    return DecayedShares(series, half_lives, _AVERAGED[feature], sums.decayed) if half_lives else None

@@ -9,13 +9,13 @@ import numpy.typing as npt
 from popularity.averages import (
     AllTimeShares,
     DecayedShares,
+    LogSums,
     candidate_numbers,
     requested_pairs,
     seasonal_shares,
 )
 from popularity.offsets import Following, Mixture, families
 from popularity.scoring.cross_entropy import SMOOTHING_SHARE, request_losses
-from popularity.seasons import SeasonalSums
 from popularity.series import Ints, Series, distinct
 from popularity.similar import SimilarSeasons
 
@@ -103,10 +103,17 @@ class FollowingWeights:
 
 
 class MixedShares:
-    """Shares that a mixture of averages predicts before any slot."""
+    """Shares that a mixture of averages predicts before any slot.
 
-    def __init__(self, series: Series, mixture: Mixture) -> None:
+    Parameters
+    ----------
+    sums
+        Those of its components, if others read them, too.
+    """
+
+    def __init__(self, series: Series, mixture: Mixture, sums: LogSums | None = None) -> None:
         self._series = series
+        self._sums = sums or LogSums.of(series, mixture.components)
         self._all_time = AllTimeShares(series)
         self._own = np.array([component.weight for component in mixture.components])
         column = {component: at for at, component in enumerate(mixture.components)}
@@ -125,14 +132,14 @@ class MixedShares:
         if of == "even":
             return lambda movies, slots, candidates: 1 / candidates[:, None]
         if of == "season":
-            sums = SeasonalSums(self._series, season, half_lives)
+            sums = self._sums.seasonal[season]
             return lambda movies, slots, candidates: seasonal_shares(
-                sums, self._all_time(movies, slots), movies, slots
+                sums, half_lives, self._all_time(movies, slots), movies, slots
             )
         if of == "similar":
             similar = SimilarSeasons(self._series, season, half_lives[0], self._all_time)
             return lambda movies, slots, candidates: similar(movies, slots)[:, None]
-        shares = DecayedShares(self._series, half_lives, of)
+        shares = DecayedShares(self._series, half_lives, of, self._sums.decayed)
         return lambda movies, slots, candidates: shares(movies, slots, candidates, 0.0)
 
     def __call__(self, movies: Ints, slots: Ints, candidates: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """What a network or a learned baseline starts from: the parameters of averages, as they were found."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -82,7 +82,7 @@ class Average:
         return Mixture((*counts, Component("even", weight=uniform_share)))
 
 
-def families(components: Sequence[Component]) -> dict[tuple[str, int], list[Component]]:
+def families(components: Iterable[Component]) -> dict[tuple[str, int], list[Component]]:
     """Group components by what they are of and their season: those of a group differ in half-life alone."""
     grouped: dict[tuple[str, int], list[Component]] = {}
     for component in components:

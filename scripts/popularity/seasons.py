@@ -20,6 +20,8 @@ Sums = npt.NDArray[np.float32]
 LEAST_SEASONS = 3
 #: Up to so many places of a season and movies the sums of all are carried from season to season.
 MOST_PLACES = 1 << 22
+#: Of so many elements of a chain the sums after one are kept.
+EVERY = 8
 #: Up to so many it is remembered where their requests are, which otherwise are searched for.
 MOST_CHAINS = 1 << 25
 
@@ -53,36 +55,51 @@ class SeasonalSums:
     season
         Slots of a season.
     half_lives
-        In seasons.
+        In seasons; each once.
     """
 
     def __init__(self, series: Series, season: int, half_lives: Sequence[float]) -> None:
         self._series = series
         self._season = season
+        self._half_lives = list(dict.fromkeys(half_lives))
         self._clock = season_clock(series, season)
         self._slots = _SlotsShown(series, season, self._clock)
         self._first = self._slots.first
         # From the season of the first slot to the one after that of the last.
         self._end = int(self._slots.seasons.max()) + 1
-        self._decay = Decay(half_lives, self._end)
+        self._decay = Decay(self._half_lives, self._end)
         self._movies = len(series.movie_ids)
         self._carried: dict[int, tuple[int, Sums, Ints]] = {}
+        self._last: tuple[Ints, Ints, Floats] | None = None
         places = self._slots.seasons * season + self._slots.places
         totals = np.bincount(places, series.totals, self._end * season).reshape(self._end, season)
         # All movies' sums before each season and after the last, [seasons + 1, places, half-lives].
-        self._totals = np.zeros((self._end + 1, season, len(half_lives)))
+        self._totals = np.zeros((self._end + 1, season, len(self._half_lives)))
         for at, requests in enumerate(totals):
             self._totals[at + 1] = self._totals[at] * self._decay.factors + requests[:, None]
 
+    def columns(self, half_lives: Sequence[float]) -> list[int]:
+        """Find the columns of these half-lives."""
+        return [self._half_lives.index(half_life) for half_life in half_lives]
+
     def __call__(self, movies: Ints, slots: Ints) -> Floats:
-        """Compute the decayed requests of movies [n] before slots [n], float64 [n, half-lives]."""
+        """Compute the decayed requests of movies [n] before slots [n], float64 [n, half-lives].
+
+        The last arrays that were given are remembered.
+        """
+        known = self._last
+        if known is not None and known[0] is movies and known[1] is slots:
+            return known[2]
         shown = self._clock(distinct(slots))
         if len(shown) == 1 and len(movies) > MANY:
             sums, at = (of_all[movies] for of_all in self._sums_of_all(int(shown[0])))
         else:
             begins, ends = self._chains.before(movies, shown)
             sums, at = self._chains.sums(begins, ends), self._chains.seasons(begins, ends)
-        return sums * self._decay(np.maximum(shown // self._season - self._first - 1 - at, 0))
+        decayed: Floats = sums * self._decay(np.maximum(shown // self._season - self._first - 1 - at, 0))
+        # Replaced as one and never changed, so that threads may share it.
+        self._last = movies, slots, decayed
+        return decayed
 
     def _sums_of_all(self, shown: int) -> tuple[Sums, Ints]:
         """Compute the sums of all movies up to and with their latest season, and that season.
@@ -184,7 +201,7 @@ class _Chains:
         seasons = slots.seasons.astype(np.min_scalar_type(-1 - int(slots.seasons.max())))
         self._seasons = seasons[series.slot - series.first_slot][self._order]
         self._bounds = self._bounds_of_all()
-        self.sums = Replay(len(self._order), self._begins, self._none, self._added)
+        self.sums = Replay(len(self._order), self._begins, self._none, self._added, EVERY)
 
     def _bounds_of_all(self) -> Ints | None:
         """Find where each chain begins, and the end of the last, by place and movie; None for too many."""

@@ -190,17 +190,46 @@ class Series:
         known = self._last_past
         if known is not None and known[0] is movies and known[1] is slots:
             return known[2]
-        ends = self.starts[movies]
-        last = self.starts[movies + np.int64(1)]
-        # A binary search within each movie's elements.
-        for stride in self._strides:
-            further = ends + stride
-            earlier = (further <= last) & (self.slot[np.minimum(further, last) - 1] < slots)
-            ends = np.where(earlier, further, ends)
+        ends: Ints = self.starts[movies]
+        if isinstance(slots, np.ndarray) and len(movies):
+            # Where a movie's slots follow one another, as in a training row, only its first one needs a
+            # search from the beginning.
+            heads = np.ones(len(movies), bool)
+            heads[1:] = (movies[1:] != movies[:-1]) | (slots[1:] < slots[:-1])
+            first = np.flatnonzero(heads)
+            head = np.cumsum(heads) - 1
+            ends = self._search(movies[first], slots[first], ends[first], self._strides)[head]
+            furthest = int((slots - slots[first][head]).max())
+            strides = [stride for stride in self._strides if stride <= furthest]
+            ends = self._search(movies, slots, ends, strides)
+        else:
+            ends = self._search(movies, slots, ends, self._strides)
         found = Past(self, ends)
         # Replaced as one and never changed, so that threads may share it.
         self._last_past = movies, slots, found
         return found
+
+    def _search(self, movies: Ints, slots: Ints | int, ends: Ints, strides: list[int]) -> Ints:
+        """Move from positions of movies [n] to those of their first elements at or after slots.
+
+        ``strides`` are falling powers of 2, and add up to at least the way.
+        """
+        last = self.starts[movies + np.int64(1)]
+        for stride in strides:
+            further = ends + stride
+            earlier = (further <= last) & (self.slot[np.minimum(further, last) - 1] < slots)
+            ends = np.where(earlier, further, ends)
+        return ends
+
+    def _lately(self, movies: Ints, since: Ints, ends: Ints, most: int) -> Ints:
+        """Count the elements of movies [n] from slots on that lie before positions, at most so many."""
+        counts = np.zeros(len(movies), np.int64)
+        longest = ends - self.starts[movies]
+        for stride in (1 << at for at in reversed(range(most.bit_length()))):
+            further = counts + stride
+            late = (further <= longest) & (self.slot[np.maximum(ends - further, 0)] >= since)
+            counts = np.where(late, further, counts)
+        return counts
 
     def _ends_before(self, slot: int) -> Ints:
         """Update :meth:`elements_before` of every movie, int64 [M], from the slot of the last call.
@@ -301,8 +330,8 @@ class Series:
             at = np.maximum(at, 0)
             labels = np.where(inside, self.label[at], 0).astype(np.float64)
             return labels, np.where(inside, self.slot[at], self.first_slot - 1)
-        begins = self.elements_before(movies, slots - length)
-        counts = ends - begins
+        counts = self._lately(movies, slots - length, ends, length)
+        begins = ends - counts
         row = np.repeat(np.arange(len(movies)), counts)
         element = np.arange(counts.sum()) + np.repeat(begins - np.cumsum(counts) + counts, counts)
         labels = np.zeros((len(movies), length))

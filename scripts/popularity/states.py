@@ -13,7 +13,7 @@ Values = npt.NDArray[Any]
 #: Gives the states [n, …] that elements, given by their positions [n], make of the states before them.
 Advance = Callable[[Values, Ints], Values]
 
-#: Of so many positions the state after one is kept.
+#: Of so many elements of a movie the state after one is kept.
 EVERY = 16
 
 
@@ -34,6 +34,8 @@ class Replay:
         Gives the states before the chains that begin at positions [n], [n, …].
     advance
         Gives the states after positions.
+    every
+        Of so many positions the state after one is kept.
     """
 
     def __init__(
@@ -42,38 +44,53 @@ class Replay:
         begins: Callable[[Ints], Ints],
         initial: Callable[[Ints], Values],
         advance: Advance,
+        every: int,
     ) -> None:
+        self._every = every
         self._initial = initial
         self._advance = advance
         none = initial(np.zeros(0, np.int64))
-        # The state after position EVERY * j - 1 of each j from 1 on.
-        self._kept = np.zeros((size // EVERY + 1, *none.shape[1:]), none.dtype)
+        # The state after position every * j - 1 of each j from 1 on.
+        self._kept = np.zeros((size // every + 1, *none.shape[1:]), none.dtype)
         at = np.arange(1, len(self._kept))
-        of_chain = begins(at * EVERY - 1)
-        earlier = at - 1 - of_chain // EVERY
+        of_chain = begins(at * every - 1)
+        earlier = at - 1 - of_chain // every
         order = np.argsort(earlier, kind="stable")
         # Each is made from the one before it, which has to be there.
         for some in np.split(order, np.cumsum(np.bincount(earlier))[:-1] if len(at) else []):
-            self._kept[at[some]] = self._made(of_chain[some], at[some] * EVERY, at[some] - 1)
+            self._kept[at[some]] = self._made(of_chain[some], at[some] * every, at[some] - 1)
 
     def __call__(self, begins: Ints, ends: Ints) -> Values:
         """Make the states after the positions before ``ends`` [n], of chains that begin at ``begins``."""
-        return self._made(begins, ends, ends // EVERY)
+        return self._made(begins, ends, ends // self._every)
 
     def _made(self, begins: Ints, ends: Ints, kept: Ints) -> Values:
-        inside = kept * EVERY > begins
-        starts = np.where(inside, kept * EVERY, begins)
+        inside = kept * self._every > begins
+        starts = np.where(inside, kept * self._every, begins)
         steps = ends - starts
-        # The longest first, so that those that go on are the first so many.
-        order = stable_order(EVERY - steps)
-        inside, starts, steps = inside[order], starts[order], steps[order]
-        states = self._initial(begins[order])
-        states[inside] = self._kept[kept[order][inside]]
-        for step in range(int(steps[0]) if len(steps) else 0):
-            going = int(np.searchsorted(-steps, -step))
-            states[:going] = self._advance(states[:going], starts[:going] + step)
-        made = np.empty_like(states)
-        made[order] = states
+        # Those that start together go together: the states of some lie on the way to others'. Where a
+        # chain begins another one may end.
+        _, first, way = np.unique(2 * starts + inside, return_index=True, return_inverse=True)
+        longest = np.zeros(len(first), np.int64)
+        np.maximum.at(longest, way, steps)
+        # The longest ways first, so that those that go on are the first so many.
+        order = stable_order(self._every - longest)
+        first, longest = first[order], longest[order]
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        place = place[way]
+        inside, starts = inside[first], starts[first]
+        states = self._initial(begins[first])
+        states[inside] = self._kept[kept[first][inside]]
+        made = np.empty((len(ends), *states.shape[1:]), states.dtype)
+        by_steps = stable_order(steps)
+        bounds = np.cumsum(np.bincount(steps)).tolist()
+        for step, (begin, end) in enumerate(zip([0, *bounds], bounds, strict=False)):
+            arrived = by_steps[begin:end]
+            made[arrived] = states[place[arrived]]
+            going = int(np.searchsorted(-longest, -step))
+            if going:
+                states[:going] = self._advance(states[:going], starts[:going] + step)
         return made
 
 
@@ -114,6 +131,7 @@ class States:
                 lambda elements: self._series.starts[self._series.movie[elements]],
                 lambda elements: self._initial[self._series.movie[elements]],
                 self._advance,
+                EVERY,
             )
         return self._replay(begins, ends)[places]
 

@@ -83,18 +83,17 @@ def test_a_replay_is_what_each_chain_makes_step_by_step(lengths: list[int], ever
         calls.append(at)
         return 3 * before + at[:, None]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(states, "EVERY", every)
-        replay = Replay(
-            int(starts[-1]),
-            lambda at: starts[np.searchsorted(starts, at, side="right") - 1],
-            lambda begins: begins[:, None].astype(np.int64) + 1,
-            added,
-        )
-        calls.clear()
-        begins = np.repeat(starts[:-1], np.array(lengths) + 1)
-        ends = np.concatenate([np.arange(a, b + 1) for a, b in itertools.pairwise(starts)])
-        made = replay(begins, ends)
+    replay = Replay(
+        int(starts[-1]),
+        lambda at: starts[np.searchsorted(starts, at, side="right") - 1],
+        lambda begins: begins[:, None].astype(np.int64) + 1,
+        added,
+        every,
+    )
+    calls.clear()
+    begins = np.repeat(starts[:-1], np.array(lengths) + 1)
+    ends = np.concatenate([np.arange(a, b + 1) for a, b in itertools.pairwise(starts)])
+    made = replay(begins, ends)
     expected = []
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         state = begin + 1

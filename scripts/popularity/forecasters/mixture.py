@@ -270,7 +270,7 @@ def requested_shares(series: Series, components: Sequence[Component], *parts: ra
             shares[:, columns] = 1 / candidates[:, None]
         elif of == "season":
             sums = SeasonalSums(series, season, half_lives)
-            shares[:, columns] = seasonal_shares(sums, all_time(movies, at), movies, at)
+            shares[:, columns] = seasonal_shares(sums, half_lives, all_time(movies, at), movies, at)
         elif of == "similar":
             days = SimilarSeasons(series, season, half_lives[0], all_time)
             shares[:, columns] = days(movies, at)[:, None]
