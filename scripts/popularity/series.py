@@ -251,8 +251,9 @@ class Series:
             return self.slot[self.elements_before(movies, slots) - 1]
         last, latest = self._last_latest
         if slot < last:
-            last, latest = self.first_slot, self.first_request
-        if slot > last:
+            ends = self._ends_before(slot)
+            latest = np.where(ends > self.starts[:-1], self.slot[ends - 1], self.first_request)
+        elif slot > last:
             latest = latest.copy()
             changed = self.elements_in(range(last, slot))
             # Of several elements of a movie the latest comes last, and stays.

@@ -98,7 +98,8 @@ class States:
     """The state of each movie before any slot, which each of its elements changes.
 
     Where many movies of one slot are asked for, as by forecasts, the states of all movies are carried from
-    slot to slot: no more than these is held. Others are made anew by a :class:`Replay`.
+    slot to slot: no more than these is held. Others are made anew by a :class:`Replay`, as are those of
+    slots that lie before the last one, and far from where the carrying began.
 
     Parameters
     ----------
@@ -123,7 +124,11 @@ class States:
         """
         slot = only(slots)
         if slot is not None and len(movies) > MANY:
-            return self._carried(slot)[movies]
+            carried = self._last
+            nearest = carried if slot >= carried[0] else self._restart(slot)
+            way = len(self._series.elements_in(range(nearest[0], slot)))
+            if nearest is carried or way <= EVERY * len(movies):
+                return self._carry(*nearest, slot)[movies]
         begins, ends, places = self._series.past(movies, slots).distinct
         if self._replay is None:
             self._replay = Replay(
@@ -135,14 +140,15 @@ class States:
             )
         return self._replay(begins, ends)[places]
 
-    def _carried(self, slot: int) -> Values:
-        """Bring the states of all movies, [M, numbers], from the slot of the last call to this one."""
-        last, states = self._last
-        if slot < last:
-            # An evaluation begins anew where it began.
-            last, states = self._series.first_slot, self._initial
-            if self._first is not None and self._first[0] <= slot:
-                last, states = self._first
+    def _restart(self, slot: int) -> tuple[int, Values]:
+        """Find a slot before an earlier one than the last, with the states of all movies, [M, numbers]."""
+        # An evaluation begins anew where it began.
+        if self._first is not None and self._first[0] <= slot:
+            return self._first
+        return self._series.first_slot, self._initial
+
+    def _carry(self, last: int, states: Values, slot: int) -> Values:
+        """Bring the states of all movies, [M, numbers], from one slot to another that is not before it."""
         if slot > last:
             states = states.copy()
             for elements in self._series.elements_by_slot(range(last, slot)):

@@ -57,6 +57,25 @@ def test_pairs_of_many_slots_are_those_of_each() -> None:
     assert made(movies[:0], slots[:0]).shape == (0, 2)
 
 
+def test_going_back_through_a_log_walks_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the average of later slots does, in a log whose time is turned back."""
+    monkeypatch.setattr(states, "MANY", 0)
+    monkeypatch.setattr(states, "EVERY", 2)
+    added = 0
+
+    def counted(before: Values, at: Ints) -> Values:
+        nonlocal added
+        added += len(at)
+        return halved(SERIES)(before, at)
+
+    made = States(SERIES, INITIAL, counted)
+    for slot in range(SERIES.last_slot, SERIES.last_slot - 30, -1):
+        movies = SERIES.candidates(slot)
+        assert made(movies, slot).tolist() == [defined(movie, slot) for movie in movies.tolist()]
+    # Twice for the states of the first slot and those kept, and less than two steps for each of the others.
+    assert added < 2 * len(SERIES.slot) + 30 * 2 * len(SERIES.movie_ids)
+
+
 def test_nothing_that_was_given_changes_when_states_are_carried_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

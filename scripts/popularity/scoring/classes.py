@@ -1,5 +1,6 @@
 """Classes of movies by how often they are requested: scores are given for each class as well."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ class MovieClasses:
     first_request: Ints
 
     @classmethod
+    # A program scores many forecasters on one log.
+    @functools.lru_cache(maxsize=1)
     def of_series(cls, series: Series, training: range) -> "MovieClasses":
         """Classify the movies of a log."""
         inside = (series.slot >= training.start) & (series.slot < training.stop)
