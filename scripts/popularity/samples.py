@@ -55,9 +55,17 @@ def concatenate(parts: list[Windows]) -> Windows:
     return Windows(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def sample_block(series: Series, slots: range, others: int, generator: np.random.Generator) -> Windows:
-    """Take every movie requested in a block of slots, and ``others`` drawn from the other candidates.
+def sample_block(
+    series: Series,
+    slots: range,
+    others: int,
+    generator: np.random.Generator,
+    most: int | None = None,
+) -> Windows:
+    """Take the movies requested in a block of slots, and ``others`` drawn from the other candidates.
 
+    Of more than ``most`` requested movies about so many are drawn, by :func:`chances` that are
+    proportional to the square root of their requests, as the gradient of the loss at a movie varies.
     A movie's targets are the slots of the block that have requests and come after its first request.
     With their importance weights, sums over the block's rows are unbiased estimates of sums over all
     candidates. So is the softmax's denominator, if the log of the weight is added to the logit (Bengio
@@ -77,17 +85,36 @@ def sample_block(series: Series, slots: range, others: int, generator: np.random
     drawn = idle
     if len(idle) > others:
         drawn = idle[np.sort(generator.choice(len(idle), others, replace=False, shuffle=False))]
-    movie = np.concatenate([requested, drawn])
     slot = np.arange(slots.start, slots.stop)
-    label = np.zeros((len(movie), len(slot)))
+    label = np.zeros((len(requested), len(slot)))
     label[row, series.slot[elements] - slots.start] = series.label[elements]
-    weight = np.ones(label.shape)
-    weight[len(requested) :] = len(idle) / max(len(drawn), 1)
+    chance = np.ones(len(requested))
+    if most is not None and len(requested) > most:
+        chance = chances(np.sqrt(label.sum(axis=1)), most)
+        some = generator.random(len(requested)) < chance
+        requested, label, chance = requested[some], label[some], chance[some]
+    movie = np.concatenate([requested, drawn])
+    label = np.concatenate([label, np.zeros((len(drawn), len(slot)))])
+    weight = np.concatenate([1 / chance, np.full(len(drawn), len(idle) / max(len(drawn), 1))])
+    weight = np.repeat(weight[:, None], len(slot), axis=1)
     weight *= (series.first_request[movie][:, None] < slot) & (series.requests(slot) > 0)
     label *= weight > 0
     kept = np.flatnonzero(weight.any(axis=1) & label.any())
     rows = np.broadcast_to(slot, label.shape)
     return Windows(movie[:, None], rows, label[..., None], weight[..., None]).take(kept)
+
+
+def chances(sizes: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """Find chances proportional to sizes [n], or 1 where that would be more, that add up to ``count``.
+
+    There have to be more sizes than that, and none of 0.
+    """
+    falling = np.sort(sizes)[::-1]
+    rest = np.cumsum(falling[::-1])[::-1]
+    # Where the k largest are certain, the others share what is left; the last of them is never certain.
+    factors = (count - np.arange(count)) / rest[:count]
+    certain = int(np.argmax(factors * falling[:count] < 1))
+    return np.asarray(np.minimum(factors[certain] * sizes, 1.0))
 
 
 class BlockBatches:
@@ -109,6 +136,8 @@ class BlockBatches:
         Each batch depends on this and its epoch alone.
     epoch_steps
         Batches of an epoch, drawn from as many passes over the blocks as that takes; None for one pass.
+    most
+        Movies with requests that each block takes at most; None for all.
     """
 
     def __init__(
@@ -120,12 +149,14 @@ class BlockBatches:
         rows: int,
         seed: int,
         epoch_steps: int | None = None,
+        most: int | None = None,
     ) -> None:
         self._series = series
         self._slots = slots
         self._steps = steps
         self._others = others
         self._rows = rows
+        self._most = most
         self._seed = seed
         self._epoch_steps = epoch_steps
 
@@ -141,7 +172,8 @@ class BlockBatches:
         waiting: list[Windows] = []
         begun = 0
         for done, start in enumerate(starts.tolist()):
-            block = sample_block(self._series, range(start, start + self._steps), self._others, generator)
+            slots = range(start, start + self._steps)
+            block = sample_block(self._series, slots, self._others, generator, self._most)
             if waiting and sum(map(len, waiting)) + len(block) > self._rows:
                 yield begun / len(starts), concatenate(waiting)
                 waiting, begun = [], done

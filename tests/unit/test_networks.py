@@ -82,7 +82,8 @@ Z = DRAW.normal(-3, 1, 9)
 LABEL = np.array([3, 0, 1, 2, 0, 0, 4, 0, 0])
 REQUESTS = np.array([5, 2, 4])[GROUP]
 SHARE = LABEL / REQUESTS
-WEIGHT = np.where(LABEL > 0, 1, DRAW.uniform(1, 20, 9))
+# Of movies with requests, too, some may be drawn.
+WEIGHT = np.where(LABEL > 1, 1, DRAW.uniform(1, 20, 9))
 ERROR = (Z - SHARE) / SCALE
 
 
@@ -96,6 +97,7 @@ def loss_of(name: str, padding: int = 0) -> float:
 def softmax_by_hand(amount: np.ndarray) -> float:
     # Drawn movies stand for as many as they weigh, which their exponentials tell.
     sums = np.array([(WEIGHT * np.exp(Z))[group == GROUP].sum() for group in range(3)])
+    amount = WEIGHT * amount
     return float(-(amount * np.log(np.exp(Z) / sums[GROUP])).sum() / amount.sum())
 
 

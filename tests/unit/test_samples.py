@@ -12,6 +12,7 @@ from popularity.samples import (
     RowBatches,
     Training,
     Windows,
+    chances,
     concatenate,
     draw_windows,
     sample_block,
@@ -373,3 +374,46 @@ def test_a_slot_with_a_single_request_is_a_target_and_one_without_is_none() -> N
     assert taken.slot.tolist() == [[2, 3, 4]]
     assert taken.weight.tolist() == [[[1, 1], [0, 0], [1, 1]]]
     assert taken.label.tolist() == [[[1, 0], [0, 0], [1, 0]]]
+
+
+def test_chances_are_proportional_up_to_certainty_and_add_up() -> None:
+    found = chances(np.array([1.0, 4.0, 100.0, 1.0, 2.0]), 2)
+    assert found.tolist() == pytest.approx([1 / 8, 4 / 8, 1, 1 / 8, 2 / 8])
+    assert chances(np.ones(10), 4).tolist() == pytest.approx([0.4] * 10)
+    sizes = np.random.default_rng(2).pareto(1.0, 300) + 0.01
+    for count in (1, 7, 299):
+        found = chances(sizes, count)
+        assert found.sum() == pytest.approx(count)
+        assert found.max() <= 1
+        shared = found < 1
+        assert np.ptp(found[shared] / sizes[shared]) < 1e-9
+        assert sizes[~shared].min(initial=np.inf) >= sizes[shared].max()
+
+
+def test_a_large_block_draws_some_of_its_requested_movies_and_estimates_the_sums_of_all() -> None:
+    slots = range(SLOTS.start + 20, SLOTS.start + 24)
+    whole = sample_block(SERIES, slots, 3, np.random.default_rng(0))
+    requested = int((whole.label.sum(axis=(1, 2)) > 0).sum())
+    most = requested // 2
+    drawn = [sample_block(SERIES, slots, 3, np.random.default_rng(seed), most) for seed in range(4000)]
+    rows = [int((block.label.sum(axis=(1, 2)) > 0).sum()) for block in drawn]
+    assert np.mean(rows) == pytest.approx(most, rel=0.02)
+    for power in (0, 1):
+        sums = [(block.weight * block.label**power).sum(axis=(0, 2)) for block in drawn]
+        expected = (whole.weight * whole.label**power).sum(axis=(0, 2))
+        assert np.mean(sums, axis=0) == pytest.approx(expected, rel=0.03)
+    # A movie's requests stay what they are: the weight alone says for how many it stands.
+    for block in drawn[:20]:
+        assert_true_targets(block)
+    assert len(sample_block(SERIES, slots, 3, np.random.default_rng(0), requested)) == len(whole)
+
+
+def test_batches_of_large_blocks_are_drawn_anew_in_each_epoch() -> None:
+    training = BlockBatches(SERIES, SLOTS, 4, 3, 1, 1, most=5)
+    epochs = [list(training.batches(epoch)) for epoch in (0, 1)]
+    again = list(training.batches(0))
+    for (_, one), (_, other) in zip(epochs[0], again, strict=True):
+        assert np.array_equal(one.movie, other.movie)
+    rows = [len(windows) for batches in epochs for _, windows in batches]
+    # Five or so with requests, and three without.
+    assert np.mean(rows) == pytest.approx(8, abs=1)

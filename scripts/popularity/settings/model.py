@@ -135,6 +135,12 @@ class ModelSettings:
         256,
         minimum=1,
     )
+    requested_movies: int | None = setting(
+        "With softmax losses, most movies with requests that a training slot (or block) takes: of more, "
+        "about so many are drawn, those with more requests more often; null for all.",
+        2000,
+        minimum=1,
+    )
     training_windows: int | None = setting(
         "With the other losses, training windows drawn at random; null for all.", 200_000, minimum=1
     )

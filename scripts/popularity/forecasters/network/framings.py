@@ -152,8 +152,16 @@ class Framing:
             last = np.arange(slots.stop - 1, slots.start + self.steps - 2, -self.steps)[::-1]
             return RowBatches(self._of_all_movies(slots, last), rows, seed, settings.epoch_steps)
         if self._loss.whole_slots:
-            others, steps = settings.sampled_movies, settings.epoch_steps
-            return BlockBatches(self.series, slots, self.steps, others, rows, seed, steps)
+            return BlockBatches(
+                self.series,
+                slots,
+                self.steps,
+                settings.sampled_movies,
+                rows,
+                seed,
+                settings.epoch_steps,
+                settings.requested_movies,
+            )
         windows = draw_windows(
             self.series,
             slots,

@@ -91,7 +91,7 @@ class _Softmax(Loss):
         top = ops.stop_gradient(ops.segment_max(logits, group, num_segments=batch.groups))
         sums = ops.segment_sum(ops.exp(logits - ops.take(top, group)), group, num_segments=batch.groups)
         normaliser = ops.take(ops.log(ops.maximum(sums, 1e-30)) + top, group)
-        amount = self.amount(ops, batch)
+        amount = weight * self.amount(ops, batch)
         return ops.sum(amount * (normaliser - z)) / ops.maximum(ops.sum(amount), 1e-9)
 
     def to_shares(self, outputs: Floats, slots: Ints, weight: Floats | float = 1.0) -> Floats:
