@@ -48,7 +48,8 @@ def copy_workflow(folder: Path, settings: dict[str, Any] | None = None) -> Path:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            # With what Python has compiled, which is as good there.
+            shutil.copytree(source, folder / part)
         else:
             shutil.copy2(source, folder / part)
     (folder / "small.json").write_text(json.dumps(settings or SMALL))
