@@ -187,16 +187,21 @@ def evaluated_shards(name):
     return [f"{folder}/{shard}/{name}" for shard in range(EVALUATION_SHARDS)]
 
 
-def memory(mb, growth=0):
+def memory(mb, **growth):
     """Memory in MB of a first attempt; each further one asks for as much again.
 
-    It is `mb`, or where that is more 1000 and `growth` times the MB of the input.
+    It is `mb`, or 1000 and so many times the MB of an input, by its name, where that is more: of the
+    series of a long log, for example.
     """
 
     def needed(wildcards, input, attempt):
-        there = [Path(path) for path in input if os.path.exists(path)]
-        size = sum(path.stat().st_size for path in there) / 1e6
-        return attempt * max(mb, 1000 + int(growth * size))
+        sizes = {
+            name: os.path.getsize(input[name]) / 1e6
+            for name in growth
+            if os.path.exists(input[name])
+        }
+        grown = [1000 + int(growth[name] * size) for name, size in sizes.items()]
+        return attempt * max([mb, *grown])
 
     return needed
 

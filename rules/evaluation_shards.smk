@@ -42,7 +42,7 @@ rule gather_evaluation:
         "../envs/model.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, sequences=6),
         runtime=minutes(60),
     params:
         run=lambda wildcards, input: str(Path(input.model).parent),

@@ -21,7 +21,7 @@ rule train_model:
         "../envs/model.yaml"
     threads: settings.training_threads
     resources:
-        mem_mb=memory(8000),
+        mem_mb=memory(8000, sequences=9),
         runtime=minutes(480),
         gpu=settings.training_gpus,
     params:
@@ -68,7 +68,7 @@ rule evaluate_model:
         "../envs/model.yaml"
     threads: settings.training_threads
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(4000, sequences=6),
         runtime=minutes(120),
     params:
         backend=settings.backend,
@@ -111,7 +111,7 @@ rule evaluate_baselines:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(4000, sequences=6),
         runtime=minutes(60),
     params:
         baselines=uncompared(canonical(NAIVE)),
@@ -152,7 +152,7 @@ rule search_settings:
         "../envs/model.yaml"
     threads: settings.training_threads
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(4000, sequences=9),
         runtime=minutes(1440),
     params:
         settings=uncompared(searched_settings()),
@@ -202,7 +202,7 @@ rule evaluate_learned:
         "../envs/model.yaml"
     threads: settings.training_threads
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(4000, sequences=6),
         runtime=minutes(120),
     params:
         settings=uncompared(learned_settings),

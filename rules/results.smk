@@ -163,7 +163,7 @@ rule forecast_next_slot:
         "../envs/model.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
+        mem_mb=memory(3000, sequences=9),
         runtime=minutes(30),
     params:
         runs=evaluated,
@@ -226,7 +226,7 @@ rule simulate_cache:
         "../envs/cache.yaml"
     threads: 2
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(4000, sequences=6),
         runtime=minutes(60),
     params:
         runs=evaluated,
@@ -300,7 +300,7 @@ rule plot_eda:
         "../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
+        mem_mb=memory(3000, labelled=12),
         runtime=minutes(30),
     params:
         folder=plots_folder,
@@ -336,7 +336,7 @@ rule plot_feature_information:
         "../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=memory(3000),
+        mem_mb=memory(3000, sequences=6),
         runtime=minutes(30),
     params:
         folder=plots_folder,
@@ -378,7 +378,7 @@ rule plot_log:
         "../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, labelled=6),
         runtime=minutes(10),
     params:
         folder=plots_folder,

@@ -1,6 +1,8 @@
 """What rules ask a cluster for, and the program that compares it with what they took."""
 
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,16 @@ def test_a_second_attempt_asks_for_twice_as_much(tmp_path: Path) -> None:
     assert set(asked) == {"mem_mb", "runtime"}
     for numbers in asked.values():
         assert numbers == [numbers[0], 2 * numbers[0]]
+
+
+def test_a_long_log_asks_for_more(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "copy", symlinks=True))
+    before = {rule: given.get("mem_mb") for rule, _, given in asked(folder)}
+    # As large as of some billion requests; without contents, it needs no room.
+    os.truncate(folder / "results/demo/labelled.parquet", 2_000_000_000)
+    after = {rule: given.get("mem_mb") for rule, _, given in asked(folder)}
+    changed = {rule: asks for rule, asks in after.items() if asks != before[rule]}
+    assert changed == {"plot_eda": 1000 + 12 * 2000, "plot_log": 1000 + 6 * 2000}
 
 
 def test_training_alone_asks_for_the_gpus_of_the_settings(tmp_path: Path) -> None:
