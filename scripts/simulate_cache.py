@@ -11,6 +11,7 @@ with the movies of the most expected requests per byte; elsewhere each movie tak
 """
 
 import argparse
+import copy
 import logging
 import tempfile
 import time
@@ -385,7 +386,13 @@ def main() -> None:
     def of_naive(name: str) -> Callable[[], Iterator[Forecast]]:
         method, found = given.simple(name)
         parameters = method.parameters_of(found)
-        return lambda: forecast_slots(method.forecaster(series, parameters), series, replay.slots)
+
+        def walk() -> Iterator[Forecast]:
+            # A series remembers where the last walk over it is, so that walks side by side have one each.
+            own = copy.copy(series)
+            return forecast_slots(method.forecaster(own, parameters), own, replay.slots)
+
+        return walk
 
     forecasts = {name: (kinds[name], of_seeds(seeds)) for name, seeds in given.evaluated.items()}
     for name, entry in sorted(given.naive.items()):

@@ -180,9 +180,6 @@ class Series:
 
     def elements_before(self, movies: Ints, slots: Ints | int) -> Ints:
         """Find the position of each movie's first element at or after the slot: the end of its past."""
-        slot = only(slots)
-        if slot is not None and len(movies) > MANY:
-            return self._ends_before(slot)[movies]
         return self.past(movies, slots).ends
 
     def past(self, movies: Ints, slots: Ints | int) -> "Past":
@@ -191,7 +188,10 @@ class Series:
         if known is not None and known[0] is movies and known[1] is slots:
             return known[2]
         ends: Ints = self.starts[movies]
-        if isinstance(slots, np.ndarray) and len(movies):
+        slot = only(slots)
+        if slot is not None and len(movies) > MANY:
+            ends = self._ends_before(slot)[movies]
+        elif isinstance(slots, np.ndarray) and len(movies):
             # Where a movie's slots follow one another, as in a training row, only its first one needs a
             # search from the beginning.
             heads = np.ones(len(movies), bool)
