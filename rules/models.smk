@@ -111,7 +111,7 @@ rule evaluate_baselines:
         "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=memory(4000, sequences=6),
+        mem_mb=memory(4000, sequences=8),
         runtime=minutes(60),
     params:
         baselines=uncompared(canonical(NAIVE)),
@@ -202,7 +202,7 @@ rule evaluate_learned:
         "../envs/model.yaml"
     threads: settings.training_threads
     resources:
-        mem_mb=memory(4000, sequences=6),
+        mem_mb=memory(4000, sequences=8),
         runtime=minutes(120),
     params:
         settings=uncompared(learned_settings),
