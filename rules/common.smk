@@ -41,10 +41,7 @@ from popularity.settings.resolve import (
 from popularity.settings.values import repeated_keys
 from popularity.wording import Wording
 
-# The loader in C, where PyYAML has it, takes a tenth of the time.
-schema = yaml.load(
-    SCHEMA.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-)
+schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 # A job ends with the Snakemake that started it, however that ends.
 os.environ[SNAKEMAKE] = str(os.getpid())
