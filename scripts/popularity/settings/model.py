@@ -138,7 +138,7 @@ class ModelSettings:
     requested_movies: int | None = setting(
         "With softmax losses, most movies with requests that a training slot (or block) takes: of more, "
         "about so many are drawn, those with more requests more often; null for all.",
-        2000,
+        3000,
         minimum=1,
     )
     training_windows: int | None = setting(
