@@ -128,7 +128,7 @@ def imported(path):
     text = path.read_text(encoding="utf-8")
     names = []
     for source, members, module in IMPORT.findall(text):
-        names += [source or module]
+        names.append(source or module)
         names += [f"{source}.{member}" for member in re.findall(r"\w+", members)]
     modules = [SCRIPTS / f"{name.replace('.', '/')}.py" for name in names]
     files = [path.with_name(name) for name in READ.findall(text)]

@@ -123,7 +123,7 @@ class MixedShares:
             columns = [column[component] for component in members]
             self._parts.append((self._made(of, season, half_lives), columns))
         self._following = mixture.following
-        self._requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
+        self._requested = self._sums.decayed.requested
         # Weights before each slot with requests and after the last, where they were asked for.
         self._followed: dict[int, Floats] = {}
         self._pairs: tuple[int, Requested] | None = None

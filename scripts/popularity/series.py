@@ -187,11 +187,20 @@ class Series:
         known = self._last_past
         if known is not None and known[0] is movies and known[1] is slots:
             return known[2]
-        ends: Ints = self.starts[movies]
         slot = only(slots)
         if slot is not None and len(movies) > MANY:
-            ends = self._ends_before(slot)[movies]
-        elif isinstance(slots, np.ndarray) and len(movies):
+            found = Past(self, self._ends_before(slot)[movies])
+        else:
+            found = Past(self, self._ends(movies, slots))
+        # Replaced as one and never changed, so that threads may share it.
+        self._last_past = movies, slots, found
+        return found
+
+    def _ends(self, movies: Ints, slots: Ints | int) -> Ints:
+        """Search for :meth:`elements_before` of movies [n]."""
+        ends: Ints = self.starts[movies]
+        strides = self._strides
+        if isinstance(slots, np.ndarray) and len(movies):
             # Where a movie's slots follow one another, as in a training row, only its first one needs a
             # search from the beginning.
             heads = np.ones(len(movies), bool)
@@ -200,14 +209,8 @@ class Series:
             head = np.cumsum(heads) - 1
             ends = self._search(movies[first], slots[first], ends[first], self._strides)[head]
             furthest = int((slots - slots[first][head]).max())
-            strides = [stride for stride in self._strides if stride <= furthest]
-            ends = self._search(movies, slots, ends, strides)
-        else:
-            ends = self._search(movies, slots, ends, self._strides)
-        found = Past(self, ends)
-        # Replaced as one and never changed, so that threads may share it.
-        self._last_past = movies, slots, found
-        return found
+            strides = [stride for stride in strides if stride <= furthest]
+        return self._search(movies, slots, ends, strides)
 
     def _search(self, movies: Ints, slots: Ints | int, ends: Ints, strides: list[int]) -> Ints:
         """Move from positions of movies [n] to those of their first elements at or after slots.
