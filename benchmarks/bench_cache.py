@@ -1,4 +1,4 @@
-"""Time `simulate_cache` at ml-latest's size: daily slots, the baselines and settings of config.yaml.
+"""Time the replay of caches at ml-latest's size: daily slots, the baselines and settings of config.yaml.
 
 The archive is simulated, of the size of ml-latest in August 2017, and kept in resources/benchmarks/. As
 networks of that size take long to train, tables of the same form and size stand in for their predictions:
@@ -116,19 +116,27 @@ def replay(archive: Path, models: int, threads: int, folder: Path) -> Usage:
         sys.exit("error: no predictions were made")
     paths = sorted(folder.glob("model-*"))
     say("replaying")
+    requests: list[str | Path] = [
+        *("--joined", folder / "joined.parquet", "--movies", folder / "movies.parquet"),
+        *("--sequences", sequences, "--split", canonical(settings.split)),
+        *("--slot", "day", "--threads", str(threads)),
+    ]
+    policies = folder / "policies.parquet"
     return measure(
         [
-            *(sys.executable, SCRIPTS / "simulate_cache.py", "--joined", folder / "joined.parquet"),
-            *("--movies", folder / "movies.parquet", "--sequences", sequences),
+            *(sys.executable, SCRIPTS / "replay_policies.py", *requests, "--hits", policies),
+            *("--sizes", *map(str, settings.cache.sizes), "--policies", *settings.cache.policies),
+        ],
+        [
+            *(sys.executable, SCRIPTS / "simulate_cache.py", *requests, "--policies", policies),
             "--runs",
             *paths,
             "--methods",
             *METHODS,
             *("--scores", folder / "scores.parquet", "--metrics", folder / "metrics.json"),
             *("--baselines", canonical(naive), "--cache", canonical(settings.cache)),
-            *("--split", canonical(settings.split)),
-            *("--slot", "day", "--threads", str(threads), "--hit-ratios", folder / "cache.csv"),
-        ]
+            *("--hit-ratios", folder / "cache.csv"),
+        ],
     )
 
 

@@ -69,7 +69,7 @@ STAGES = (
         "Use",
         "The best model forecasts the slots after the log; caches are filled from forecasts",
         ("forecast.csv", "cache.csv"),
-        ("forecast_next_slot", "simulate_cache"),
+        ("forecast_next_slot", "replay_policies", "simulate_cache"),
     ),
     Stage(
         "Report",

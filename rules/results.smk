@@ -200,8 +200,46 @@ rule forecast_next_slot:
         " > {log:q} 2>&1"
 
 
+rule replay_policies:
+    """Replay the test slots' requests against caches that react to each."""
+    input:
+        code=code("replay_policies"),
+        joined="<results>/{dataset}/joined.parquet",
+        movies="<results>/{dataset}/movies.parquet",
+        sequences=f"<results>/{{dataset}}/sequences/{settings.gaps}-{settings.window}.parquet",
+    output:
+        hits="<results>/{dataset}/policies.parquet",
+    log:
+        "<results>/{dataset}/logs/replay_policies.log",
+    benchmark:
+        "<results>/{dataset}/benchmarks/replay_policies.tsv"
+    conda:
+        "../envs/cache.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(4000, sequences=6),
+        runtime=minutes(60),
+    params:
+        sizes=settings.cache.sizes,
+        policies=settings.cache.policies,
+        split=canonical(settings.split),
+        slot=slot,
+    shell:
+        "python {input.code[0]:q}"
+        " --joined {input.joined:q}"
+        " --movies {input.movies:q}"
+        " --sequences {input.sequences:q}"
+        " --sizes {params.sizes:q}"
+        " --policies {params.policies:q}"
+        " --split {params.split:q}"
+        " --slot {params.slot:q}"
+        " --threads {threads}"
+        " --hits {output.hits:q}"
+        " > {log:q} 2>&1"
+
+
 rule simulate_cache:
-    """Replay the test slots' requests against caches."""
+    """Fill caches from forecasts, and compare them with those that react."""
     input:
         code=code("simulate_cache", *methods(NAIVE.values())),
         methods=methods(NAIVE.values()),
@@ -216,6 +254,7 @@ rule simulate_cache:
         fitted_scores=learned("scores.parquet"),
         baselines="<results>/{dataset}/baselines/scores.parquet",
         metrics="<results>/{dataset}/baselines/metrics.json",
+        policies="<results>/{dataset}/policies.parquet",
     output:
         hit_ratios="<results>/{dataset}/cache.csv",
     log:
@@ -245,6 +284,7 @@ rule simulate_cache:
         " --scores {input.baselines:q}"
         " --baselines {params.baselines:q}"
         " --metrics {input.metrics:q}"
+        " --policies {input.policies:q}"
         " --cache {params.cache:q}"
         " --split {params.split:q}"
         " --slot {params.slot:q}"

@@ -1,10 +1,10 @@
-"""Replay the test slots' requests against caches: filled from forecasts, reactive, and a mixture.
+"""Replay the test slots' requests against caches filled from forecasts, beside reactive ones.
 
 A filled cache holds, during each slot, the movies that a forecast ranks highest: a share of the
-catalogue known by then, rounded up. A reactive cache changes with each request; it has seen every
-request before the test slots, and is as large as the filled caches of its share are on the average
-request. A mixture fills one part of its room from a forecast, and the requests that this part does not
-serve go to a reactive part. Every request counts, those for movies never seen before too.
+catalogue known by then, rounded up. A reactive cache changes with each request (``replay_policies``); it
+has seen every request before the test slots, and is as large as the filled caches of its share are on the
+average request. A mixture fills one part of its room from a forecast, and the requests that this part
+does not serve go to a reactive part. Every request counts, those for movies never seen before too.
 
 Where the log tells how many bytes its movies have, a cache is a share of the catalogue's bytes, filled
 with the movies of the most expected requests per byte; elsewhere each movie takes as much as another.
@@ -14,10 +14,8 @@ import argparse
 import copy
 import logging
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ import popularity.start
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from popularity import caches, tables
 from popularity.forecasters.base import forecast_slots
@@ -34,44 +31,16 @@ from popularity.forecasters.competitors import Forecasters, add_forecasters
 from popularity.forecasters.evaluated import Evaluated
 from popularity.forecasters.references import oracle
 from popularity.program import Fault, atomic_write, run
+from popularity.replays import Replay, Sizes, add_requests, read_requests, sizes_of
 from popularity.scoring import bootstrap
 from popularity.scoring.scores import Forecast
 from popularity.scoring.seeds import mean_over_seeds
 from popularity.scoring.verdict import best_on_validation
-from popularity.series import Series, read_series, split_slots
+from popularity.series import Series
 from popularity.settings.fields import json_argument
 from popularity.settings.results import Cache
-from popularity.settings.slots import FoldSplit
-from popularity.slots import HELP, Slot, slot_of
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of the caches: movies, or where these have sizes, units of :class:`caches.Replay`.
-
-    Attributes
-    ----------
-    shares
-        Of the catalogue known at a slot's start.
-    filled
-        int [test slots, shares], of a filled cache.
-    reactive
-        For each share, of a reactive cache: the mean of the filled ones over the requests.
-    """
-
-    shares: Sequence[float]
-    filled: npt.NDArray[np.int64]
-    reactive: list[int]
-
-
-def sizes_of(series: Series, replay: caches.Replay, shares: Sequence[float]) -> Sizes:
-    """Find the sizes of the caches of these shares of the catalogue."""
-    known = [int(replay.sizes[series.candidates(slot)].sum()) for slot in replay.slots.tolist()]
-    filled = np.array([caches.cache_sizes(whole, shares) for whole in known], np.int64)
-    mean = np.average(filled, axis=0, weights=replay.requests)
-    return Sizes(shares, filled, [max(1, round(size)) for size in mean])
 
 
 def read_predictions(paths: Sequence[Path], series: Series, slots: Sequence[int]) -> Iterator[Forecast]:
@@ -118,7 +87,7 @@ def joined(pieces: list[tuple[npt.NDArray[Any], ...]]) -> tuple[int, npt.NDArray
     return int(slots[0]), ids, predicted
 
 
-def filled_caches(forecasts: Iterator[Forecast], replay: caches.Replay, sizes: Sizes) -> Floats:
+def filled_caches(forecasts: Iterator[Forecast], replay: Replay, sizes: Sizes) -> Floats:
     """Hits of caches filled from a forecast of each slot, and their sizes, [test slots, shares, 2]."""
     generator = np.random.default_rng(0)
     hits = np.zeros((*sizes.filled.shape, 2))
@@ -137,7 +106,7 @@ def filled_caches(forecasts: Iterator[Forecast], replay: caches.Replay, sizes: S
 
 
 def served_by_filled(
-    forecasts: Iterator[Forecast], replay: caches.Replay, filled: npt.NDArray[np.int64]
+    forecasts: Iterator[Forecast], replay: Replay, filled: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
     """Find which test requests caches of these sizes, [test slots, caches], serve: [caches, requests]."""
     generator = np.random.default_rng(0)
@@ -153,7 +122,7 @@ def served_by_filled(
     return served
 
 
-def mixture_hits(served: npt.NDArray[np.bool_], run: caches.Run, replay: caches.Replay) -> Floats:
+def mixture_hits(served: npt.NDArray[np.bool_], run: caches.Run, replay: Replay) -> Floats:
     """Hits in each test slot of a filled part and a reactive one, and their sizes, [test slots, 2].
 
     Parameters
@@ -180,7 +149,7 @@ def row_of(
     share: float,
     size: int,
     hits: Floats,
-    replay: caches.Replay,
+    replay: Replay,
     compared_hits: Floats | None,
 ) -> dict[str, Any]:
     """Make a row of ``cache.csv``.
@@ -206,33 +175,10 @@ def row_of(
     return row | {"gain": gained.sum() / requests.sum(), "gain_low": low, "gain_high": high}
 
 
-class Pool:
-    """Threads that do named pieces of work, and tell of each with what remains."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads)
-        self._begun = time.monotonic()
-        self._works: list[tuple[str, Future[Any]]] = []
-
-    def submit(self, name: str, work: Callable[..., Any], *arguments: Any) -> None:
-        """Have this work done: its result is what :meth:`results` gives beside the name."""
-        self._works.append((name, self._threads.submit(work, *arguments)))
-
-    def results(self) -> Iterator[tuple[str, Any]]:
-        """Wait for the work in its order."""
-        try:
-            for done, (name, future) in enumerate(self._works, 1):
-                yield name, future.result()
-                passed = time.monotonic() - self._begun
-                left = passed / done * (len(self._works) - done)
-                logging.info("%s: %d of %d, some %.0f s left", name, done, len(self._works), left)
-        finally:
-            self._threads.shutdown(cancel_futures=True)
-
-
 def simulate(
     series: Series,
-    replay: caches.Replay,
+    replay: Replay,
+    reactive: Mapping[tuple[str, float], npt.NDArray[np.int64]],
     forecasts: dict[str, tuple[str, Callable[[], Iterator[Forecast]]]],
     best: str,
     compared: str,
@@ -240,10 +186,13 @@ def simulate(
     folder: Path,
     threads: int,
 ) -> pd.DataFrame:
-    """Replay the requests against every cache.
+    """Fill caches from forecasts and mix them with reactive ones, beside the caches that react alone.
 
     Parameters
     ----------
+    reactive
+        By policy and share of the catalogue what ``replay_policies`` gives: hits of each test slot, and
+        their sizes, [test slots, 2].
     forecasts
         By name the kind, and what starts a walk over the forecasts of the test slots.
     best
@@ -266,53 +215,40 @@ def simulate(
     meet the same drawn slots). A reactive policy that libcachesim can't run with so few movies has no row.
     """
     sizes = sizes_of(series, replay, settings.sizes)
+    found: dict[tuple[str, str, int], Floats] = {}
+    for (policy, share), hits in reactive.items():
+        kind = "reference" if caches.REACTIVE[policy].knows_future else "reactive"
+        found[policy, kind, settings.sizes.index(share)] = hits.astype(np.float64)
     mixture = settings.mixture
     mixed = best if mixture.forecast == "best" else mixture.forecast
-    trace = folder / "requests.bin"
-    caches.write_trace(trace, replay.movie, replay.sizes)
-    item = replay.mean_size
-    logging.info(
-        "%d requests in %d test slots, after %d to warm reactive caches",
-        *(replay.requests.sum(), len(replay.slots), replay.bounds[0]),
-    )
-    pool = Pool(threads)
-    # What a piece of work gives is rows' hits: [test slots, sizes, 2], or [test slots, 2] of one size.
+    pool = caches.Pool(threads)
+    # What a piece of work gives is hits and their sizes: [test slots, sizes, 2], or of one size.
     meanings: dict[str, tuple[str, str, list[int]]] = {}
     places = list(range(len(sizes.shares)))
-
-    def submit(policy: str, kind: str, which: list[int], work: Callable[..., Any], *arguments: Any) -> None:
-        name = f"{policy}, {sizes.shares[which[0]]:.4g}" if len(which) == 1 else policy
-        meanings[name] = (policy, kind, which)
-        pool.submit(name, work, *arguments)
-
-    def reactive(policy: str, size: int) -> caches.Run:
-        return caches.Run(policy, size, item, trace, int(replay.bounds[0]), trace, replay.bounds)
-
-    for policy in settings.policies:
-        kind = "reference" if caches.REACTIVE[policy].knows_future else "reactive"
-        for at in places:
-            if sizes.reactive[at] >= item * caches.REACTIVE[policy].fewest:
-                submit(policy, kind, [at], reactive(policy, sizes.reactive[at]).hits)
     chosen = settings.forecasts
     for name, (kind, walk) in forecasts.items():
         if chosen is not None and name not in (*chosen, "oracle"):
             continue
-        submit(name, kind, places, lambda walk=walk: filled_caches(walk(), replay, sizes))
+        meanings[name] = (name, kind, places)
+        pool.submit(name, lambda walk=walk: filled_caches(walk(), replay, sizes))
     parts = [
         (share, at, part)
         for share in mixture.reactive_shares
         for at in places
-        if item * caches.REACTIVE[mixture.policy].fewest
+        if replay.mean_size * caches.REACTIVE[mixture.policy].fewest
         <= (part := round(share * sizes.reactive[at]))
         < sizes.filled[:, at].min()
     ]
     if parts:
+        trace = folder / "requests.bin"
+        caches.write_trace(trace, replay.movie, replay.sizes)
         filled = np.stack([sizes.filled[:, at] - part for _, at, part in parts], axis=1)
         served = served_by_filled(forecasts[mixed][1](), replay, filled)
         for (share, at, part), own in zip(parts, served, strict=True):
-            name = f"{mixed} + {mixture.policy} {100 * share:.3g} %"
-            submit(name, "mixture", [at], mixture_hits, own, reactive(mixture.policy, part), replay)
-    found: dict[tuple[str, str, int], Floats] = {}
+            policy = f"{mixed} + {mixture.policy} {100 * share:.3g} %"
+            name = f"{policy}, {sizes.shares[at]:.4g}"
+            meanings[name] = (policy, "mixture", [at])
+            pool.submit(name, mixture_hits, own, caches.Run.of(mixture.policy, part, trace, replay), replay)
     for name, hits in pool.results():
         policy, kind, which = meanings[name]
         for place, at in enumerate(which):
@@ -325,10 +261,17 @@ def simulate(
     return pd.DataFrame(rows).assign(gain_over=compared if compared_hits else None)
 
 
-def sizes_of_movies(movies: pa.Table, ids: npt.NDArray[np.integer]) -> Floats:
-    """Bytes of these movies, of a table of :data:`tables.MOVIES`; not a number where they are unknown."""
-    known = dict(zip(movies["movieId"].to_pylist(), movies["size"].to_pylist(), strict=True))
-    return np.array([np.nan if (size := known.get(one)) is None else size for one in ids.tolist()])
+def read_reactive(path: Path, replay: Replay) -> dict[tuple[str, float], npt.NDArray[np.int64]]:
+    """Read what ``replay_policies`` wrote: by policy and share of the catalogue hits, and their sizes."""
+    if not tables.count(path, tables.HITS):
+        return {}
+    table = tables.read(path, tables.HITS).to_pandas()
+    found = {}
+    for (policy, share), rows in table.groupby(["policy", "size"], sort=False):
+        if not np.array_equal(rows["slot"], replay.slots):
+            raise Fault(f"{path}: not of the test slots that are replayed: replay the policies again")
+        found[policy, share] = rows[["hits", "volume"]].to_numpy()
+    return found
 
 
 def possible(settings: Cache) -> Cache:
@@ -336,48 +279,26 @@ def possible(settings: Cache) -> Cache:
     if caches.can_react():
         return settings
     logging.warning("libcachesim is not installed: no cache that reacts to requests is replayed")
-    mixture = replace(settings.mixture, reactive_shares=())
-    return replace(settings, policies=(), mixture=mixture)
+    return replace(settings, mixture=replace(settings.mixture, reactive_shares=()))
 
 
 def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--joined", type=Path, required=True, help="joined.parquet: the requests")
-    parser.add_argument("--movies", type=Path, required=True, help="movies.parquet: their sizes, if any")
-    parser.add_argument("--sequences", type=Path, required=True, help="table of build_sequences")
+    add_requests(parser)
     add_forecasters(parser)
+    parser.add_argument("--policies", type=Path, required=True, help="table of replay_policies")
     parser.add_argument(
         "--cache", type=json_argument(Cache), required=True, help="cache of config.yaml, as JSON"
     )
-    parser.add_argument(
-        "--split", type=json_argument(FoldSplit), required=True, help="split of config.yaml, as JSON"
-    )
-    parser.add_argument("--slot", type=Slot, required=True, help=HELP)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hit-ratios", type=Path, required=True, help="cache.csv, to write")
     args = parser.parse_args()
 
     settings = possible(args.cache)
-    series = read_series(args.sequences, args.slot)
-    parts = split_slots(series, args.split)
     given = Forecasters.given(args)
     scored = given.scores()
     kinds = dict(zip(scored["name"], scored["kind"], strict=True))
-
-    schema = tables.joined_schema(args.joined)
-    counted = "count" in schema.names
-    table = tables.read(args.joined, schema, ["movieId", "timestamp", *(["count"] if counted else [])])
-    timestamps = tables.numbers(table["timestamp"])
-    movie = np.searchsorted(series.movie_ids, tables.numbers(table["movieId"]))
-    counts = tables.numbers(table["count"]) if counted else None
-    del table
-    sizes = sizes_of_movies(tables.read(args.movies, tables.MOVIES), series.movie_ids)
-    replay = caches.replay_of(
-        *(timestamps, movie, slot_of(timestamps, args.slot), parts["test"]),
-        *(*caches.sizes_in_units(sizes), counts),
-    )
-    del timestamps, movie, counts
+    series, replay = read_requests(args)
 
     def of_seeds(seeds: Sequence[Evaluated]) -> Callable[[], Iterator[Forecast]]:
         paths = [seed.predictions_file for seed in seeds]
@@ -407,10 +328,10 @@ def main() -> None:
     ]
     compared = best_on_validation(scored, naive) if naive else "LRU"
     with tempfile.TemporaryDirectory() as folder:
+        reactive = read_reactive(args.policies, replay)
+        best = best_on_validation(scored, forecasts)
         board = simulate(
-            *(series, replay, forecasts, best_on_validation(scored, forecasts), compared, settings),
-            Path(folder),
-            args.threads,
+            series, replay, reactive, forecasts, best, compared, settings, Path(folder), args.threads
         )
     with atomic_write(args.hit_ratios) as path:
         board.to_csv(path, index=False)

@@ -1,12 +1,11 @@
 """Caches replayed over a log: filled from a ranking at each slot's start, or reacting to each request."""
 
-import functools
 import logging
-import math
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ except ModuleNotFoundError:
     libcachesim = None
 
 from popularity.program import Fault, end_with
+from popularity.replays import Replay
 from popularity.series import Ints
 
 #: A request as libcachesim reads it (its format ``oracleGeneral``): the next request for the same object
@@ -30,10 +30,8 @@ _TRACE = np.dtype([("time", "<u4"), ("object", "<u8"), ("size", "<u4"), ("next",
 _NEVER = np.iinfo(np.int64).max
 #: Seconds after which libcachesim would drop an object: none here, as all requests have the time 0.
 _TIME_TO_LIVE = 2**31 - 1
-#: The largest size of an object in such a trace.
-_LARGEST = 2**32 - 1
-#: Most requests of a log whose rows stand for several each: beyond, a part of them is drawn.
-MOST_REQUESTS = 50_000_000
+#: Requests that are written at a time.
+_WRITTEN_AT_ONCE = 1 << 20
 
 
 def _plain(kind: str, **options: Any) -> Callable[..., Any]:
@@ -92,134 +90,24 @@ REACTIVE = {
 }
 
 
-@dataclass(frozen=True)
-class Replay:
-    """All requests of a log up to the end of the test slots, in their order.
-
-    Attributes
-    ----------
-    movie
-        int64 [n], each request's movie, numbered as in the series.
-    slots
-        int [s], the test slots that have a request.
-    bounds
-        int [s + 1], slot ``i`` has the requests ``bounds[i]`` to ``bounds[i + 1]``; those before
-        ``bounds[0]`` only warm a cache.
-    sizes
-        int64 [movies], what each movie takes in a cache, from 1 on.
-    unit
-        Bytes that a size of 1 stands for; None where sizes are unknown and each movie's is 1.
-    """
-
-    movie: npt.NDArray[np.int64]
-    slots: Ints
-    bounds: Ints
-    sizes: npt.NDArray[np.int64]
-    unit: int | None = None
-
-    @property
-    def requests(self) -> npt.NDArray[np.int64]:
-        """Requests of each test slot, [s]."""
-        return np.diff(self.bounds)
-
-    @functools.cached_property
-    def volumes(self) -> npt.NDArray[np.int64]:
-        """Sizes of all that is requested in each test slot, added up, [s]."""
-        begin, end = self.bounds[[0, -1]]
-        return np.add.reduceat(self.sizes[self.movie[begin:end]], self.bounds[:-1] - begin)
-
-    @property
-    def mean_size(self) -> float:
-        """Mean size of a request's movie."""
-        return float(np.bincount(self.movie, minlength=len(self.sizes)) @ self.sizes / len(self.movie))
-
-    def counts(self, at: int, movies: int) -> npt.NDArray[np.int64]:
-        """Count the requests of each of the log's movies in the ``at``-th test slot, [movies]."""
-        return np.bincount(self.movie[self.bounds[at] : self.bounds[at + 1]], minlength=movies)
-
-
-def replay_of(
-    timestamps: npt.NDArray[np.int64],
-    movie: Ints,
-    slots: Ints,
-    test: range,
-    sizes: npt.NDArray[np.int64],
-    unit: int | None = None,
-    counts: npt.NDArray[np.int64] | None = None,
-) -> Replay:
-    """Put the requests in order: by time, those of one second in the log's order.
-
-    Parameters
-    ----------
-    timestamps, movie, slots
-        [n] time, movie number and slot of each row, in the log's order.
-    test
-        The test slots.
-    sizes, unit
-        See :class:`Replay`.
-    counts
-        [n] how many requests each row stands for; None for one. Those of one second then come in a
-        drawn order, as nobody knows theirs: one after another they would all be hits but the first.
-    """
-    rows = np.arange(len(timestamps)) if counts is None else drawn_rows(counts)
-    order = rows[np.argsort(timestamps[rows], kind="stable")]
-    slots = slots[order]
-    order = order[: np.searchsorted(slots, test.stop)]
-    first = int(np.searchsorted(slots, test.start))
-    tested, starts = np.unique(slots[first : len(order)], return_index=True)
-    bounds = np.append(first + starts, len(order))
-    return Replay(movie[order].astype(np.int64), tested, bounds, sizes, unit)
-
-
-def drawn_rows(counts: npt.NDArray[np.int64], most: int = MOST_REQUESTS) -> Ints:
-    """Give the row of each request, in a drawn order; of more than ``most`` requests about so many."""
-    generator = np.random.default_rng(0)
-    total = int(counts.sum())
-    if total > most:
-        logging.info("of %d requests some %d are drawn", total, most)
-        counts = generator.binomial(counts, most / total)
-    return generator.permutation(np.repeat(np.arange(len(counts)), counts))
-
-
-def sizes_in_units(sizes: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], int | None]:
-    """Give what each movie takes in a cache, and the bytes that a size of 1 stands for.
-
-    Parameters
-    ----------
-    sizes
-        float64 [movies] bytes, not a number where they are unknown: such a movie is taken to have as
-        many as the median of the others.
-
-    Returns
-    -------
-    int64 [movies], rounded up and at least 1; a unit is one byte if the largest movie has at most 4 GiB.
-    Without any size all are 1, and the unit is None.
-    """
-    known = ~np.isnan(sizes)
-    if not known.any():
-        return np.ones(len(sizes), np.int64), None
-    if not known.all():
-        logging.info(
-            "%d of %d sizes are unknown: taken for the median", np.count_nonzero(~known), len(known)
-        )
-    filled = np.where(known, sizes, np.median(sizes[known]))
-    unit = max(1, math.ceil(filled.max() / _LARGEST))
-    return np.maximum(np.ceil(filled / unit), 1).astype(np.int64), unit
-
-
-def write_trace(path: Path, movie: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
+def write_trace(path: Path, movie: Ints, sizes: npt.NDArray[np.int64]) -> None:
     """Write requests as libcachesim reads them; ``sizes`` has each movie's."""
-    count = len(movie)
-    keys = (movie << 32) | np.arange(count)
+    keys = movie.astype(np.int64) << 32
+    keys |= np.arange(len(movie), dtype=np.uint32)
     keys.sort()
-    place = keys & (2**32 - 1)
-    again = (keys[1:] >> 32) == (keys[:-1] >> 32)
-    trace = np.zeros(count, _TRACE)
-    trace["object"] = movie
-    trace["size"] = sizes[movie]
-    trace["next"] = _NEVER
-    trace["next"][place[:-1][again]] = place[1:][again]
-    trace.tofile(path)
+    again = np.flatnonzero(np.diff(keys >> 32) == 0)
+    keys &= 2**32 - 1
+    following = np.full(len(movie), _NEVER)
+    following[keys[again]] = keys[again + 1]
+    del keys, again
+    with path.open("wb") as file:
+        for start in range(0, len(movie), _WRITTEN_AT_ONCE):
+            some = slice(start, start + _WRITTEN_AT_ONCE)
+            trace = np.zeros(len(movie[some]), _TRACE)
+            trace["object"] = movie[some]
+            trace["size"] = sizes[movie[some]]
+            trace["next"] = following[some]
+            trace.tofile(file)
 
 
 def can_react() -> bool:
@@ -288,6 +176,12 @@ class Run:
     warming: int
     trace: Path
     bounds: Ints
+
+    @classmethod
+    def of(cls, policy: str, size: int, trace: Path, replay: Replay) -> "Run":
+        """Make the run of a cache that meets all requests of a replay, whose trace this is."""
+        warming = int(replay.bounds[0])
+        return cls(policy, size, replay.mean_size, trace, warming, trace, replay.bounds)
 
     def hits(self) -> npt.NDArray[np.int64]:
         """Give the hits of each slot, and their sizes added up, [slots, 2]."""
@@ -384,7 +278,25 @@ def _fitting(
     return np.concatenate(taken) if taken else np.zeros(0, np.int64)
 
 
-def cache_sizes(whole: int, shares: Sequence[float]) -> list[int]:
-    """Sizes of caches of these shares of the sizes of a slot's candidates, rounded up as hit ratios are."""
-    # Rounded first: 0.07 * 100 is a little more than 7 and would become 8.
-    return [math.ceil(round(share * whole, 6)) for share in shares]
+class Pool:
+    """Threads that do named pieces of work, and tell of each with what remains."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads)
+        self._begun = time.monotonic()
+        self._works: list[tuple[str, Future[Any]]] = []
+
+    def submit(self, name: str, work: Callable[..., Any], *arguments: Any) -> None:
+        """Have this work done: its result is what :meth:`results` gives beside the name."""
+        self._works.append((name, self._threads.submit(work, *arguments)))
+
+    def results(self) -> Iterator[tuple[str, Any]]:
+        """Wait for the work in its order."""
+        try:
+            for done, (name, future) in enumerate(self._works, 1):
+                yield name, future.result()
+                passed = time.monotonic() - self._begun
+                left = passed / done * (len(self._works) - done)
+                logging.info("%s: %d of %d, some %.0f s left", name, done, len(self._works), left)
+        finally:
+            self._threads.shutdown(cancel_futures=True)

@@ -17,7 +17,8 @@ TYPICAL_SECONDS = {
     "evaluate_model": 20.0,
     "evaluate_shard": 20.0,
     "evaluate_learned": 20.0,
-    "simulate_cache": 20.0,
+    "replay_policies": 10.0,
+    "simulate_cache": 15.0,
     "evaluate_baselines": 15.0,
     "forecast_next_slot": 15.0,
 }

@@ -47,6 +47,18 @@ MOVIES = pa.schema(
     ]
 )
 
+#: One row per slot and reactive cache: its policy, what it holds as a share of the catalogue, how many
+#: requests it served in that slot, and how much these take in a cache.
+HITS = pa.schema(
+    [
+        pa.field("policy", pa.string(), nullable=False),
+        pa.field("size", pa.float64(), nullable=False),
+        pa.field("slot", pa.int32(), nullable=False),
+        pa.field("hits", pa.int64(), nullable=False),
+        pa.field("volume", pa.int64(), nullable=False),
+    ]
+)
+
 #: One row per slot and movie with a request.
 LABELLED = pa.schema(
     [

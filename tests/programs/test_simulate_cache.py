@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+import replay_policies
 import simulate_cache
-from popularity import caches, tables
+from popularity import caches, replays, tables
 from popularity.forecasters.base import forecast_slots
 from popularity.forecasters.network.saved import Found, append_run
 from popularity.program import Fault
@@ -60,15 +61,15 @@ REQUESTS = request_log()
 
 
 @pytest.fixture(scope="module")
-def replay() -> caches.Replay:
+def replay() -> replays.Replay:
     timestamps = REQUESTS["timestamp"].to_numpy(np.int64)
     movie = np.searchsorted(SERIES.movie_ids, REQUESTS["movieId"].to_numpy())
     ones = np.ones(len(SERIES.movie_ids), np.int64)
-    return caches.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST, ones)
+    return replays.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST, ones)
 
 
 @pytest.fixture(scope="module")
-def trace(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trace(replay: replays.Replay, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("trace") / "requests.bin"
     caches.write_trace(path, replay.movie, replay.sizes)
     return path
@@ -85,17 +86,37 @@ def walk(name: str) -> Callable[[], Iterator[Forecast]]:
 
 
 @pytest.fixture(scope="module")
-def board(replay: caches.Replay, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+def board(replay: replays.Replay, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     forecasts = {
         "count": ("naive", walk("count")),
         "average": ("network", walk("average")),
         "oracle": ("reference", walk("oracle")),
     }
     folder = tmp_path_factory.mktemp("caches")
-    made = simulate_cache.simulate(SERIES, replay, forecasts, "average", "count", CACHE, folder, 2)
-    again = simulate_cache.simulate(SERIES, replay, forecasts, "average", "count", CACHE, folder, 1)
+    made, again = (
+        simulate(replay, forecasts, "average", "count", CACHE, folder, threads) for threads in (2, 1)
+    )
     pd.testing.assert_frame_equal(made, again)
     return made
+
+
+def simulate(
+    replay: replays.Replay,
+    forecasts: dict[str, tuple[str, Callable[[], Iterator[Forecast]]]],
+    best: str,
+    compared: str,
+    settings: Cache,
+    folder: Path,
+    threads: int = 1,
+) -> pd.DataFrame:
+    """Replay the policies, keep what they served in a table, and fill caches beside them."""
+    sizes = replays.sizes_of(SERIES, replay, settings.sizes)
+    served = replay_policies.replay_policies(replay, sizes, settings.policies, folder, threads)
+    tables.write(folder / "policies.parquet", replay_policies.table_of(served, replay.slots))
+    reactive = simulate_cache.read_reactive(folder / "policies.parquet", replay)
+    return simulate_cache.simulate(
+        SERIES, replay, reactive, forecasts, best, compared, settings, folder, threads
+    )
 
 
 def lru_hits(movies: np.ndarray, size: int, sizes: np.ndarray | None = None) -> list[bool]:
@@ -114,12 +135,7 @@ def lru_hits(movies: np.ndarray, size: int, sizes: np.ndarray | None = None) -> 
     return hits
 
 
-def run_of(policy: str, size: int, trace: Path, replay: caches.Replay) -> caches.Run:
-    before = int(replay.bounds[0])
-    return caches.Run(policy, size, replay.mean_size, trace, before, trace, replay.bounds)
-
-
-def test_requests_come_by_time_and_those_of_a_second_in_the_logs_order(replay: caches.Replay) -> None:
+def test_requests_come_by_time_and_those_of_a_second_in_the_logs_order(replay: replays.Replay) -> None:
     by_time = sorted(zip(REQUESTS["timestamp"], REQUESTS.index, REQUESTS["movieId"], strict=True))
     assert SERIES.movie_ids[replay.movie].tolist() == [movie for _, _, movie in by_time]
     assert replay.slots.tolist() == SERIES.requested_slots(TEST).tolist()
@@ -132,15 +148,17 @@ def test_requests_come_by_time_and_those_of_a_second_in_the_logs_order(replay: c
 
 @pytest.mark.parametrize("size", [1, 3, 10, 100])
 def test_lru_hits_as_a_plain_one_does_after_all_earlier_requests(
-    size: int, replay: caches.Replay, trace: Path
+    size: int, replay: replays.Replay, trace: Path
 ) -> None:
     plain = np.add.reduceat(lru_hits(replay.movie, size), replay.bounds[:-1])
-    assert run_of("LRU", size, trace, replay).hits().tolist() == [[hits, hits] for hits in plain.tolist()]
+    assert caches.Run.of("LRU", size, trace, replay).hits().tolist() == [
+        [hits, hits] for hits in plain.tolist()
+    ]
 
 
 @pytest.mark.parametrize("policy", caches.REACTIVE)
 def test_every_policy_holds_as_many_movies_as_it_may_from_its_smallest_size_on(
-    policy: str, replay: caches.Replay, trace: Path
+    policy: str, replay: replays.Replay, trace: Path
 ) -> None:
     smallest = caches.REACTIVE[policy].fewest
     for size in (smallest, smallest + 1, 7, 19, 25):
@@ -150,7 +168,7 @@ def test_every_policy_holds_as_many_movies_as_it_may_from_its_smallest_size_on(
         assert 0 < caches.run_trace(cache, trace, replay.bounds)[:, 0].sum() < replay.requests.sum()
 
 
-def test_no_policy_hits_more_than_beladys(trace: Path, replay: caches.Replay) -> None:
+def test_no_policy_hits_more_than_beladys(trace: Path, replay: replays.Replay) -> None:
     everything = np.array([0, replay.bounds[-1]])
     for size in (1, 7, 20):
         hits = {
@@ -203,8 +221,8 @@ def test_filled_movies_are_the_highest_and_ties_are_drawn() -> None:
 
 
 def test_a_share_of_the_catalogue_is_rounded_up() -> None:
-    assert caches.cache_sizes(100, [0.005, 0.07, 0.1, 1]) == [1, 7, 10, 100]
-    assert caches.cache_sizes(101, [0.1]) == [11]
+    assert replays.cache_sizes(100, [0.005, 0.07, 0.1, 1]) == [1, 7, 10, 100]
+    assert replays.cache_sizes(101, [0.1]) == [11]
 
 
 @pytest.mark.parametrize("name", ["count", "average", "oracle"])
@@ -215,7 +233,9 @@ def test_a_filled_cache_hits_what_the_scores_say(name: str, board: pd.DataFrame)
     assert found[0.1] == pytest.approx(summary["hit_ratio_10"], rel=1e-12)
 
 
-def test_a_mixture_serves_the_rest_by_its_reactive_part(board: pd.DataFrame, replay: caches.Replay) -> None:
+def test_a_mixture_serves_the_rest_by_its_reactive_part(
+    board: pd.DataFrame, replay: replays.Replay
+) -> None:
     mixed = board[board["kind"] == "mixture"].set_index("size")
     assert set(mixed["policy"]) == {"average + LRU 50 %"}
     share = 0.3
@@ -224,7 +244,7 @@ def test_a_mixture_serves_the_rest_by_its_reactive_part(board: pd.DataFrame, rep
     hits, rest = 0, list(replay.movie[: replay.bounds[0]])
     waiting: list[bool] = [False] * len(rest)
     for at, (_, candidates, shares) in enumerate(walk("average")()):
-        size = caches.cache_sizes(len(candidates), [share])[0] - part
+        size = replays.cache_sizes(len(candidates), [share])[0] - part
         order = np.argsort(-shares)
         assert shares[order[size - 1]] > shares[order[size]], "a tie would have no one order to test"
         held = set(candidates[order[:size]])
@@ -242,31 +262,31 @@ BYTES = np.where(np.arange(60) % 5 == 4, np.nan, 1 + np.arange(60) ** 3 % 997 * 
 
 
 @pytest.fixture(scope="module")
-def sized() -> caches.Replay:
+def sized() -> replays.Replay:
     timestamps = REQUESTS["timestamp"].to_numpy(np.int64)
     movie = np.searchsorted(SERIES.movie_ids, REQUESTS["movieId"].to_numpy())
-    sizes, unit = caches.sizes_in_units(BYTES[: len(SERIES.movie_ids)])
-    return caches.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST, sizes, unit)
+    sizes, unit = replays.sizes_in_units(BYTES[: len(SERIES.movie_ids)])
+    return replays.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST, sizes, unit)
 
 
 def test_sizes_are_in_units_of_which_the_largest_has_32_bits(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    sizes, unit = caches.sizes_in_units(np.array([0.0, 1, np.nan, 2**34, 7]))
+    sizes, unit = replays.sizes_in_units(np.array([0.0, 1, np.nan, 2**34, 7]))
     assert unit == 5
     assert sizes.tolist() == [1, 1, 1, -(-(2**34) // 5), 2]
     assert "1 of 5 sizes are unknown" in caplog.text
-    assert caches.sizes_in_units(np.array([3.0, 5]))[1] == 1
-    sizes, unit = caches.sizes_in_units(np.full(3, np.nan))
+    assert replays.sizes_in_units(np.array([3.0, 5]))[1] == 1
+    sizes, unit = replays.sizes_in_units(np.full(3, np.nan))
     assert (sizes.tolist(), unit) == ([1, 1, 1], None)
 
 
 def test_caches_of_bytes_serve_requests_and_bytes_as_plain_ones_do(
-    sized: caches.Replay, tmp_path: Path
+    sized: replays.Replay, tmp_path: Path
 ) -> None:
     forecasts = {"average": ("network", walk("average")), "oracle": ("reference", walk("oracle"))}
     mixed = {"forecast": "average", "policy": "LRU", "reactive_shares": [0.5]}
     settings: Cache = parse(Cache, {"sizes": [0.3], "policies": ["LRU"], "mixture": mixed})
-    board = simulate_cache.simulate(SERIES, sized, forecasts, "average", "LRU", settings, tmp_path, 1)
+    board = simulate(sized, forecasts, "average", "LRU", settings, tmp_path)
     assert board["movies"].isna().all()
     rows = {row["policy"]: row for row in board.to_dict("records")}
     assert sized.unit == 2
@@ -282,7 +302,7 @@ def test_caches_of_bytes_serve_requests_and_bytes_as_plain_ones_do(
     for name, part in (("average", 0), ("average + LRU 50 %", round(0.5 * size))):
         served = hits & False
         for at, (_, movies, shares) in enumerate(walk("average")()):
-            room = caches.cache_sizes(int(sized.sizes[movies].sum()), [0.3])[0] - part
+            room = replays.cache_sizes(int(sized.sizes[movies].sum()), [0.3])[0] - part
             worth = shares / sized.sizes[movies]
             # Ties stand at the end, as what nobody asked for has no share.
             assert len(set(worth[shares > 1e-9])) == np.count_nonzero(shares > 1e-9)
@@ -304,7 +324,7 @@ def test_caches_of_bytes_serve_requests_and_bytes_as_plain_ones_do(
 
 
 @pytest.mark.parametrize("policy", caches.REACTIVE)
-def test_every_policy_keeps_within_its_bytes(policy: str, sized: caches.Replay, tmp_path: Path) -> None:
+def test_every_policy_keeps_within_its_bytes(policy: str, sized: replays.Replay, tmp_path: Path) -> None:
     trace = tmp_path / "trace.bin"
     caches.write_trace(trace, sized.movie, sized.sizes)
     item, whole = sized.mean_size, int(sized.sizes.sum())
@@ -319,15 +339,18 @@ def test_every_policy_keeps_within_its_bytes(policy: str, sized: caches.Replay, 
         assert 0 < volume < sized.sizes[sized.movie].sum()
 
 
-def test_a_policy_that_draws_does_so_alike_each_time(replay: caches.Replay, trace: Path) -> None:
+def test_a_policy_that_draws_does_so_alike_each_time(replay: replays.Replay, trace: Path) -> None:
     drawing = [policy for policy, kind in caches.REACTIVE.items() if kind.draws]
     assert drawing == ["Cacheus"]
-    run = run_of("Cacheus", 7, trace, replay)
+    run = caches.Run.of("Cacheus", 7, trace, replay)
     assert run.hits().tolist() == run.hits().tolist()
 
 
 def test_without_libcachesim_filled_caches_alone_are_replayed(
-    replay: caches.Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    replay: replays.Replay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings: Cache = parse(Cache, {"sizes": [0.3]})
     assert simulate_cache.possible(settings) is settings
@@ -335,7 +358,7 @@ def test_without_libcachesim_filled_caches_alone_are_replayed(
     left = simulate_cache.possible(settings)
     assert "libcachesim is not installed" in caplog.text
     forecasts = {"average": ("network", walk("average")), "oracle": ("reference", walk("oracle"))}
-    board = simulate_cache.simulate(SERIES, replay, forecasts, "average", "average", left, tmp_path, 1)
+    board = simulate(replay, forecasts, "average", "average", left, tmp_path)
     assert set(board["policy"]) == {"average", "oracle"}
     assert board["hit_ratio"].between(0, 1).all()
 
@@ -350,12 +373,12 @@ def test_a_policy_that_this_libcachesim_lacks_is_told_of(monkeypatch: pytest.Mon
 
 
 def test_a_row_of_several_requests_counts_as_so_many_in_a_drawn_order(
-    replay: caches.Replay, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    replay: replays.Replay, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = LOG[["slot", "movieId", "label"]]
     timestamps = slot_start(rows["slot"].to_numpy(), "day").astype(np.int64)
     movie = np.searchsorted(SERIES.movie_ids, rows["movieId"].to_numpy())
-    counted = caches.replay_of(
+    counted = replays.replay_of(
         *(timestamps, movie, rows["slot"].to_numpy(), TEST, replay.sizes),
         counts=rows["label"].to_numpy(np.int64),
     )
@@ -368,7 +391,7 @@ def test_a_row_of_several_requests_counts_as_so_many_in_a_drawn_order(
     requested = counted.movie[counted.bounds[0] :]
     assert (requested[1:] == requested[:-1]).mean() < 0.5
     caplog.set_level("INFO")
-    drawn = caches.drawn_rows(np.array([1_000_000, 3_000_000]), most=400_000)
+    drawn = replays.drawn_rows(np.array([1_000_000, 3_000_000]), most=400_000)
     assert "of 4000000 requests some 400000 are drawn" in caplog.text
     assert np.bincount(drawn) == pytest.approx([100_000, 300_000], rel=0.02)
 
@@ -386,7 +409,7 @@ def test_gains_are_differences_in_pairs(board: pd.DataFrame) -> None:
     assert (like["gain_high"] - like["gain_low"] < like["hit_ratio_high"] - like["hit_ratio_low"]).all()
 
 
-def test_the_table_has_a_row_for_each_policy_and_size(board: pd.DataFrame, replay: caches.Replay) -> None:
+def test_the_table_has_a_row_for_each_policy_and_size(board: pd.DataFrame, replay: replays.Replay) -> None:
     kinds = board.groupby("policy")["kind"].unique().map(list).to_dict()
     reactive = set(caches.REACTIVE) - {"Belady"}
     assert kinds == {
@@ -400,7 +423,7 @@ def test_the_table_has_a_row_for_each_policy_and_size(board: pd.DataFrame, repla
     assert set(board["requests"]) == {replay.requests.sum()}
     assert (board["hit_ratio_low"] <= board["hit_ratio"]).all()
     assert (board["hit_ratio"] <= board["hit_ratio_high"]).all()
-    sizes = np.array([caches.cache_sizes(len(SERIES.candidates(slot)), SHARES) for slot in replay.slots])
+    sizes = np.array([replays.cache_sizes(len(SERIES.candidates(slot)), SHARES) for slot in replay.slots])
     mean = (sizes * replay.requests[:, None]).sum(axis=0) / replay.requests.sum()
     for share, movies in zip(SHARES, mean, strict=True):
         rows = board[board["size"] == share]
@@ -449,6 +472,15 @@ def test_seeds_are_averaged_as_logs(tmp_path: Path) -> None:
     assert alone[2].tolist() == mean_over_seeds([next(walk("average")())[2]]).tolist()
 
 
+def test_policies_of_other_slots_are_told_in_one_line(replay: replays.Replay, tmp_path: Path) -> None:
+    hits = {("LRU", 0.1): np.zeros((len(replay.slots), 2), np.int64)}
+    tables.write(tmp_path / "policies.parquet", replay_policies.table_of(hits, replay.slots + 1))
+    with pytest.raises(
+        Fault, match=r"policies\.parquet: not of the test slots .*: replay the policies again"
+    ):
+        simulate_cache.read_reactive(tmp_path / "policies.parquet", replay)
+
+
 def test_predictions_of_other_slots_are_told_in_one_line(tmp_path: Path) -> None:
     write_predictions(tmp_path / "1.parquet", 1.0, groups=100)
     slots = [slot + 1 for slot in SERIES.requested_slots(TEST).tolist()]
@@ -483,25 +515,31 @@ def test_the_program_writes_the_table(
     }
     # What was chosen before is not chosen again.
     (tmp_path / "metrics.json").write_text(json.dumps({"average": {"half_life": 5}, "count": {}}))
-    arguments = {
+    requests = {
         "--joined": "joined.parquet",
         "--movies": "movies.parquet",
         "--sequences": "sequences.parquet",
+        "--split": json.dumps({"validation": 0.25, "test": 0.25}),
+        "--slot": "day",
+    }
+    arguments = {
         "--runs": "net",
         "--scores": "scores.parquet",
         "--baselines": json.dumps(specs),
         "--metrics": "metrics.json",
         "--cache": json.dumps(SETTINGS | {"policies": ["LRU"], "forecasts": ["count", "average"]}),
-        "--split": json.dumps({"validation": 0.25, "test": 0.25}),
-        "--slot": "day",
+        "--policies": "policies.parquet",
         "--hit-ratios": "cache.csv",
     }
     monkeypatch.chdir(tmp_path)
+    of_log = [word for pair in requests.items() for word in pair]
+    sizes = ["--sizes", *map(str, SHARES)]
+    policies = ["replay_policies", *of_log, *sizes, "--policies", "LRU", "--hits", "policies.parquet"]
+    monkeypatch.setattr("sys.argv", policies)
+    replay_policies.main()
     methods = map(str, modules("averages", "references", "simple"))
-    monkeypatch.setattr(
-        "sys.argv",
-        ["simulate_cache", *(word for pair in arguments.items() for word in pair), "--methods", *methods],
-    )
+    filled = ["simulate_cache", *of_log, *(word for pair in arguments.items() for word in pair)]
+    monkeypatch.setattr("sys.argv", [*filled, "--methods", *methods])
     simulate_cache.main()
     found = pd.read_csv("cache.csv")
     assert set(found["policy"]) == {"LRU", "count", "average", "oracle", "net + LRU 50 %"}

@@ -414,6 +414,8 @@ def test_the_search_the_forecast_and_the_cache_follow_their_settings(commands: l
     assert asked == ["course_lstm", "25", "26", "0.27"]
     (cache,) = of(commands, "simulate_cache")
     assert (cache.json("--cache")["sizes"], cache.json("--cache")["policies"]) == ([0.28], ["ARC"])
+    (policies,) = of(commands, "replay_policies")
+    assert (policies.options["--sizes"], policies.options["--policies"]) == (["0.28"], ["ARC"])
     (evaluated,) = [
         command
         for command in of(commands, "evaluate_baselines")

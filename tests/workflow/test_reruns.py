@@ -44,6 +44,7 @@ AFTER_SORT = {
     "build_sequences 3",
     "plot_feature_information",
     "plot_mixture",
+    "replay_policies",
     *EVALUATED,
     *OF_LSTM,
     *OF_COURSE,
@@ -178,7 +179,8 @@ def test_another_fold_trains_and_scores_all_for_earlier_slots_and_keeps_the_late
 def test_window_reruns_sequences_and_after(folder: Path) -> None:
     set_small(folder, lambda settings: settings.update(window=6))
     # The course's model keeps its own window of 3.
-    reread = {"build_sequences 6", "plot_feature_information", "plot_mixture", *EVALUATED, *OF_LSTM}
+    read = {"plot_feature_information", "plot_mixture", "replay_policies", *EVALUATED, *OF_LSTM}
+    reread = {"build_sequences 6", *read}
     assert planned(folder) == reread | COMPARING
 
 
@@ -315,6 +317,13 @@ def test_an_edited_class_of_settings_reruns_just_what_it_is_for(folder: Path) ->
     with (folder / "scripts/popularity/settings/results.py").open("a") as module:
         module.write("# changed\n")
     assert planned(folder) == OF_CACHE | REPORTING
+
+
+def test_what_fills_caches_leaves_those_that_react(folder: Path) -> None:
+    set_small(folder, lambda settings: settings.update(cache={"forecasts": ["ewma"]}))
+    assert planned(folder) == OF_CACHE | RECORDING
+    set_small(folder, lambda settings: settings.update(cache={"policies": ["LRU"]}))
+    assert planned(folder) == {"replay_policies"} | OF_CACHE | RECORDING
 
 
 def test_an_edited_shared_module_reruns_its_rules(folder: Path) -> None:

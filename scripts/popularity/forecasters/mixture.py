@@ -48,6 +48,8 @@ MOST_ROUNDS = 500
 TOLERANCE = 1e-5
 #: Pairs of a movie and a slot with requests that weights are found on; of more, evenly spread ones.
 MOST_PAIRS = 500_000
+#: Pairs that a round goes through at a time: so many that they stay in the processor's cache.
+PAIRS_AT_ONCE = 1 << 14
 #: How weights may follow the last slots, besides not at all.
 FOLLOWINGS = [Following(half_life, held) for half_life in (1.0, 3.0, 9.0) for held in (20.0, 200.0)]
 #: Standard errors by which following has to be better than weights that stay.
@@ -232,21 +234,29 @@ def find_weights(requested: Requested, start: Floats, prior: Floats | None = Non
     prior
         [components] weights that count :data:`PRIOR` times the requests, or None.
     """
-    pseudo = np.zeros(len(start)) if prior is None else PRIOR * prior
+    found: Floats = start / start.sum()
     total = requested.labels.sum(dtype=np.float64)
-    fixed = SMOOTHING_SHARE / requested.candidates
-    weights: Floats = start / start.sum()
     if total == 0:
-        return weights
+        return found
+    used = start > 0
+    weights = found[used]
+    pseudo = 0.0 if prior is None else PRIOR * prior[used]
+    shares = requested.shares[:, used]
+    fixed = SMOOTHING_SHARE / requested.candidates
     for _ in range(MOST_ROUNDS):
-        mixed = (1 - SMOOTHING_SHARE) * (requested.shares @ weights.astype(np.float32)) + fixed
-        explained = weights * ((requested.labels / mixed) @ requested.shares) / total + pseudo
+        likelihoods = np.zeros(len(weights))
+        for begin in range(0, len(shares), PAIRS_AT_ONCE):
+            some = slice(begin, begin + PAIRS_AT_ONCE)
+            mixed = (1 - SMOOTHING_SHARE) * (shares[some] @ weights.astype(np.float32)) + fixed[some]
+            likelihoods += (requested.labels[some] / mixed) @ shares[some]
+        explained = weights * likelihoods / total + pseudo
         new = explained / explained.sum()
         change = np.abs(new - weights).max()
         weights = new
         if change < TOLERANCE:
             break
-    return weights
+    found[used] = weights
+    return found
 
 
 def requested_shares(series: Series, components: Sequence[Component], *parts: range) -> list[Requested]:
