@@ -10,7 +10,7 @@ import popularity.start
 from popularity.forecasters.base import (
     METHODS_HELP,
     SimpleMethod,
-    forecast_slots,
+    forecast_together,
     load_methods,
     method_of,
 )
@@ -48,19 +48,16 @@ def main() -> None:
 
     series = read_series(args.sequences, args.slot)
     parts = split_slots(series, args.split)
-    rows, metrics = [], {}
     load_methods(args.methods)
-    for name, entry in sorted(args.baselines.items()):
-        method = method_of(entry, SimpleMethod)
-        parameters = method.tune(series, parts["validation"])
-        forecaster = method.forecaster(series, parameters)
-        forecast = functools.partial(forecast_slots, forecaster, series)
-        scored = (parts, args.validation_slots, args.common)
-        found = evaluate(forecast, series, *scored, name, method.kind, seed=0)
-        rows.append(found.scores)
-        metrics[name] = {"kind": method.kind, **as_json(parameters), **found.metrics}
+    methods = {name: method_of(entry, SimpleMethod) for name, entry in sorted(args.baselines.items())}
+    chosen = {name: method.tune(series, parts["validation"]) for name, method in methods.items()}
+    forecasters = [method.forecaster(series, chosen[name]) for name, method in methods.items()]
+    forecast = functools.partial(forecast_together, forecasters, series)
+    identities = [(name, method.kind, 0) for name, method in methods.items()]
+    found = evaluate(forecast, series, parts, args.validation_slots, args.common, identities)
+    metrics = {one.name: {"kind": one.kind, **as_json(chosen[one.name]), **one.metrics} for one in found}
     with atomic_write(args.scores) as scores_path, atomic_write(args.metrics) as metrics_path:
-        write_scores(scores_path, rows)
+        write_scores(scores_path, [one.scores for one in found])
         metrics_path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from popularity.features import usable_seasons
 from popularity.forecasters.base import (
     METHODS_HELP,
     LearnedMethod,
-    forecast_slots,
+    forecast_together,
     load_methods,
     method_of,
 )
@@ -64,7 +64,7 @@ def main() -> None:
     fitted = method_of(settings.baseline, LearnedMethod).fit(data)
     kept = KeptFit(args.name, args.seed, settings, offset, tuple(seasons), fitted)
     forecaster = kept.forecaster(series, movies, args.threads)
-    forecast = functools.partial(forecast_slots, forecaster, series)
+    forecast = functools.partial(forecast_together, [forecaster], series)
     identity = {"name": args.name, "kind": LearnedMethod.kind, "seed": args.seed}
     check = IntervalCheck(series, parts["validation"], args.interval)
     with (
@@ -76,7 +76,8 @@ def main() -> None:
     ):
         watch = watching(check, series, writer)
         scored = (parts, args.validation_slots, args.common)
-        found = evaluate(forecast, series, *scored, **identity, watch=watch)
+        whose = [(args.name, LearnedMethod.kind, args.seed)]
+        (found,) = evaluate(forecast, series, *scored, whose, watch)
         kept.write(model)
         write_scores(scores, [found.scores])
         summary = {

@@ -16,7 +16,7 @@ from popularity.own import add_own, load_own
 from popularity.predictions import watching
 from popularity.program import SHARD_HELP, atomic_write, parse_shard, run
 from popularity.results import VALIDATION_SUMS, write_scores
-from popularity.scoring.evaluation import Evaluation, Watch, add_validation_slots, evaluate
+from popularity.scoring.evaluation import add_validation_slots, evaluate
 from popularity.scoring.intervals import LEVEL_HELP, IntervalCheck
 from popularity.scoring.scores import COMMON_HELP
 from popularity.series import read_series, split_slots
@@ -54,23 +54,25 @@ def main() -> None:
         atomic_write(args.metrics) as metrics,
         tables.open_writer(predictions, tables.PREDICTIONS) as writer,
     ):
-        forecast = functools.partial(inference.LastStep(model).forecasts, framing, shard=args.shard)
         whole = args.shard == (0, 1)
-
-        def score(name: str, watch: Watch | None = None) -> Evaluation:
-            scored = (parts, args.validation_slots, args.common)
-            return evaluate(forecast, series, *scored, name, "network", trained.asked.seed, watch)
-
-        final = score(trained.name, watching(check, series, writer, whole))
-        rows = [final.scores]
-        for epoch, weights in trained.snapshots():
-            model.set_weights(weights)
-            rows.append(score(f"{trained.name}_{epoch}").scores)
-        write_scores(scores, rows)
+        snapshots = dict(trained.snapshots())
+        names = [trained.name, *(f"{trained.name}_{epoch}" for epoch in snapshots)]
+        forecast = functools.partial(
+            inference.LastStep(model).forecasts_with,
+            [model.get_weights(), *snapshots.values()],
+            framing,
+            shard=args.shard,
+        )
+        found = evaluate(
+            *(forecast, series, parts, args.validation_slots, args.common),
+            [(name, "network", trained.seed) for name in names],
+            watching(check, series, writer, whole),
+        )
+        write_scores(scores, [one.scores for one in found])
         # What gather_evaluation makes the summary of a whole of.
         summary: dict[str, Any] = {VALIDATION_SUMS: check.sums}
         if whole:
-            summary = {**final.metrics, "intervals": check.summary()}
+            summary = {**found[0].metrics, "intervals": check.summary()}
         metrics.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 

@@ -173,10 +173,15 @@ class Series:
 
     def most_requested(self, slots: range, count: int) -> Ints:
         """Movies with the most requests in these slots, ``count`` at most, in their order."""
-        elements = self.elements_in(slots)
-        requests = np.bincount(self.movie[elements], self.label[elements], len(self.movie_ids))
+        requests = self.requests_of_movies(slots)
         top = np.argsort(-requests, kind="stable")[:count]
         return np.sort(top[requests[top] > 0])
+
+    def requests_of_movies(self, slots: range) -> npt.NDArray[np.float64]:
+        """Count the requests of every movie in these slots together, [M]."""
+        elements = self.elements_in(slots)
+        requests = np.bincount(self.movie[elements], self.label[elements], len(self.movie_ids))
+        return requests.astype(np.float64, copy=False)
 
     def elements_before(self, movies: Ints, slots: Ints | int) -> Ints:
         """Find the position of each movie's first element at or after the slot: the end of its past."""

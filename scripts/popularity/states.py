@@ -159,3 +159,30 @@ class States:
         if self._first is None:
             self._first = self._last
         return states
+
+
+class CarriedSums:
+    """Sums of whole numbers of each movie's elements before a slot, carried from slot to slot.
+
+    Parameters
+    ----------
+    values
+        int [K], one of each element: their sums are exact, so that they can be carried both ways.
+    """
+
+    def __init__(self, series: Series, values: Ints) -> None:
+        self._series = series
+        self._values = values
+        self._last = series.first_slot, np.zeros(len(series.movie_ids), np.int64)
+
+    def __call__(self, slot: int) -> npt.NDArray[np.int64]:
+        """Add them up for every movie, int64 [M]. Not to be changed."""
+        last, sums = self._last
+        if slot != last:
+            sums = sums.copy()
+            sign = 1 if slot > last else -1
+            for elements in self._series.elements_by_slot(range(min(slot, last), max(slot, last))):
+                sums[self._series.movie[elements]] += sign * self._values[elements]
+            # Replaced as one and never changed, so that threads may share it.
+            self._last = slot, sums
+        return sums

@@ -82,7 +82,8 @@ def forecasts_of(
         steps = rows.windows[rows.window]
         return run({"steps": steps, "static": rows.static, "offset": rows.offset})
 
-    return list(framing.forecasts(of_rows, np.array(slots, dtype=int)))
+    made = framing.forecasts([of_rows], np.array(slots, dtype=int))
+    return [(slot, movies, shares) for slot, movies, (shares,) in made]
 
 
 # ------------------------------------------------------------------------------------ all movies
@@ -427,8 +428,10 @@ def test_a_window_is_read_once_however_many_movies_have_it() -> None:
         read.append(rows)
         return np.zeros((len(rows.window), 1, 1))
 
-    ((_, movies, _),) = framing.forecasts(run, np.array([slot]))
-    (rows,) = read
+    ((_, movies, both),) = framing.forecasts([run, run], np.array([slot]))
+    assert len(both) == 2
+    rows, again = read
+    assert again is rows
     distinct = {window.tobytes() for window in rows.windows}
     assert len(distinct) == len(rows.windows) < len(movies)
     inputs = framing.inputs(unroll(framing.series, SLOTS, movies[:, None], np.full(len(movies), slot), 1))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from popularity import states
 from popularity.averages import DecayedShares
 from popularity.series import Ints, Series
-from popularity.states import Replay, States, Values
+from popularity.states import CarriedSums, Replay, States, Values
 from small_logs import random_log, series_of
 
 SERIES = series_of(random_log(80, seed=5))
@@ -58,7 +58,6 @@ def test_pairs_of_many_slots_are_those_of_each() -> None:
 
 
 def test_going_back_through_a_log_walks_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the average of later slots does, in a log whose time is turned back."""
     monkeypatch.setattr(states, "MANY", 0)
     monkeypatch.setattr(states, "EVERY", 2)
     added = 0
@@ -142,3 +141,13 @@ def test_averages_of_forecasts_and_of_drawn_pairs_are_equal_to_the_bit(
     half = len(found) // 2
     for carried, anew in zip(found[:half], found[half:], strict=True):
         assert np.array_equal(carried, anew)
+
+
+def test_sums_are_carried_both_ways() -> None:
+    values = np.arange(len(SERIES.slot))
+    sums = CarriedSums(SERIES, values)
+    first = SERIES.first_slot
+    for slot in (first + 20, first + 60, first + 60, first + 5, first, first + 200):
+        before = SERIES.slot < slot
+        expected = np.bincount(SERIES.movie[before], values[before], len(SERIES.movie_ids))
+        assert sums(slot).tolist() == expected.tolist()

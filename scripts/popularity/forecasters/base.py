@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from popularity.offsets import Mixture
 from popularity.program import Fault
-from popularity.scoring.scores import Forecast
+from popularity.scoring.scores import Forecast, Forecasts
 from popularity.series import Ints, Series
 from popularity.settings.baselines import Baseline
 from popularity.settings.fields import parse
@@ -197,6 +197,14 @@ def method_of(entry: Baseline, kind: type[K]) -> K:
 
 def forecast_slots(forecaster: Forecaster, series: Series, slots: Ints) -> Iterator[Forecast]:
     """Predict the shares of every candidate of each slot."""
+    for slot, movies, (shares,) in forecast_together([forecaster], series, slots):
+        yield slot, movies, shares
+
+
+def forecast_together(
+    forecasters: Sequence[Forecaster], series: Series, slots: Ints
+) -> Iterator[Forecasts]:
+    """Predict the shares of every candidate of each slot by several forecasters, slot by slot."""
     for slot in slots.tolist():
         movies = series.candidates(slot)
-        yield slot, movies, forecaster(slot, movies)
+        yield slot, movies, [forecaster(slot, movies) for forecaster in forecasters]

@@ -7,6 +7,7 @@ import numpy as np
 from popularity.forecasters.base import FixedMethod, Floats, Forecaster, NoParameters, register
 from popularity.series import Ints, Series
 from popularity.settings.fields import setting
+from popularity.states import CarriedSums
 
 #: 1 as a fixed-point number, of which 64 bits hold half a million.
 _FIXED_POINT = 2**44
@@ -46,11 +47,9 @@ class MovingAverage(FixedMethod):
 
 def moving_average(series: Series, slots: int) -> Forecaster:
     """Shares of the requests of the last ``slots`` slots together."""
-    sums = np.concatenate([[0], np.cumsum(series.label)])
 
     def forecast(slot: int, movies: Ints) -> Floats:
-        begins, ends = (series.elements_before(movies, at) for at in (slot - slots, slot))
-        counts = sums[ends] - sums[begins]
+        counts = series.requests_of_movies(range(slot - slots, slot))[movies]
         shares: Floats = counts / max(counts.sum(), 1)
         return shares
 
@@ -66,12 +65,11 @@ class AllTimeShare(FixedMethod):
         """Make the forecaster."""
         # Fixed-point numbers add up exactly, so that movies with equal shares stay equal.
         fixed = np.rint(series.label_n * _FIXED_POINT).astype(np.int64)
-        sums = np.concatenate([[0], np.cumsum(fixed)])
+        sums = CarriedSums(series, fixed)
         requested = np.concatenate([[0], np.cumsum(series.totals > 0)])
 
         def forecast(slot: int, movies: Ints) -> Floats:
-            ends = series.elements_before(movies, slot)
-            earlier = (sums[ends] - sums[series.starts[movies]]) / _FIXED_POINT
+            earlier = sums(slot)[movies] / _FIXED_POINT
             shares: Floats = earlier / requested[slot - series.first_slot]
             return shares
 
@@ -85,10 +83,10 @@ class AllTimeCount(FixedMethod):
 
     def forecaster(self, series: Series, parameters: NoParameters) -> Forecaster:
         """Make the forecaster."""
-        sums = np.concatenate([[0], np.cumsum(series.label)])
+        sums = CarriedSums(series, series.label)
 
         def forecast(slot: int, movies: Ints) -> Floats:
-            counts = sums[series.elements_before(movies, slot)] - sums[series.starts[movies]]
+            counts = sums(slot)[movies]
             shares: Floats = counts / counts.sum()
             return shares
 

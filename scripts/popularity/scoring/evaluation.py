@@ -1,12 +1,13 @@
 """The evaluation of a forecaster: its forecasts of the validation and of the test slots, scored."""
 
 import argparse
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from popularity.scoring.scores import Forecast, score_forecasts, summarise
+from popularity.scoring.scores import Forecast, Forecasts, score_together, summarise
 from popularity.series import Ints, Series, spread
 
 #: Looks at the forecasts of a part of the slots, given by name, on their way.
@@ -74,37 +75,44 @@ def scored_slots(series: Series, parts: dict[str, range], validation_slots: int)
 
 
 def evaluate(
-    forecast: Callable[[Ints], Iterable[Forecast]],
+    forecast: Callable[[Ints], Iterable[Forecasts]],
     series: Series,
     parts: dict[str, range],
     validation_slots: int,
     common: int,
-    name: str,
-    kind: str,
-    seed: int,
+    forecasters: Sequence[tuple[str, str, int]],
     watch: Watch | None = None,
-) -> Evaluation:
-    """Score a forecaster on those of the :data:`SCORED_PARTS` slots that have requests.
+) -> list[Evaluation]:
+    """Score forecasters side by side on those of the :data:`SCORED_PARTS` slots that have requests.
 
     Parameters
     ----------
     forecast
-        Forecasts slots, int [n] and rising, one by one.
+        Forecasts slots, int [n] and rising, one by one, by each of the forecasters.
     parts
         The slots of ``training``, ``validation`` and ``test``: see ``split_slots``.
     validation_slots
         As in :func:`scored_slots`.
     common
         As in ``score_forecasts``.
-    name, kind, seed
-        What identifies the forecaster in the scores.
+    forecasters
+        Name, kind and seed of each.
     watch
-        Looks at the forecasts of a part, given by name, on their way to the scores.
+        Looks at the first one's forecasts of a part, given by name, on their way to the scores.
     """
-    rows = {}
+    found: list[dict[str, pd.DataFrame]] = [{} for _ in forecasters]
     for part, slots in scored_slots(series, parts, validation_slots).items():
         forecasts = forecast(slots)
         if watch is not None:
-            forecasts = watch(forecasts, part)
-        rows[part] = score_forecasts(series, forecasts, parts["training"], common)
-    return Evaluation(rows, name, kind, seed)
+            forecasts = _watched(forecasts, watch, part)
+        scored = score_together(series, forecasts, len(forecasters), parts["training"], common)
+        for of_one, rows in zip(found, scored, strict=True):
+            of_one[part] = rows
+    return [Evaluation(scored, *whose) for scored, whose in zip(found, forecasters, strict=True)]
+
+
+def _watched(forecasts: Iterable[Forecasts], watch: Watch, part: str) -> Iterable[Forecasts]:
+    """Let the first of several forecasters be watched on its way."""
+    seen, whole = itertools.tee(forecasts)
+    first = watch(((slot, movies, several[0]) for slot, movies, several in seen), part)
+    return (several for _, several in zip(first, whole, strict=True))

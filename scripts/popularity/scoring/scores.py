@@ -14,6 +14,8 @@ from popularity.series import Ints, Series
 
 #: A slot, its candidates (int [candidates]) and their predicted shares (float64 [candidates]).
 Forecast = tuple[int, Ints, npt.NDArray[np.float64]]
+#: The same of several forecasters, which predict the same movies.
+Forecasts = tuple[int, Ints, Sequence[npt.NDArray[np.float64]]]
 
 Floats = npt.NDArray[np.floating]
 
@@ -171,23 +173,38 @@ def score_forecasts(
     the sums of :data:`COMPARED_SCORES` over the ``common`` most requested movies of the training slots
     alone, as ``common_…``: they compare forecasts that cover no other movies.
     """
-    rows = []
+    (rows,) = score_together(
+        series, ((slot, movies, [shares]) for slot, movies, shares in forecasts), 1, training, common
+    )
+    return rows
+
+
+def score_together(
+    series: Series,
+    forecasts: Iterable[Forecasts],
+    count: int,
+    training: range | None = None,
+    common: int = 0,
+) -> list[pd.DataFrame]:
+    """Score so many forecasters of the same movies side by side: each as :func:`score_forecasts` does."""
+    rows: list[list[dict[str, float]]] = [[] for _ in range(count)]
     top = np.zeros(len(series.movie_ids), dtype=bool)
     if training is not None and common:
         top[series.most_requested(training, common)] = True
     compared = sorted({part for score in COMPARED_SCORES for part in SUMMED_SCORES[score][:2]})
     by_movie = None if training is None else MovieClasses.of_series(series, training)
-    for slot, movies, shares in forecasts:
+    for slot, movies, several in forecasts:
         requests = series.requests(np.array([slot]))[0]
         classes = None if by_movie is None else by_movie.candidates(movies, slot)
         labels = series.labels(movies, slot)
-        scores = score_slot(shares, labels, requests, classes)
-        if common:
-            inside = top[movies]
-            alone = score_slot(shares[inside], labels[inside], requests)
-            scores |= {f"common_{part}": alone[part] for part in compared}
-        rows.append({"slot": slot, **scores})
-    return pd.DataFrame(rows)
+        inside = top[movies]
+        for of_one, shares in zip(rows, several, strict=True):
+            scores = score_slot(shares, labels, requests, classes)
+            if common:
+                alone = score_slot(shares[inside], labels[inside], requests)
+                scores |= {f"common_{part}": alone[part] for part in compared}
+            of_one.append({"slot": slot, **scores})
+    return [pd.DataFrame(of_one) for of_one in rows]
 
 
 def summarise(slots: pd.DataFrame) -> dict[str, float]:

@@ -22,7 +22,7 @@ from popularity.samples import (
     sample_block,
     unroll,
 )
-from popularity.scoring.scores import Forecast
+from popularity.scoring.scores import Forecasts
 from popularity.series import Ints, Series
 from popularity.settings.model import TrainingSettings
 from popularity.tables import items_of
@@ -238,8 +238,8 @@ class Framing:
         """Count the pairs of one of these slots and a candidate of it."""
         return int(self._features.candidates(slots).sum())
 
-    def forecasts(self, run: Run, slots: Ints, shard: Shard = (0, 1)) -> Iterator[Forecast]:
-        """Predict the shares of the movies that the model covers, among the candidates of each slot.
+    def forecasts(self, runs: Sequence[Run], slots: Ints, shard: Shard = (0, 1)) -> Iterator[Forecasts]:
+        """Predict by each run the shares of the movies that the model covers, among each slot's candidates.
 
         Numbers of movies are those of the log, whatever the model's input. Of ``shard`` (i, n) it is the
         i-th of n parts of the slots.
@@ -247,13 +247,18 @@ class Framing:
         first, end = bounds_of_shard(len(slots), shard)
         if self._all_movies:
             # A row for each slot is little work, and where it stands among the others stays the same.
-            yield from itertools.islice(self._forecasts_of_all_movies(run, slots), first, end)
+            yield from itertools.islice(self._forecasts_of_all_movies(runs, slots), first, end)
             return
         for slot in slots[first:end].tolist():
             movies = self.series.candidates(slot)
             parts = np.array_split(movies, max(-(-len(movies) // PAIRS_AT_ONCE), 1))
-            values = np.concatenate([run(self._last_rows(part, slot))[:, -1, 0] for part in parts])
-            yield slot, movies, self._loss.to_shares(values, np.full(len(values), slot))
+            made: list[list[npt.NDArray[np.float64]]] = [[] for _ in runs]
+            for part in parts:
+                rows = self._last_rows(part, slot)
+                for outputs, run in zip(made, runs, strict=True):
+                    outputs.append(run(rows)[:, -1, 0])
+            at = np.full(len(movies), slot)
+            yield slot, movies, [self._loss.to_shares(np.concatenate(outputs), at) for outputs in made]
 
     def _last_rows(self, movies: Ints, slot: int) -> LastRows:
         """Compute the last steps of some candidates of a slot."""
@@ -272,20 +277,22 @@ class Framing:
             windows, place[window], **self._static(movies[:, None], np.full((len(movies), 1), slot))
         )
 
-    def _forecasts_of_all_movies(self, run: Run, slots: Ints) -> Iterator[Forecast]:
+    def _forecasts_of_all_movies(self, runs: Sequence[Run], slots: Ints) -> Iterator[Forecasts]:
         ids = self.series.movie_ids
         ours = ids != REST
         movie = np.broadcast_to(np.arange(len(ids)), (len(slots), len(ids)))
         rows = slots[:, None] + np.arange(1 - self.steps, 1)
         static = self._static(movie, rows[:, -1:])
-        outputs = run(LastRows(self._steps(movie, rows), np.arange(len(slots)), **static))[:, -1]
+        inputs = LastRows(self._steps(movie, rows), np.arange(len(slots)), **static)
+        outputs = [run(inputs)[:, -1] for run in runs]
         numbers = np.searchsorted(self._log.movie_ids, ids)
-        for slot, values in zip(slots.tolist(), outputs, strict=True):
+        for at, slot in enumerate(slots.tolist()):
             known = self.series.first_request < slot
-            shares = self._loss.to_shares(values[known], np.full(known.sum(), slot))
             covered = numbers[known & ours]
             order = np.argsort(covered)
-            yield slot, covered[order], shares[ours[known]][order]
+            of_slot = np.full(known.sum(), slot)
+            shares = [self._loss.to_shares(values[at][known], of_slot) for values in outputs]
+            yield slot, covered[order], [one[ours[known]][order] for one in shares]
 
 
 def _distinct(windows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], Ints]:

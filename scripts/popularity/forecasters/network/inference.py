@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ except ModuleNotFoundError as error:
 
 from popularity.forecasters.network.architecture import last_step
 from popularity.forecasters.network.framings import Arrays, Framing, LastRows
+from popularity.forecasters.network.saved import Weights
 from popularity.program import Shard, reading
-from popularity.scoring.scores import Forecast
+from popularity.scoring.scores import Forecast, Forecasts
 from popularity.series import Ints
 
 #: Steps that a network is run for at a time, about: so many that what it computes stays in the cache.
@@ -89,6 +90,7 @@ class LastStep:
     """
 
     def __init__(self, model: keras.Model) -> None:
+        self._model = model
         self._networks = last_step(model)
         self._compiled = functools.cache(lambda: [_compiled(network) for network in self._networks])
 
@@ -97,15 +99,24 @@ class LastStep:
 
         Of ``shard`` (i, n) only for the i-th of n parts of the slots: the same to the bit as all at once.
         """
+        whole = self.forecasts_with([self._model.get_weights()], framing, slots, shard)
+        return ((slot, movies, shares) for slot, movies, (shares,) in whole)
+
+    def forecasts_with(
+        self, weights: Sequence[Weights], framing: Framing, slots: Ints, shard: Shard = (0, 1)
+    ) -> Iterator[Forecasts]:
+        """Predict the same with each of some weights, which share the network's inputs."""
         reader, decider = self._networks
         read, decide = self._compiled() if framing.pairs(slots) >= WORTH_COMPILING else (None, None)
 
-        def run(rows: LastRows) -> npt.NDArray[np.float64]:
+        def run(own: Weights, rows: LastRows) -> npt.NDArray[np.float64]:
+            if len(weights) > 1:
+                self._model.set_weights(own)
             windows = run_network(reader, {"steps": rows.windows}, read).astype(np.float32)
             inputs = {"window": windows[rows.window], "static": rows.static, "offset": rows.offset}
             return run_network(decider, inputs, decide)
 
-        return framing.forecasts(run, slots, shard)
+        return framing.forecasts([functools.partial(run, own) for own in weights], slots, shard)
 
 
 def _compiled(network: keras.Model) -> Callable[[Arrays], Any] | None:
