@@ -70,7 +70,7 @@ def test_forecasters_side_by_side_are_scored_as_each_is_alone() -> None:
             alone = score_forecasts(SERIES, forecast_slots(forecaster, SERIES, slots), PARTS["training"], 3)
             pd.testing.assert_frame_equal(one.scored[part], alone)
     # The first one is watched.
-    slots = [
+    whole = [
         slot for part in ("validation", "test") for slot in SERIES.requested_slots(PARTS[part]).tolist()
     ]
     assert seen == [oracle(SERIES)(slot, SERIES.candidates(slot)).max() for slot in whole]

@@ -138,7 +138,11 @@ def _leading(values: Floats, count: int) -> Ints:
     if count < len(values):
         # Few movies have most requests, so that few are above the mean: mostly those sought are among them.
         above = values[values > values.mean()]
-        last = -np.partition(-(above if len(above) >= count else values), count - 1)[count - 1]
+        if len(above) >= count:
+            last = -np.partition(-above, count - 1)[count - 1]
+        else:
+            # Many are equal, or few are known: then a partition is many times slower than sorting.
+            last = -np.sort(-values)[count - 1]
         if not np.isnan(last):
             places = np.flatnonzero(values >= last)
     order: Ints = places[np.argsort(-values[places], kind="stable")]
