@@ -30,8 +30,8 @@ _TRACE = np.dtype([("time", "<u4"), ("object", "<u8"), ("size", "<u4"), ("next",
 _NEVER = np.iinfo(np.int64).max
 #: Seconds after which libcachesim would drop an object: none here, as all requests have the time 0.
 _TIME_TO_LIVE = 2**31 - 1
-#: Requests that are written at a time.
-_WRITTEN_AT_ONCE = 1 << 20
+#: Requests that are written or read at a time.
+_REQUESTS_AT_ONCE = 1 << 20
 
 
 def _plain(kind: str, **options: Any) -> Callable[..., Any]:
@@ -101,8 +101,8 @@ def write_trace(path: Path, movie: Ints, sizes: npt.NDArray[np.int64]) -> None:
     following[keys[again]] = keys[again + 1]
     del keys, again
     with path.open("wb") as file:
-        for start in range(0, len(movie), _WRITTEN_AT_ONCE):
-            some = slice(start, start + _WRITTEN_AT_ONCE)
+        for start in range(0, len(movie), _REQUESTS_AT_ONCE):
+            some = slice(start, start + _REQUESTS_AT_ONCE)
             trace = np.zeros(len(movie[some]), _TRACE)
             trace["object"] = movie[some]
             trace["size"] = sizes[movie[some]]
@@ -138,14 +138,23 @@ def run_trace(cache: Any, trace: Path, bounds: Ints) -> npt.NDArray[np.int64]:
     reader = libcachesim.TraceReader(
         str(trace), libcachesim.TraceType.ORACLE_GENERAL_TRACE, libcachesim.ReaderInitParam()
     )
-    sizes = np.memmap(trace, _TRACE, "r")["size"]
     for at, (start, count) in enumerate(zip(bounds[:-1].tolist(), np.diff(bounds).tolist(), strict=True)):
         # A count of 0 would stand for all requests.
         if count:
             miss_ratios = cache.process_trace(reader, start, count)
-            whole = count, int(sizes[start : start + count].sum(dtype=np.int64))
+            whole = count, _volume(trace, start, count)
             hits[at] = [round((1 - miss) * all_) for miss, all_ in zip(miss_ratios, whole, strict=True)]
     return hits
+
+
+def _volume(trace: Path, start: int, count: int) -> int:
+    """Add up the sizes of some requests, without a second map of the file in memory."""
+    volume = 0
+    for first in range(start, start + count, _REQUESTS_AT_ONCE):
+        some = min(_REQUESTS_AT_ONCE, start + count - first)
+        requests = np.fromfile(trace, _TRACE, some, offset=first * _TRACE.itemsize)
+        volume += int(requests["size"].sum(dtype=np.int64))
+    return volume
 
 
 def own_process() -> ProcessPoolExecutor:
