@@ -92,17 +92,20 @@ REACTIVE = {
 
 def write_trace(path: Path, movie: Ints, sizes: npt.NDArray[np.int64]) -> None:
     """Write requests as libcachesim reads them; ``sizes`` has each movie's."""
-    keys = movie.astype(np.int64) << 32
+    parts = [slice(start, start + _REQUESTS_AT_ONCE) for start in range(0, len(movie), _REQUESTS_AT_ONCE)]
+    # Movie and place of each request, by movie, then place.
+    keys = movie.astype(np.int64)
+    keys <<= 32
     keys |= np.arange(len(movie), dtype=np.uint32)
     keys.sort()
-    again = np.flatnonzero(np.diff(keys >> 32) == 0)
-    keys &= 2**32 - 1
     following = np.full(len(movie), _NEVER)
-    following[keys[again]] = keys[again + 1]
-    del keys, again
+    for some in parts:
+        movies, places = np.divmod(keys[some.start : some.stop + 1], 1 << 32)
+        again = movies[1:] == movies[:-1]
+        following[places[:-1][again]] = places[1:][again]
+    del keys
     with path.open("wb") as file:
-        for start in range(0, len(movie), _REQUESTS_AT_ONCE):
-            some = slice(start, start + _REQUESTS_AT_ONCE)
+        for some in parts:
             trace = np.zeros(len(movie[some]), _TRACE)
             trace["object"] = movie[some]
             trace["size"] = sizes[movie[some]]

@@ -203,11 +203,14 @@ def read_requests(options: argparse.Namespace) -> tuple[Series, Replay]:
     timestamps = tables.numbers(table["timestamp"])
     movie = np.searchsorted(series.movie_ids, tables.numbers(table["movieId"])).astype(np.int32)
     counts = tables.numbers(table["count"]) if counted else None
+    del table
     sizes = sizes_of_movies(tables.read(options.movies, tables.MOVIES), series.movie_ids)
     test = split_slots(series, options.split)["test"]
     replay = replay_of(
         *(timestamps, movie, slot_of(timestamps, options.slot), test, *sizes_in_units(sizes), counts)
     )
+    del timestamps, movie, counts
+    tables.release_memory()
     logging.info(
         "%d requests in %d test slots, after %d to warm reactive caches",
         *(replay.requests.sum(), len(replay.slots), replay.bounds[0]),

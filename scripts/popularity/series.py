@@ -416,7 +416,7 @@ def read_series(sequences: Path, slot_name: str) -> Series:
         return tables.read(sequences, tables.SEQUENCES, [name])[name].combine_chunks()
 
     slots = column("slot")
-    return Series(
+    series = Series(
         tables.numbers(column("movieId")),
         tables.numbers(slots.offsets),
         tables.numbers(slots.values),
@@ -424,6 +424,8 @@ def read_series(sequences: Path, slot_name: str) -> Series:
         tables.numbers(column("avg_rating").values),
         slot_name,
     )
+    tables.release_memory()
+    return series
 
 
 def split_slots(series: Series, split: FoldSplit) -> dict[str, range]:

@@ -281,6 +281,11 @@ def text_array(texts: Sequence[str | None]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(texts), list(map(pa.py_buffer, buffers)))
 
 
+def release_memory() -> None:
+    """Give what reading tables took, and nobody holds, back to the system, where other libraries get it."""
+    pa.default_memory_pool().release_unused()
+
+
 def items_of(movies: pa.Table, ids: npt.NDArray[np.integer]) -> list[str]:
     """Give the log's own ids of movies, of a table of :data:`MOVIES`.
 
