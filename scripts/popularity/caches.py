@@ -1,5 +1,6 @@
 """Caches replayed over a log: filled from a ranking at each slot's start, or reacting to each request."""
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -307,6 +308,8 @@ class Pool:
         try:
             for done, (name, future) in enumerate(self._works, 1):
                 yield name, future.result()
+                # Forecasters refer to themselves: Python would free them much later.
+                gc.collect()
                 passed = time.monotonic() - self._begun
                 left = passed / done * (len(self._works) - done)
                 logging.info("%s: %d of %d, some %.0f s left", name, done, len(self._works), left)
