@@ -120,6 +120,18 @@ def test_networks_hang_on_no_setting_of_the_users(tmp_path: Path) -> None:
     assert ended.stdout == "float32 1e-07 tensorflow\n"
 
 
+def test_keras_begins_without_what_nobody_uses_of_it_and_others_may_use_that() -> None:
+    program = (
+        "import popularity.start; from popularity.forecasters.network import training; import sys; "
+        "print(sorted({'IPython', 'jax', 'matplotlib', 'sklearn'} & set(sys.modules))); import sklearn"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "KERAS_BACKEND": "tensorflow"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
+
+
 def test_the_workflow_runs_from_another_folder_whatever_the_locale_and_the_safe_path(
     tmp_path: Path,
 ) -> None:

@@ -1,18 +1,12 @@
 """The network of a model's settings."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-try:
-    import keras
-except ModuleNotFoundError as error:
-    # Keras imports its backend; a script that has none can do nothing else.
-    sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
-
+from popularity.forecasters.network.backend import keras
 from popularity.forecasters.network.framings import Arrays
 from popularity.forecasters.network.losses import LOSSES
 from popularity.own import faults_of, own_function

@@ -1,7 +1,6 @@
 """A network that is loaded and run. The backend is the one that ``KERAS_BACKEND`` names."""
 
 import functools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-try:
-    import keras
-    from keras import ops
-except ModuleNotFoundError as error:
-    # Keras imports its backend; a script that has none can do nothing else.
-    sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
-
 from popularity.forecasters.network.architecture import last_step
+from popularity.forecasters.network.backend import keras, ops
 from popularity.forecasters.network.framings import Arrays, Framing, LastRows
 from popularity.forecasters.network.saved import Weights
 from popularity.program import Shard, reading

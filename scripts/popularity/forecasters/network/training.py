@@ -2,7 +2,6 @@
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-try:
-    import keras
-    from keras import ops
-except ModuleNotFoundError as error:
-    # Keras imports its backend; a script that has none can do nothing else.
-    sys.exit(f"error: {error}: install the package of the backend, or choose another one (config.yaml)")
-
 from popularity.forecasters.network.architecture import build_network, scale_output
+from popularity.forecasters.network.backend import keras, ops
 from popularity.forecasters.network.checkpoints import Checkpoint
 from popularity.forecasters.network.framings import Arrays, Framing
 from popularity.forecasters.network.inference import CHUNK, padded, run_network
