@@ -19,6 +19,8 @@ rule train_model:
         "<results>/{dataset}/benchmarks/{fold}train_model/{model}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
+    # Its jobs begin the longest path: where cores are few, all else can wait for them.
+    priority: 2
     threads: settings.training_threads
     resources:
         mem_mb=memory(8000, sequences=9),
@@ -66,6 +68,7 @@ rule evaluate_model:
         "<results>/{dataset}/benchmarks/{fold}evaluate_model/{model}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
+    priority: 1
     threads: settings.training_threads
     resources:
         mem_mb=memory(4000, sequences=6),
@@ -200,6 +203,7 @@ rule evaluate_learned:
         "<results>/{dataset}/benchmarks/{fold}evaluate_learned/{learned}/seed-{seed}.tsv"
     conda:
         "../envs/model.yaml"
+    priority: 1
     threads: settings.training_threads
     resources:
         mem_mb=memory(4000, sequences=8),
