@@ -17,10 +17,10 @@ rule train_model:
         "<results>/{dataset}/logs/{fold}train_model/{model}/seed-{seed}.log",
     benchmark:
         "<results>/{dataset}/benchmarks/{fold}train_model/{model}/seed-{seed}.tsv"
-    conda:
-        "../envs/model.yaml"
     # Its jobs begin the longest path: where cores are few, all else can wait for them.
     priority: 2
+    conda:
+        "../envs/model.yaml"
     threads: settings.training_threads
     resources:
         mem_mb=memory(8000, sequences=9),
@@ -66,9 +66,9 @@ rule evaluate_model:
         "<results>/{dataset}/logs/{fold}evaluate_model/{model}/seed-{seed}.log",
     benchmark:
         "<results>/{dataset}/benchmarks/{fold}evaluate_model/{model}/seed-{seed}.tsv"
+    priority: 1
     conda:
         "../envs/model.yaml"
-    priority: 1
     threads: settings.training_threads
     resources:
         mem_mb=memory(4000, sequences=6),
@@ -201,9 +201,9 @@ rule evaluate_learned:
         "<results>/{dataset}/logs/{fold}evaluate_learned/{learned}/seed-{seed}.log",
     benchmark:
         "<results>/{dataset}/benchmarks/{fold}evaluate_learned/{learned}/seed-{seed}.tsv"
+    priority: 1
     conda:
         "../envs/model.yaml"
-    priority: 1
     threads: settings.training_threads
     resources:
         mem_mb=memory(4000, sequences=8),
