@@ -61,7 +61,7 @@ def run_network(
 ) -> npt.NDArray[np.float64]:
     """Run a network on rows, in chunks; its outputs, float64 [n, T, K].
 
-    ``run`` is its call, compiled for each length of a chunk; without it Keras compiles one, for one length.
+    ``run`` is its call, compiled for each length of a chunk; without it Keras makes one.
     """
     call = run or model.predict_on_batch
     size = len(next(iter(inputs.values())))
@@ -70,7 +70,7 @@ def run_network(
     for start in range(0, size, rows):
         chunk = {name: values[start : start + rows] for name, values in inputs.items()}
         count = min(rows, size - start)
-        length = rows if run is None else min(rows, max(LEAST_ROWS, 1 << (count - 1).bit_length()))
+        length = min(rows, max(LEAST_ROWS, 1 << (count - 1).bit_length()))
         made = ops.convert_to_numpy(call(padded(chunk, length)))
         outputs[start : start + count] = made[:count]
     return outputs
