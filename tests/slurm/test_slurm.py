@@ -75,8 +75,8 @@ def test_the_demos_graph_gives_under_slurm_what_it_gives_here(
     assert {job.state for job in jobs.values()} == {"COMPLETED"}
     assert {job.node for job in jobs.values()} == set(cluster.NODES)
     # 4 trainings and evaluations, 5 of baselines, and a job each for the tables, the log's pictures,
-    # the comparison and the caches.
-    assert len(jobs) == 17
+    # the policies of caches, the comparison and the caches.
+    assert len(jobs) == 18
     trainings = [number for number, log in numbers.items() if "rule_train_model" in log]
     assert len(trainings) == 4
     # None waits for another one to end. How many then run at once is for the cluster to say.
