@@ -147,3 +147,14 @@ def test_days_are_those_of_the_clock_also_when_it_changes() -> None:
     shares = SimilarSeasons(series, 24, 3.0, AllTimeShares(series))
     for at in nine[4:]:
         assert shares(np.array([0, 1]), np.full(2, slots[at]))[1] > 0.75
+
+
+@pytest.mark.parametrize("likelihood", [-12.0, 12.0])
+def test_weights_add_up_to_1_however_badly_or_well_the_seasons_fit(
+    likelihood: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = made(SERIES)
+    means = np.full((similar.SLOTS_COMPARED, similar.SEASONS_COMPARED), likelihood)
+    monkeypatch.setattr(shares, "_means", lambda block: means)
+    weights = shares.weights(np.array([SERIES.last_slot]))[0]
+    assert weights == pytest.approx(np.full(similar.SEASONS_COMPARED, 1 / similar.SEASONS_COMPARED))
