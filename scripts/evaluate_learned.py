@@ -65,7 +65,6 @@ def main() -> None:
     kept = KeptFit(args.name, args.seed, settings, offset, tuple(seasons), fitted)
     forecaster = kept.forecaster(series, movies, args.threads)
     forecast = functools.partial(forecast_together, [forecaster], series)
-    identity = {"name": args.name, "kind": LearnedMethod.kind, "seed": args.seed}
     check = IntervalCheck(series, parts["validation"], args.interval)
     with (
         atomic_write(args.fitted) as model,
@@ -76,12 +75,14 @@ def main() -> None:
     ):
         watch = watching(check, series, writer)
         scored = (parts, args.validation_slots, args.common)
-        whose = [(args.name, LearnedMethod.kind, args.seed)]
-        (found,) = evaluate(forecast, series, *scored, whose, watch)
+        identity = (args.name, LearnedMethod.kind, args.seed)
+        (found,) = evaluate(forecast, series, *scored, [identity], watch)
         kept.write(model)
         write_scores(scores, [found.scores])
         summary = {
-            **identity,
+            "name": found.name,
+            "kind": found.kind,
+            "seed": found.seed,
             "offset_weights": as_json(offset),
             **fitted.chosen,
             **found.metrics,

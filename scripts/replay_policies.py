@@ -1,7 +1,6 @@
 """Replay the test slots' requests against caches that react to each: see ``simulate_cache``."""
 
 import argparse
-import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,12 +31,10 @@ def replay_policies(
     folder
         For temporary files: 24 bytes a request.
     """
-    if policies and not caches.can_react():
-        logging.warning("libcachesim is not installed: no cache that reacts to requests is replayed")
+    if not policies or not caches.can_react():
         return {}
     trace = folder / "requests.bin"
-    if policies:
-        caches.write_trace(trace, replay.movie, replay.sizes)
+    caches.write_trace(trace, replay.movie, replay.sizes)
     pool = caches.Pool(threads)
     meanings = {}
     for policy in policies:

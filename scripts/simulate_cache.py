@@ -12,7 +12,6 @@ with the movies of the most expected requests per byte; elsewhere each movie tak
 
 import argparse
 import copy
-import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -278,7 +277,6 @@ def possible(settings: Cache) -> Cache:
     """Leave out of the settings what needs libcachesim, where that is not installed."""
     if caches.can_react():
         return settings
-    logging.warning("libcachesim is not installed: no cache that reacts to requests is replayed")
     return replace(settings, mixture=replace(settings.mixture, reactive_shares=()))
 
 

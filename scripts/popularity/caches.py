@@ -115,7 +115,9 @@ def write_trace(path: Path, movie: Ints, sizes: npt.NDArray[np.int64]) -> None:
 
 
 def can_react() -> bool:
-    """Whether caches that react to requests can be replayed."""
+    """Say whether caches that react to requests can be replayed; where they can't, a warning tells why."""
+    if libcachesim is None:
+        logging.warning("libcachesim is not installed: no cache that reacts to requests is replayed")
     return libcachesim is not None
 
 
