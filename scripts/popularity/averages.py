@@ -84,9 +84,10 @@ class DecayedSums:
     def __init__(self, series: Series, wanted: Sequence[tuple[str, float]]) -> None:
         self.series = series
         self.requested = series.requested_slots(range(series.first_slot, series.last_slot + 1))
-        self._columns = list(dict.fromkeys(wanted))
-        self._values = [of for of in VALUES if any(of == one for one, _ in self._columns)]
-        self._value_of_column = np.array([self._values.index(of) for of, _ in self._columns], np.int64)
+        # By value, so that the columns of each lie side by side.
+        self._columns = sorted(dict.fromkeys(wanted), key=lambda one: VALUES.index(one[0]))
+        names = [of for of, _ in self._columns]
+        self._columns_of = {of: slice(names.index(of), names.index(of) + names.count(of)) for of in names}
         self._decay = Decay([half_life for _, half_life in self._columns], len(series.totals))
         log = np.arange(series.first_slot, series.last_slot + 2)
         self._latest: Ints = np.searchsorted(self.requested, log) - 1
@@ -124,8 +125,10 @@ class DecayedSums:
         series = self.series
         # Before a movie's first element its sums are 0, whatever the gap.
         gaps = np.maximum(series.slot[elements] - series.slot[elements - 1], 0)
-        values = np.stack([_values(series, of, elements) for of in self._values], axis=1)
-        return sums * self._decay(gaps) + values[:, self._value_of_column]
+        added = sums * self._decay(gaps)
+        for of, columns in self._columns_of.items():
+            added[:, columns] += _values(series, of, elements)[:, None]
+        return added
 
 
 def _values(series: Series, of: str, elements: Ints) -> Floats:

@@ -418,10 +418,11 @@ class Features:
         if self._decayed_counts is not None:
             static.append(np.log1p(self._decayed_counts.sums(movies, at)))
         static += [season(movies, at, candidates) for season in self._seasons]
-        values = np.concatenate([np.zeros((len(movies), 0)), *static], axis=1)
+        none = np.zeros((len(movies), 0))
+        values = np.concatenate([none, *static], axis=1, dtype=np.float32, casting="same_kind")
         values[unknown] = 0
         return {
-            "static": values.astype(np.float32),
+            "static": values,
             "offset": offset[:, None].astype(np.float32),
         }
 

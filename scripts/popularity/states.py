@@ -68,11 +68,12 @@ class Replay:
         inside = kept * self._every > begins
         starts = np.where(inside, kept * self._every, begins)
         steps = ends - starts
-        # Those that start together go together: the states of some lie on the way to others'. Where a
-        # chain begins another one may end.
-        _, first, way = np.unique(2 * starts + inside, return_index=True, return_inverse=True)
-        longest = np.zeros(len(first), np.int64)
-        np.maximum.at(longest, way, steps)
+        # Neighbours that start together go together: the states of some lie on the way to others'. Where
+        # a chain begins another one may end.
+        alone = np.ones(len(ends), bool)
+        alone[1:] = (starts[1:] != starts[:-1]) | (inside[1:] != inside[:-1])
+        first, way = np.flatnonzero(alone), np.cumsum(alone) - 1
+        longest = np.maximum.reduceat(steps, first) if len(first) else steps
         # The longest ways first, so that those that go on are the first so many.
         order = stable_order(self._every - longest)
         first, longest = first[order], longest[order]

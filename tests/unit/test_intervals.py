@@ -60,10 +60,21 @@ def test_the_half_life_of_totals_suits_their_pace() -> None:
 @pytest.mark.parametrize("dispersion", [1e-6, 0.2, 3.0])
 @pytest.mark.parametrize("level", [0.5, 0.8])
 def test_bounds_are_the_quantiles_of_the_distribution(dispersion: float, level: float) -> None:
-    means = np.array([1e-9, 0.01, 0.1, 0.3, 1, 2.5, 40])
-    low, high = intervals.bounds(means, dispersion, level)
-    plain = [plain_bounds(mean, dispersion, level) for mean in means.tolist()]
-    assert list(zip(low, high, strict=True)) == plain
+    means = np.array([0.0, 1e-9, 0.01, 0.1, 0.3, 1, 2.5, 40])
+    plain = [(0, 0), *(plain_bounds(mean, dispersion, level) for mean in means[1:].tolist())]
+    for given in (dispersion, np.full(len(means), dispersion)):
+        low, high = intervals.bounds(means, given, level)
+        assert list(zip(low, high, strict=True)) == plain
+
+
+@pytest.mark.parametrize("dispersion", [1e-6, 0.02, 0.7, 50.0])
+def test_bounds_of_one_dispersion_are_those_of_many(dispersion: float) -> None:
+    # Up to means whose quantiles are not looked up.
+    means = np.geomspace(1e-4, 30 * intervals.LOOKED_UP, 4000)
+    each = intervals.bounds(means, np.full(len(means), dispersion), 0.8)
+    for one, many in zip(intervals.bounds(means, dispersion, 0.8), each, strict=True):
+        assert one.max() > intervals.LOOKED_UP or dispersion == 50
+        np.testing.assert_array_equal(one, many)
 
 
 def test_the_check_counts_what_the_intervals_hold() -> None:

@@ -5,11 +5,13 @@ expected requests of the slot for all movies known by then. The dispersion is th
 estimated on the validation slots, so that it covers the uncertainty of the slot's total as well.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import betaincinv
 from scipy.stats import nbinom
 
 from popularity.scoring.cross_entropy import distribution
@@ -24,6 +26,8 @@ TOTAL_HALF_LIVES = (1, 2, 3, 5, 7, 10, 14, 20, 28, 42, 60, 90, 130, 200, 400)
 LEVEL_HELP = "probability of the intervals to check (default: 0.8)"
 #: Smallest dispersion: practically a Poisson distribution.
 LEAST_DISPERSION = 1e-6
+#: Quantiles below so many requests are looked up, where many movies have one dispersion.
+LOOKED_UP = 1024
 
 
 def known_totals(series: Series) -> Floats:
@@ -87,14 +91,37 @@ def bounds(expected: Floats, dispersion: float | Floats, level: float) -> tuple[
     Lowest and highest number of requests, [n] each.
     """
     size = 1 / np.maximum(dispersion, LEAST_DISPERSION)
-    size = np.broadcast_to(size, expected.shape)
     chance = size / (size + expected)
     low, high = np.zeros((2, len(expected)))
     # A shortcut for most movies: 0 requests alone have that probability.
     some = size * np.log(chance) < np.log((1 + level) / 2)
-    low[some] = nbinom.ppf((1 - level) / 2, size[some], chance[some])
-    high[some] = nbinom.ppf((1 + level) / 2, size[some], chance[some])
+    of_some = expected[some], size if np.ndim(size) == 0 else size[some], chance[some]
+    low[some] = _quantiles((1 - level) / 2, *of_some)
+    high[some] = _quantiles((1 + level) / 2, *of_some)
     return low, high
+
+
+def _quantiles(probability: float, expected: Floats, size: float | Floats, chance: Floats) -> Floats:
+    """Find the quantiles of distributions with these means, sizes and chances, [n]."""
+    if isinstance(size, np.ndarray):
+        return np.asarray(nbinom.ppf(probability, size, chance))
+    quantiles = np.searchsorted(_largest_means(probability, float(size)), expected).astype(np.float64)
+    large = quantiles == LOOKED_UP
+    quantiles[large] = nbinom.ppf(probability, size, chance[large])
+    return quantiles
+
+
+@functools.lru_cache
+def _largest_means(probability: float, size: float) -> Floats:
+    """Find up to which mean the quantile is 0, 1, … requests, [:data:`LOOKED_UP`].
+
+    That a negative binomial number is at most k has the probability I_p(size, k + 1), the regularised
+    incomplete beta function, where p = size / (size + mean).
+    """
+    chance = betaincinv(size, np.arange(LOOKED_UP) + 1.0, probability)
+    with np.errstate(divide="ignore"):
+        means: Floats = size * (1 - chance) / chance
+    return means
 
 
 #: What marks the part of a check that is of pairs with at least one expected request.
