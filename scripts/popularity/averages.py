@@ -44,7 +44,7 @@ def requested_with_decayed_sums(
     latest = np.full(len(series.movie_ids), series.first_slot)
     for elements in series.elements_by_slot():
         movies, slot = series.movie[elements], int(series.slot[elements[0]])
-        sums, since = current[movies], latest[movies]
+        sums, since = current.take(movies, axis=0), latest[movies]
         yield slot, elements, sums, since
         values = series.label[elements] if of == "counts" else series.shares_of(elements)
         current[movies] = sums * decay(slot - since) + values[:, None]
@@ -192,7 +192,7 @@ class DecayedShares:
         -------
         float64 [n, half-lives]
         """
-        totals = self._totals[self._sums.latest(distinct(slots))]
+        totals = self._totals.take(self._sums.latest(distinct(slots)), axis=0)
         shares: Floats = self._sums(movies, slots).take(self._columns, axis=1) / totals
         if not uniform_share:
             return shares

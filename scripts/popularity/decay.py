@@ -32,4 +32,4 @@ class Decay:
         if len(gaps) and gaps.max() >= len(self._powers):
             computed: Floats = self.factors ** gaps[:, None]
             return computed
-        return self._powers[gaps]
+        return self._powers.take(gaps, axis=0)

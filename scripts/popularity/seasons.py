@@ -72,11 +72,12 @@ class SeasonalSums:
         self._carried: dict[int, tuple[int, Sums, Ints]] = {}
         self._last: tuple[Ints, Ints, Floats] | None = None
         places = self._slots.seasons * season + self._slots.places
-        totals = np.bincount(places, series.totals, self._end * season).reshape(self._end, season)
+        requests = np.bincount(places, series.totals, self._end * season).reshape(self._end, season, 1)
         # All movies' sums before each season and after the last, [seasons + 1, places, half-lives].
-        self._totals = np.zeros((self._end + 1, season, len(self._half_lives)))
-        for at, requests in enumerate(totals):
-            self._totals[at + 1] = self._totals[at] * self._decay.factors + requests[:, None]
+        totals = np.zeros((self._end + 1, season, len(self._half_lives)))
+        for at, added in enumerate(requests):
+            totals[at + 1] = totals[at] * self._decay.factors + added
+        self._totals = totals.reshape(-1, len(self._half_lives))
 
     def columns(self, half_lives: Sequence[float]) -> list[int]:
         """Find the columns of these half-lives."""
@@ -92,7 +93,7 @@ class SeasonalSums:
             return known[2]
         shown = self._clock(distinct(slots))
         if len(shown) == 1 and len(movies) > MANY:
-            sums, at = (of_all[movies] for of_all in self._sums_of_all(int(shown[0])))
+            sums, at = (of_all.take(movies, axis=0) for of_all in self._sums_of_all(int(shown[0])))
         else:
             begins, ends = self._chains.before(movies, shown)
             sums, at = self._chains.sums(begins, ends), self._chains.seasons(begins, ends)
@@ -120,7 +121,7 @@ class SeasonalSums:
             sums, at = sums.copy(), at.copy()
         for earlier in range(last, min(season, self._end)):
             movies, labels = self._requests_in((self._first + earlier) * self._season + place)
-            sums[movies] = labels[:, None] + sums[movies] * self._decay(earlier - at[movies])
+            sums[movies] = labels[:, None] + sums.take(movies, axis=0) * self._decay(earlier - at[movies])
             at[movies] = earlier
         if self._season * self._movies <= MOST_PLACES:
             # Replaced as one and never changed, so that threads may share it.
@@ -148,7 +149,7 @@ class SeasonalSums:
         shown = self._clock(slots)
         at = shown // self._season - self._first
         inside = np.clip(at, 0, self._end)
-        sums: Floats = self._totals[inside, shown % self._season]
+        sums: Floats = self._totals.take(inside * self._season + shown % self._season, axis=0)
         return sums * self._decay(np.maximum(at, inside) - inside)
 
 

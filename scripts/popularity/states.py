@@ -82,13 +82,13 @@ class Replay:
         place = place[way]
         inside, starts = inside[first], starts[first]
         states = self._initial(begins[first])
-        states[inside] = self._kept[kept[first][inside]]
+        states[inside] = self._kept.take(kept[first][inside], axis=0)
         made = np.empty((len(ends), *states.shape[1:]), states.dtype)
         by_steps = stable_order(steps)
         bounds = np.cumsum(np.bincount(steps)).tolist()
         for step, (begin, end) in enumerate(zip([0, *bounds], bounds, strict=False)):
             arrived = by_steps[begin:end]
-            made[arrived] = states[place[arrived]]
+            made[arrived] = states.take(place[arrived], axis=0)
             going = int(np.searchsorted(-longest, -step))
             if going:
                 states[:going] = self._advance(states[:going], starts[:going] + step)
@@ -129,7 +129,7 @@ class States:
             nearest = carried if slot >= carried[0] else self._restart(slot)
             way = len(self._series.elements_in(range(nearest[0], slot)))
             if nearest is carried or way <= EVERY * len(movies):
-                return self._carry(*nearest, slot)[movies]
+                return self._carry(*nearest, slot).take(movies, axis=0)
         begins, ends, places = self._series.past(movies, slots).distinct
         if self._replay is None:
             self._replay = Replay(
@@ -139,7 +139,7 @@ class States:
                 self._advance,
                 EVERY,
             )
-        return self._replay(begins, ends)[places]
+        return self._replay(begins, ends).take(places, axis=0)
 
     def _restart(self, slot: int) -> tuple[int, Values]:
         """Find a slot before an earlier one than the last, with the states of all movies, [M, numbers]."""
@@ -154,7 +154,7 @@ class States:
             states = states.copy()
             for elements in self._series.elements_by_slot(range(last, slot)):
                 movies = self._series.movie[elements]
-                states[movies] = self._advance(states[movies], elements)
+                states[movies] = self._advance(states.take(movies, axis=0), elements)
         # Replaced as one and never changed, so that threads may share it.
         self._last = slot, states
         if self._first is None:

@@ -436,3 +436,18 @@ def test_a_window_is_read_once_however_many_movies_have_it() -> None:
     assert len(distinct) == len(rows.windows) < len(movies)
     inputs = framing.inputs(unroll(framing.series, SLOTS, movies[:, None], np.full(len(movies), slot), 1))
     assert rows.windows[rows.window].tolist() == inputs["steps"].tolist()
+
+
+@pytest.mark.parametrize("rows", [3, 1 << 14])
+@ALL_FRAMES
+def test_the_last_step_of_rows_is_made_of_the_end_of_their_inputs(
+    one: str, out: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(framings, "ROWS_AT_ONCE", rows)
+    framing = framing_of(one, out)
+    windows = framing.validation(SLOTS, 1)
+    made, inputs = framing.last_rows(windows), framing.inputs(windows)
+    assert len(np.unique(made.windows, axis=0)) == len(made.windows)
+    assert made.windows[made.window].tolist() == inputs["steps"].tolist()
+    assert made.static.tolist() == inputs["static"][:, -1:].tolist()
+    assert made.offset.tolist() == inputs["offset"][:, -1:].tolist()

@@ -74,7 +74,7 @@ def intermittent(series: Series, kind: Kind, constants: Smoothing) -> Forecaster
     powers = _powers(series, [constants.rate_smoothing])
 
     def forecast(slot: int, movies: Ints) -> Floats:
-        sizes, rates = demand_before(slot)[movies].T
+        sizes, rates = demand_before(slot).take(movies, axis=0).T
         demand: Floats = sizes * rates
         if kind == "tsb":
             # As of the movie requested last: after a long silence all would vanish.
@@ -186,19 +186,20 @@ def _walk_demand(
         known = series.starts[movies] < elements
         latest = np.where(known, series.slot[elements - 1], series.first_slot - 1)
         fallen, new = powers[slot - previous], ~known[:, None]
-        counts, size, pace = series.label[elements, None], sizes[movies], paces[movies]
-        sizes[movies] = np.where(new, counts, size + alpha * (counts - size))
+        counts = series.label[elements, None]
+        size, pace = sizes.take(movies, axis=0), paces.take(movies, axis=0)
+        sizes[movies] = smoothed = np.where(new, counts, size + alpha * (counts - size))
         if kind == "croston":
             interval = (slot - latest)[:, None]
             rate = np.where(new, 0.0, 1 / np.where(new, 1.0, pace))
-            paces[movies] = np.where(new, interval, pace + beta * (interval - pace))
-            after = 1 / paces[movies]
+            paces[movies] = paced = np.where(new, interval, pace + beta * (interval - pace))
+            after = 1 / paced
         else:
-            rate = pace * powers[np.maximum(previous - latest, 0)]
+            rate = pace * powers.take(np.maximum(previous - latest, 0), axis=0)
             after = rate * fallen + (1.0 if slot == series.first_slot else beta)
             paces[movies] = after
-        yield _Demand(slot, elements, known, (size, rate), (sizes[movies], after), sums, candidates)
-        sums = (sums - size.T @ rate) * fallen + sizes[movies].T @ after
+        yield _Demand(slot, elements, known, (size, rate), (smoothed, after), sums, candidates)
+        sums = (sums - size.T @ rate) * fallen + smoothed.T @ after
         candidates += int(new.sum())
         previous = slot
 

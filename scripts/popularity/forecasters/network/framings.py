@@ -61,6 +61,8 @@ VALIDATION_OTHERS = 500
 VALIDATION_ROWS = 100_000
 #: Movies of a slot that are predicted at a time.
 PAIRS_AT_ONCE = 1 << 17
+#: Rows whose inputs are computed at a time: what they are computed from takes several times as much.
+ROWS_AT_ONCE = 1 << 14
 
 
 def with_rest(series: Series, movies: Ints) -> Series:
@@ -211,6 +213,16 @@ class Framing:
         ``offset`` [n, T, K], in the unit of the network's outputs (:class:`losses.Loss`).
         """
         return self._inputs(windows.movie, windows.slot)
+
+    def last_rows(self, windows: Windows) -> LastRows:
+        """Make what the last step of rows is computed from."""
+        starts = range(0, len(windows), ROWS_AT_ONCE)
+        parts = [windows.take(slice(start, start + ROWS_AT_ONCE)) for start in starts]
+        read, place = _distinct(np.concatenate([self._steps(part.movie, part.slot) for part in parts]))
+        static = [self._static(part.movie, part.slot[:, -1:]) for part in parts]
+        return LastRows(
+            read, place, *(np.concatenate([part[name] for part in static]) for name in ("static", "offset"))
+        )
 
     def _inputs(self, movie: Ints, slot: Ints) -> Arrays:
         return {"steps": self._steps(movie, slot), **self._static(movie, slot)}

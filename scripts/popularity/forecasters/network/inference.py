@@ -99,17 +99,22 @@ class LastStep:
         self, weights: Sequence[Weights], framing: Framing, slots: Ints, shard: Shard = (0, 1)
     ) -> Iterator[Forecasts]:
         """Predict the same with each of some weights, which share the network's inputs."""
-        reader, decider = self._networks
-        read, decide = self._compiled() if framing.pairs(slots) >= WORTH_COMPILING else (None, None)
+        compiled = framing.pairs(slots) >= WORTH_COMPILING
 
         def run(own: Weights, rows: LastRows) -> npt.NDArray[np.float64]:
             if len(weights) > 1:
                 self._model.set_weights(own)
-            windows = run_network(reader, {"steps": rows.windows}, read).astype(np.float32)
-            inputs = {"window": windows[rows.window], "static": rows.static, "offset": rows.offset}
-            return run_network(decider, inputs, decide)
+            return self.outputs(rows, compiled)
 
         return framing.forecasts([functools.partial(run, own) for own in weights], slots, shard)
+
+    def outputs(self, rows: LastRows, compiled: bool = False) -> npt.NDArray[np.float64]:
+        """Run it on rows: its outputs, float64 [n, 1, K]."""
+        reader, decider = self._networks
+        read, decide = self._compiled() if compiled else (None, None)
+        windows = run_network(reader, {"steps": rows.windows}, read).astype(np.float32)
+        inputs = {"window": windows[rows.window], "static": rows.static, "offset": rows.offset}
+        return run_network(decider, inputs, decide)
 
 
 def _compiled(network: keras.Model) -> Callable[[Arrays], Any] | None:

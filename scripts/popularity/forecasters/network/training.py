@@ -15,7 +15,7 @@ from popularity.forecasters.network.architecture import build_network, scale_out
 from popularity.forecasters.network.backend import keras, ops
 from popularity.forecasters.network.checkpoints import Checkpoint
 from popularity.forecasters.network.framings import Arrays, Framing
-from popularity.forecasters.network.inference import CHUNK, padded, run_network
+from popularity.forecasters.network.inference import LastStep, padded
 from popularity.forecasters.network.losses import LOSSES, Batch, Loss
 from popularity.forecasters.network.saved import Asked, Found, Weights, append_run
 from popularity.program import Fault
@@ -115,41 +115,31 @@ def _batches(framing: Framing, training: Training, epoch: int) -> Batches:
         yield done, padded(framing.inputs(windows), rows), targets
 
 
-def _inputs_in_parts(framing: Framing, windows: Windows) -> Arrays:
-    """Collect the inputs of many rows, of which only a few at a time are held in full precision."""
-    some = framing.inputs(windows.take(slice(0, 1)))
-    inputs = {
-        name: np.empty((len(windows), *values.shape[1:]), np.float32) for name, values in some.items()
-    }
-    for start in range(0, len(windows), CHUNK):
-        rows = slice(start, start + CHUNK)
-        for name, values in framing.inputs(windows.take(rows)).items():
-            inputs[name][rows] = values
-    return inputs
-
-
 class _Validation:
-    """Scores a network on the same windows after each epoch."""
+    """Scores a network, with the weights that it has then, on the last steps of the same windows."""
 
-    def __init__(self, framing: Framing, windows: Windows, loss: Loss, scale: float) -> None:
-        self._inputs = _inputs_in_parts(framing, windows)
-        self._targets = targets_of(framing, windows)
+    def __init__(
+        self, model: keras.Model, framing: Framing, windows: Windows, loss: Loss, scale: float
+    ) -> None:
+        self._network = LastStep(model)
+        self._rows = framing.last_rows(windows)
+        slot, label, weight = windows.slot[:, -1:], windows.label[:, -1:], windows.weight[:, -1:]
+        self._targets = targets_of(framing, Windows(windows.movie, slot, label, weight))
         self._loss = loss
         groups = int(self._targets[..., 3].max()) + 1
         self._value = loss_function(loss, scale, groups)
-        judged = windows.weight[:, -1] > 0
-        self._weight = windows.weight[:, -1][judged]
-        self._label = windows.label[:, -1][judged]
-        self._group = self._targets[:, -1, :, 3][judged].astype(np.int64)
-        self._label_n = self._label / self._targets[:, -1, :, 1][judged]
+        judged = weight[:, 0] > 0
+        self._weight = weight[:, 0][judged]
+        self._label = label[:, 0][judged]
+        self._group = self._targets[:, 0, :, 3][judged].astype(np.int64)
+        self._label_n = self._label / self._targets[:, 0, :, 1][judged]
         self._judged = judged
 
-    def __call__(self, model: keras.Model) -> Row:
+    def __call__(self) -> Row:
         """Loss, cross entropy (as :func:`scores.score_slot` defines it) and RMSE."""
-        outputs = run_network(model, self._inputs)
+        outputs = self._network.outputs(self._rows)
         loss = float(ops.convert_to_numpy(self._value(self._targets, outputs.astype(np.float32))))
-        last = outputs[:, -1][self._judged]
-        shares = self._shares(last)
+        shares = self._shares(outputs[:, 0][self._judged])
         return {
             "val_loss": loss,
             "val_cross_entropy": sampled_cross_entropy(shares, self._label, self._weight, self._group),
@@ -159,15 +149,15 @@ class _Validation:
     def _shares(self, outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return self._loss.to_shares(outputs, self._group, self._weight)
 
-    def certain_share(self, model: keras.Model) -> float:
+    def certain_share(self) -> float:
         """Choose the share of a network's correction of its offset that the validation slots support.
 
         It is the share of the lowest cross entropy, made smaller the less certain its gain is: with the
         gain g and its standard error s over slots by the factor ``1 - (s / g) ** 2``, down to 0 (James
         and Stein 1961, "Estimation with quadratic loss").
         """
-        offset = self._inputs["offset"][:, -1][self._judged].astype(np.float64)
-        correction = run_network(model, self._inputs)[:, -1][self._judged] - offset
+        offset = self._rows.offset[:, 0][self._judged].astype(np.float64)
+        correction = self._network.outputs(self._rows)[:, 0][self._judged] - offset
 
         def losses(share: float) -> npt.NDArray[np.float64]:
             predicted = self._shares(offset + share * correction)
@@ -218,7 +208,7 @@ def train_network(
     model.compile(optimizer=optimizer, loss=loss_function(loss, scale, groups))
     if keras.backend.backend() == "tensorflow":
         _compile_for_any_length(model, _batches(framing, training, 0))
-    validate = _Validation(framing, validation, loss, scale)
+    validate = _Validation(model, framing, validation, loss, scale)
     schedule = _schedule(settings.schedule, settings.learning_rate)
     history: list[Row] = []
     snapshots: dict[int, Weights] = {}
@@ -244,7 +234,7 @@ def train_network(
         seconds = time.perf_counter() - start
         trained = _values(model.trainable_variables)
         _assign(model.trainable_variables, average.value())
-        row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), **validate(model)}
+        row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), **validate()}
         row["seconds"] = round(seconds, 3)
         history.append(row)
         _log_epoch(asked.name, settings.epochs, history)
@@ -287,15 +277,15 @@ def keep_certain(asked: Asked, framing: Framing, validation: Windows, trained: T
     settings, model = asked.settings.model, trained.model
     if settings.offset == "none":
         return trained
-    validate = _Validation(framing, validation, LOSSES[settings.loss], 1.0)
+    validate = _Validation(model, framing, validation, LOSSES[settings.loss], 1.0)
     final = model.get_weights()
     snapshots = {}
     for epoch, weights in trained.snapshots.items():
         model.set_weights(weights)
-        scale_output(model, validate.certain_share(model))
+        scale_output(model, validate.certain_share())
         snapshots[epoch] = model.get_weights()
     model.set_weights(final)
-    correction = validate.certain_share(model)
+    correction = validate.certain_share()
     scale_output(model, correction)
     logger.info("%s: keeps %.3g of its correction of the offset", asked.name, correction)
     return Trained(model, trained.history, snapshots, correction)
