@@ -433,6 +433,8 @@ class Features:
 
     def steps(self, movies: Ints, slots: Ints) -> npt.NDArray[np.float32]:
         """Compute ``steps`` alone: see :meth:`__call__`."""
+        if not self._steps:
+            return np.zeros((len(movies), self._window, 0), np.float32)
         return self._step_values(*self.series.windows(movies, slots, self._window, self._gaps), slots)
 
     def steps_until(self, movies: Ints, slot: int, count: int) -> npt.NDArray[np.float32]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from popularity.features import Features
 from popularity.forecasters.base import FittingData, Floats, Forecaster
-from popularity.series import Ints, Series
+from popularity.series import Ints, Series, distinct
 
 #: Maps the columns [n, columns] to a raw score [n].
 Score = Callable[[Floats], Floats]
@@ -89,14 +89,14 @@ def tabulate(features: Features, rows: Rows) -> FittingTable:
 def columns_and_base(features: Features, movies: Ints, slots: Ints) -> tuple[Floats, Floats]:
     """Compute ``columns`` and ``base`` of :func:`tabulate` for pairs of a movie and a slot."""
     inputs = features(movies, slots)
-    size = np.log(features.candidates(slots))
+    size = np.log(features.candidates(distinct(slots)))
     base = inputs["offset"][:, 0].astype(np.float64)
     parts: list[npt.NDArray[np.floating]] = [inputs["steps"].reshape(len(movies), -1), inputs["static"]]
     if features.has_offset:
         parts.append((base + size)[:, None])
     else:
-        base = -size
-    return np.hstack(parts).astype(np.float64), base
+        base = np.broadcast_to(-size, len(slots))
+    return np.concatenate(parts, axis=1, dtype=np.float64), base
 
 
 def features_of(data: FittingData, names: Sequence[str], window: int = 1) -> Features:
