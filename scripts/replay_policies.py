@@ -75,6 +75,7 @@ def main() -> None:
 
     series, replay = read_requests(args)
     sizes = sizes_of(series, replay, args.sizes)
+    del series
     with tempfile.TemporaryDirectory() as folder:
         found = replay_policies(replay, sizes, args.policies, Path(folder), args.threads)
     tables.write(args.hits, table_of(found, replay.slots))

@@ -27,8 +27,9 @@ from popularity.series import Ints
 #: A request as libcachesim reads it (its format ``oracleGeneral``): the next request for the same object
 #: is known, which Belady's optimum needs.
 _TRACE = np.dtype([("time", "<u4"), ("object", "<u8"), ("size", "<u4"), ("next", "<i8")])
-#: Stands for no next request.
+#: Stands for no next request, there and where a trace is made.
 _NEVER = np.iinfo(np.int64).max
+_NONE = np.iinfo(np.uint32).max
 #: Seconds after which libcachesim would drop an object: none here, as all requests have the time 0.
 _TIME_TO_LIVE = 2**31 - 1
 #: Requests that are written or read at a time.
@@ -99,7 +100,7 @@ def write_trace(path: Path, movie: Ints, sizes: npt.NDArray[np.int64]) -> None:
     keys <<= 32
     keys |= np.arange(len(movie), dtype=np.uint32)
     keys.sort()
-    following = np.full(len(movie), _NEVER)
+    following = np.full(len(movie), _NONE)
     for some in parts:
         movies, places = np.divmod(keys[some.start : some.stop + 1], 1 << 32)
         again = movies[1:] == movies[:-1]
@@ -110,7 +111,8 @@ def write_trace(path: Path, movie: Ints, sizes: npt.NDArray[np.int64]) -> None:
             trace = np.zeros(len(movie[some]), _TRACE)
             trace["object"] = movie[some]
             trace["size"] = sizes[movie[some]]
-            trace["next"] = following[some]
+            after = following[some].astype(np.int64)
+            trace["next"] = np.where(after == _NONE, _NEVER, after)
             trace.tofile(file)
 
 

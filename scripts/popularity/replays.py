@@ -4,7 +4,7 @@ import argparse
 import functools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from popularity import tables
-from popularity.series import Ints, Series, read_series, split_slots
+from popularity.series import Ints, Series, placed, read_series, split_slots
 from popularity.settings.fields import json_argument
 from popularity.settings.slots import FoldSplit
 from popularity.slots import HELP, Slot, slot_of
@@ -60,7 +60,7 @@ class Replay:
         begin, end = self.bounds[[0, -1]]
         return np.add.reduceat(self.sizes[self.movie[begin:end]], self.bounds[:-1] - begin)
 
-    @property
+    @functools.cached_property
     def mean_size(self) -> float:
         """Mean size of a request's movie."""
         return float(np.bincount(self.movie, minlength=len(self.sizes)) @ self.sizes / len(self.movie))
@@ -70,51 +70,89 @@ class Replay:
         return np.bincount(self.movie[self.bounds[at] : self.bounds[at + 1]], minlength=movies)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a log, n of them, in its order.
+
+    Attributes
+    ----------
+    time
+        int64 [n] seconds.
+    movie, slot
+        int [n] numbers of each row's movie and slot.
+    count
+        int64 [n], how many requests each row stands for; None for one.
+    """
+
+    time: npt.NDArray[np.int64]
+    movie: Ints
+    slot: Ints
+    count: npt.NDArray[np.int64] | None = None
+
+
 def replay_of(
-    timestamps: npt.NDArray[np.int64],
-    movie: Ints,
-    slots: Ints,
+    parts: Callable[[], Iterable[Rows]],
+    first_slot: int,
     test: range,
     sizes: npt.NDArray[np.int64],
     unit: int | None = None,
-    counts: npt.NDArray[np.int64] | None = None,
 ) -> Replay:
     """Put the requests in order: by time, those of one second in the log's order.
 
+    Where rows stand for several requests, those of one second come in a drawn order, as nobody knows
+    theirs: one after another they would all be hits but the first. Of more than :data:`MOST_REQUESTS`
+    about so many are drawn.
+
     Parameters
     ----------
-    timestamps, movie, slots
-        [n] time, movie number and slot of each row, in the log's order.
-    test
-        The test slots.
+    parts
+        Goes through the log, part by part, once to count and once to read: no more is held than a time
+        and a movie of each row.
+    first_slot, test
+        The log's first slot, and the test slots.
     sizes, unit
         See :class:`Replay`.
-    counts
-        [n] how many requests each row stands for; None for one. Those of one second then come in a
-        drawn order, as nobody knows theirs: one after another they would all be hits but the first.
     """
-    order: Ints
-    if counts is None:
-        order = np.argsort(timestamps, kind="stable")
-    else:
-        rows = drawn_rows(counts)
-        order = rows[np.argsort(timestamps[rows], kind="stable")]
-    slots = slots[order]
-    order = order[: np.searchsorted(slots, test.stop)]
-    first = int(np.searchsorted(slots, test.start))
-    tested, starts = np.unique(slots[first : len(order)], return_index=True)
-    bounds = np.append(first + starts, len(order))
-    return Replay(movie[order].astype(np.int32), tested, bounds, sizes, unit)
-
-
-def drawn_rows(counts: npt.NDArray[np.int64], most: int = MOST_REQUESTS) -> Ints:
-    """Give the row of each request, in a drawn order; of more than ``most`` requests about so many."""
+    rows = np.zeros(test.stop - first_slot, np.int64)
+    for part in parts():
+        rows += np.bincount(part.slot[part.slot < test.stop] - first_slot, minlength=len(rows))
+    ends = np.cumsum(rows)
+    following = ends - rows
+    time, movie, count = np.empty(ends[-1], np.int64), np.empty(ends[-1], np.int32), None
+    for part in parts():
+        inside = np.flatnonzero(part.slot < test.stop)
+        order, places = placed(part.slot[inside] - first_slot, following)
+        time[places], movie[places] = part.time[inside[order]], part.movie[inside[order]]
+        if part.count is not None:
+            count = np.empty(ends[-1], np.int64) if count is None else count
+            count[places] = part.count[inside[order]]
+    drawn = 1.0
+    if count is not None and (total := int(count.sum())) > MOST_REQUESTS:
+        logging.info("of %d requests some %d are drawn", total, MOST_REQUESTS)
+        drawn = MOST_REQUESTS / total
     generator = np.random.default_rng(0)
-    total = int(counts.sum())
-    if total > most:
-        logging.info("of %d requests some %d are drawn", total, most)
-        counts = generator.binomial(counts, most / total)
-    return generator.permutation(np.repeat(np.arange(len(counts)), counts))
+    made = [np.zeros(0, np.int32)]
+    for begin, end in zip((ends - rows).tolist(), ends.tolist(), strict=True):
+        of_slot = None if count is None else generator.binomial(count[begin:end], drawn)
+        made.append(movie[begin:end][_in_order(time[begin:end], of_slot, generator)])
+    del time, movie, count
+    requests = np.array([len(part) for part in made[1:]])
+    ends = np.cumsum(requests)
+    tested = np.flatnonzero(requests)
+    tested = tested[tested >= test.start - first_slot]
+    bounds = np.append((ends - requests)[tested], ends[-1])
+    return Replay(np.concatenate(made), tested + first_slot, bounds, sizes, unit)
+
+
+def _in_order(
+    time: npt.NDArray[np.int64], count: npt.NDArray[np.int64] | None, generator: np.random.Generator
+) -> Ints:
+    """Put rows, or the requests that they stand for, in order: see :func:`replay_of`."""
+    if count is None:
+        return np.argsort(time, kind="stable")
+    rows = generator.permutation(np.repeat(np.arange(len(count)), count))
+    ordered: Ints = rows[np.argsort(time[rows], kind="stable")]
+    return ordered
 
 
 def sizes_in_units(sizes: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], int | None]:
@@ -198,18 +236,17 @@ def read_requests(options: argparse.Namespace) -> tuple[Series, Replay]:
     """Read the log that the options of :func:`add_requests` name, and put its requests in order."""
     series = read_series(options.sequences, options.slot)
     schema = tables.joined_schema(options.joined)
-    counted = "count" in schema.names
-    table = tables.read(options.joined, schema, ["movieId", "timestamp", *(["count"] if counted else [])])
-    timestamps = tables.numbers(table["timestamp"])
-    movie = np.searchsorted(series.movie_ids, tables.numbers(table["movieId"])).astype(np.int32)
-    counts = tables.numbers(table["count"]) if counted else None
-    del table
+    names = ["movieId", "timestamp", *(["count"] if "count" in schema.names else [])]
+
+    def parts() -> Iterator[Rows]:
+        for part in tables.batches(options.joined, schema, names):
+            movie, time, *count = (tables.numbers(part[name]) for name in names)
+            movie = np.searchsorted(series.movie_ids, movie)
+            yield Rows(time, movie, slot_of(time, options.slot), *count)
+
     sizes = sizes_of_movies(tables.read(options.movies, tables.MOVIES), series.movie_ids)
     test = split_slots(series, options.split)["test"]
-    replay = replay_of(
-        *(timestamps, movie, slot_of(timestamps, options.slot), test, *sizes_in_units(sizes), counts)
-    )
-    del timestamps, movie, counts
+    replay = replay_of(parts, series.first_slot, test, *sizes_in_units(sizes))
     tables.release_memory()
     logging.info(
         "%d requests in %d test slots, after %d to warm reactive caches",

@@ -156,11 +156,8 @@ class Series:
         # Where the next element of each slot goes.
         following = self._slot_starts[:-1].copy()
         for some in _parts(len(self.slot)):
-            at = self.slot[some] - self.first_slot
-            counts = np.bincount(at, minlength=len(following))
-            places = np.repeat(following - np.cumsum(counts) + counts, counts) + np.arange(len(at))
-            order[places] = stable_order(at) + some.start
-            following += counts
+            ordered, places = placed(self.slot[some] - self.first_slot, following)
+            order[places] = ordered + some.start
         return order
 
     @functools.cached_property
@@ -387,6 +384,24 @@ def stable_order(numbers: Ints) -> Ints:
     narrow = len(numbers) == 0 or numbers.max() <= np.iinfo(np.uint16).max
     order: Ints = np.argsort(numbers.astype(np.uint16) if narrow else numbers, kind="stable")
     return order.astype(np.int32) if len(order) <= np.iinfo(np.int32).max else order
+
+
+def placed(numbers: Ints, following: Ints) -> tuple[Ints, Ints]:
+    """Put numbers [n] in order, and say where each goes among those of several parts.
+
+    Parameters
+    ----------
+    following
+        [m] where the next one of each of the numbers 0 … m-1 goes; it is moved on.
+
+    Returns
+    -------
+    int [n] positions in order, equal ones as they are, and the place of each of these.
+    """
+    counts = np.bincount(numbers, minlength=len(following))
+    places = np.repeat(following - np.cumsum(counts) + counts, counts) + np.arange(len(numbers))
+    following += counts
+    return stable_order(numbers), places
 
 
 def spread(slots: Ints, most: int) -> Ints:

@@ -100,7 +100,7 @@ class States:
 
     Where many movies of one slot are asked for, as by forecasts, the states of all movies are carried from
     slot to slot: no more than these is held. Others are made anew by a :class:`Replay`, as are those of
-    slots that lie before the last one, and far from where the carrying began.
+    slots that lie before the last one, and far from the log's first.
 
     Parameters
     ----------
@@ -114,8 +114,8 @@ class States:
         self._series = series
         self._initial = initial
         self._advance = advance
-        self._first: tuple[int, Values] | None = None
-        self._last = series.first_slot, initial
+        self._begin = series.first_slot, initial
+        self._last = self._begin
         self._replay: Replay | None = None
 
     def __call__(self, movies: Ints, slots: Ints | int) -> Values:
@@ -125,10 +125,10 @@ class States:
         """
         slot = only(slots)
         if slot is not None and len(movies) > MANY:
-            carried = self._last
-            nearest = carried if slot >= carried[0] else self._restart(slot)
+            last = self._last
+            nearest = last if slot >= last[0] else self._begin
             way = len(self._series.elements_in(range(nearest[0], slot)))
-            if nearest is carried or way <= EVERY * len(movies):
+            if nearest is last or way <= EVERY * len(movies):
                 return self._carry(*nearest, slot).take(movies, axis=0)
         begins, ends, places = self._series.past(movies, slots).distinct
         if self._replay is None:
@@ -141,13 +141,6 @@ class States:
             )
         return self._replay(begins, ends).take(places, axis=0)
 
-    def _restart(self, slot: int) -> tuple[int, Values]:
-        """Find a slot before an earlier one than the last, with the states of all movies, [M, numbers]."""
-        # An evaluation begins anew where it began.
-        if self._first is not None and self._first[0] <= slot:
-            return self._first
-        return self._series.first_slot, self._initial
-
     def _carry(self, last: int, states: Values, slot: int) -> Values:
         """Bring the states of all movies, [M, numbers], from one slot to another that is not before it."""
         if slot > last:
@@ -157,8 +150,6 @@ class States:
                 states[movies] = self._advance(states.take(movies, axis=0), elements)
         # Replaced as one and never changed, so that threads may share it.
         self._last = slot, states
-        if self._first is None:
-            self._first = self._last
         return states
 
 

@@ -60,12 +60,22 @@ def request_log() -> pd.DataFrame:
 REQUESTS = request_log()
 
 
+def in_parts(*columns: np.ndarray) -> Callable[[], list[replays.Rows]]:
+    """Give rows as a log does, which is read part by part."""
+    cuts = [0, 1, len(columns[0]) // 3, len(columns[0])]
+    return lambda: [
+        replays.Rows(*(column[begin:end] for column in columns)) for begin, end in itertools.pairwise(cuts)
+    ]
+
+
 @pytest.fixture(scope="module")
 def replay() -> replays.Replay:
     timestamps = REQUESTS["timestamp"].to_numpy(np.int64)
     movie = np.searchsorted(SERIES.movie_ids, REQUESTS["movieId"].to_numpy())
     ones = np.ones(len(SERIES.movie_ids), np.int64)
-    return replays.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST, ones)
+    return replays.replay_of(
+        in_parts(timestamps, movie, slot_of(timestamps, "day")), FIRST_SLOT, TEST, ones
+    )
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +276,8 @@ def sized() -> replays.Replay:
     timestamps = REQUESTS["timestamp"].to_numpy(np.int64)
     movie = np.searchsorted(SERIES.movie_ids, REQUESTS["movieId"].to_numpy())
     sizes, unit = replays.sizes_in_units(BYTES[: len(SERIES.movie_ids)])
-    return replays.replay_of(timestamps, movie, slot_of(timestamps, "day"), TEST, sizes, unit)
+    parts = in_parts(timestamps, movie, slot_of(timestamps, "day"))
+    return replays.replay_of(parts, FIRST_SLOT, TEST, sizes, unit)
 
 
 def test_sizes_are_in_units_of_which_the_largest_has_32_bits(caplog: pytest.LogCaptureFixture) -> None:
@@ -378,10 +389,8 @@ def test_a_row_of_several_requests_counts_as_so_many_in_a_drawn_order(
     rows = LOG[["slot", "movieId", "label"]]
     timestamps = slot_start(rows["slot"].to_numpy(), "day").astype(np.int64)
     movie = np.searchsorted(SERIES.movie_ids, rows["movieId"].to_numpy())
-    counted = replays.replay_of(
-        *(timestamps, movie, rows["slot"].to_numpy(), TEST, replay.sizes),
-        counts=rows["label"].to_numpy(np.int64),
-    )
+    parts = in_parts(timestamps, movie, rows["slot"].to_numpy(), rows["label"].to_numpy(np.int64))
+    counted = replays.replay_of(parts, FIRST_SLOT, TEST, replay.sizes)
     assert counted.slots.tolist() == replay.slots.tolist()
     assert counted.requests.tolist() == replay.requests.tolist()
     everyone = len(replay.sizes)
@@ -391,9 +400,11 @@ def test_a_row_of_several_requests_counts_as_so_many_in_a_drawn_order(
     requested = counted.movie[counted.bounds[0] :]
     assert (requested[1:] == requested[:-1]).mean() < 0.5
     caplog.set_level("INFO")
-    drawn = replays.drawn_rows(np.array([1_000_000, 3_000_000]), most=400_000)
-    assert "of 4000000 requests some 400000 are drawn" in caplog.text
-    assert np.bincount(drawn) == pytest.approx([100_000, 300_000], rel=0.02)
+    monkeypatch.setattr(replays, "MOST_REQUESTS", len(counted.movie) // 4)
+    drawn = replays.replay_of(parts, FIRST_SLOT, TEST, replay.sizes)
+    assert f"of {len(counted.movie)} requests some {len(counted.movie) // 4} are drawn" in caplog.text
+    assert len(drawn.movie) == pytest.approx(len(counted.movie) / 4, rel=0.1)
+    assert drawn.requests == pytest.approx(counted.requests / 4, abs=4 * np.sqrt(counted.requests.max()))
 
 
 def test_gains_are_differences_in_pairs(board: pd.DataFrame) -> None:
