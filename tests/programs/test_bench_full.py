@@ -1,7 +1,9 @@
 """The benchmark of the whole graph reads it right, and computes what other numbers of cores take."""
 
+import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +153,23 @@ def test_jobs_are_looked_at_every_few_seconds() -> None:
     assert code != bench_full.SNAKEMAKE
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "4\n"
+
+
+def test_a_large_log_is_made_once_and_planned_with_few_slots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_full, "CACHE", tmp_path)
+    monkeypatch.setattr(bench_full, "LARGE_MOVIES", 50)
+    archive = bench_full.large(1000)
+    made = archive.read_bytes()
+    assert list(tmp_path.iterdir()) == [archive]
+    archive.write_bytes(made + b"kept")
+    assert bench_full.large(1000).read_bytes() == made + b"kept"
+    with zipfile.ZipFile(archive) as parts:
+        rows = sum(len(parts.read(name).splitlines()) - 1 for name in parts.namelist() if "ratings" in name)
+        assert rows == 1000
+        assert len(parts.read("log/movies.csv").splitlines()) == 51
+    short = tmp_path / "short.json"
+    short.write_text(json.dumps(bench_full.SHORT))
+    jobs = bench_full.read_plan(["--config", "dataset=demo", "--configfile", str(short)], 2)
+    assert {job.rule for job in jobs.values()} >= {"train_model", "replay_policies", "write_report"}
