@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from popularity.decay import Decay
-from popularity.series import MANY, Ints, Series, distinct, stable_order
+from popularity.series import MANY, Ints, Series, distinct, grouped
 from popularity.settings.slots import DAY_SECONDS, SLOT_SECONDS
 from popularity.slots import length_of
 from popularity.states import Replay
@@ -194,10 +194,9 @@ class _Chains:
         self._season = season
         self._decay = decay
         self._first = slots.first
-        place = slots.places.astype(np.min_scalar_type(season))[series.slot - series.first_slot]
-        self._order = stable_order(place)
-        self._starts = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=season))])
-        del place
+        self._starts, self._order = grouped(
+            len(series.slot), season, lambda some: slots.places[series.slot[some] - series.first_slot]
+        )
         # Season of each position.
         seasons = slots.seasons.astype(np.min_scalar_type(-1 - int(slots.seasons.max())))
         self._seasons = seasons[series.slot - series.first_slot][self._order]

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -132,14 +132,16 @@ class Series:
     def elements_in(self, slots: range) -> Ints:
         """Elements of these slots, by slot, then movie."""
         first, end = self._inside(slots)
-        return self._by_slot[self._slot_starts[first] : self._slot_starts[end]]
+        starts, elements = self._by_slot
+        return elements[starts[first] : starts[end]]
 
     def elements_by_slot(self, slots: range | None = None) -> Iterator[Ints]:
         """Walk the slots (these, or all) that have requests: the elements of each, by movie."""
         first, end = (0, len(self.totals)) if slots is None else self._inside(slots)
-        for begin, stop in itertools.pairwise(self._slot_starts[first : end + 1].tolist()):
+        starts, elements = self._by_slot
+        for begin, stop in itertools.pairwise(starts[first : end + 1].tolist()):
             if begin < stop:
-                yield self._by_slot[begin:stop]
+                yield elements[begin:stop]
 
     def _inside(self, slots: range) -> tuple[int, int]:
         """Give the bounds of these slots within the log, counted from its first slot."""
@@ -149,24 +151,9 @@ class Series:
         return first, end
 
     @functools.cached_property
-    def _by_slot(self) -> Ints:
-        order: Ints = np.empty(
-            len(self.slot), np.int32 if len(self.slot) <= np.iinfo(np.int32).max else np.int64
-        )
-        # Where the next element of each slot goes.
-        following = self._slot_starts[:-1].copy()
-        for some in _parts(len(self.slot)):
-            ordered, places = placed(self.slot[some] - self.first_slot, following)
-            order[places] = ordered + some.start
-        return order
-
-    @functools.cached_property
-    def _slot_starts(self) -> Ints:
-        """Where the elements of each slot begin in :attr:`_by_slot`, [slots of the log + 1]."""
-        starts: Ints = np.zeros(len(self.totals) + 1, np.int64)
-        for some in _parts(len(self.slot)):
-            starts[1:] += np.bincount(self.slot[some] - self.first_slot, minlength=len(self.totals))
-        return np.asarray(np.cumsum(starts))
+    def _by_slot(self) -> tuple[Ints, Ints]:
+        """Where the elements of each slot begin, [slots of the log + 1], and all elements by slot, [K]."""
+        return grouped(len(self.slot), len(self.totals), lambda some: self.slot[some] - self.first_slot)
 
     def most_requested(self, slots: range, count: int) -> Ints:
         """Movies with the most requests in these slots, ``count`` at most, in their order."""
@@ -384,6 +371,30 @@ def stable_order(numbers: Ints) -> Ints:
     narrow = len(numbers) == 0 or numbers.max() <= np.iinfo(np.uint16).max
     order: Ints = np.argsort(numbers.astype(np.uint16) if narrow else numbers, kind="stable")
     return order.astype(np.int32) if len(order) <= np.iinfo(np.int32).max else order
+
+
+def grouped(size: int, groups: int, numbers: Callable[[slice], Ints]) -> tuple[Ints, Ints]:
+    """Order so many positions by the number of each, those of one number as they are.
+
+    Parameters
+    ----------
+    numbers
+        Gives the numbers, from 0 to ``groups - 1``, of a part of the positions: no more are held.
+
+    Returns
+    -------
+    Where the positions of each number begin, int64 [groups + 1], and the positions, int [size].
+    """
+    starts = np.zeros(groups + 1, np.int64)
+    for some in _parts(size):
+        starts[1:] += np.bincount(numbers(some), minlength=groups)
+    np.cumsum(starts, out=starts)
+    order: Ints = np.empty(size, np.int32 if size <= np.iinfo(np.int32).max else np.int64)
+    following = starts[:-1].copy()
+    for some in _parts(size):
+        ordered, places = placed(numbers(some), following)
+        order[places] = np.add(ordered, some.start, dtype=order.dtype)
+    return starts, order
 
 
 def placed(numbers: Ints, following: Ints) -> tuple[Ints, Ints]:
