@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from popularity.forecasters.averages import average_forecaster
-from popularity.forecasters.network import inference, saved
+from popularity.forecasters.network import framings, inference, saved
 from popularity.forecasters.network import training as trainer
 from popularity.forecasters.network.architecture import CELLS, build_network, last_step, scale_output
 from popularity.forecasters.network.checkpoints import Checkpoint
@@ -575,17 +575,21 @@ def test_a_network_ends_at_its_offset_where_it_learned_nothing(loss: str, series
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("rows", [framings.VALIDATION_ROWS, 3000])
 def test_a_correction_is_kept_as_far_as_the_validation_slots_support_it(
-    factor: float, series: Series, monkeypatch: pytest.MonkeyPatch
+    factor: float, rows: int, series: Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, framing, windows = train(series, {"cell": "none", "epochs": 1})
+    # Of many slots some are taken: those between them are no slots without a gain.
+    monkeypatch.setattr(framings, "VALIDATION_ROWS", rows)
+    settings = {"cell": "none", "output": "every_step"}
+    made, framing, windows = train(series, {**settings, "epochs": 1})
     slots, label = windows.slot[:, -1], windows.label[:, -1, 0]
     offset = framing.inputs(windows)["offset"][:, -1, 0].astype(np.float64)
     # Towards the truth, as far as it or beyond.
     wanted = np.log(np.maximum(label / series.requests(slots), 1e-4))
     outputs = offset + factor * (wanted - offset)
     monkeypatch.setattr(inference.LastStep, "outputs", lambda network, rows: outputs[:, None, None])
-    kept = trainer.keep_certain(asked_of({"cell": "none"}), framing, windows, made).correction
+    kept = trainer.keep_certain(asked_of(settings), framing, windows, made).correction
 
     frame = pd.DataFrame({"slot": slots, "label": label, "before": offset, "after": wanted})
     frame["weight"] = windows.weight[:, -1, 0]
