@@ -84,11 +84,13 @@ def make_table(
     labelled: pa.Table, slot: str, source: str, genre_names: dict[int, str] | None = None
 ) -> LabelledTable:
     """Select what is drawn of a table of :data:`tables.LABELLED`."""
-    rows = labelled.select(list(COLUMNS)).to_pandas().dropna(axis="columns", how="all")
+    columns = {name: labelled[name].to_numpy() for name in COLUMNS}
     genres = labelled["genres"]
     if genres.null_count < len(genres):
-        rows["genres"] = genres.fill_null(-1).to_numpy()
-    return LabelledTable(rows, slot, source, genre_names or {})
+        columns["genres"] = genres.fill_null(-1).to_numpy()
+    known = {name: values for name, values in columns.items() if not pd.isna(values).all()}
+    # Side by side, as they are: to_pandas would copy them twice.
+    return LabelledTable(pd.DataFrame(known, copy=False), slot, source, genre_names or {})
 
 
 def plot_histograms(table: LabelledTable) -> Figure:
