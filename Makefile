@@ -67,7 +67,7 @@ bench-billion: .venv/installed ## Run the data stage on a billion ratings (some 
 bench-cache: .venv/installed ## Replay a test period of ml-latest's size against caches.
 	$(BIN)/python benchmarks/bench_cache.py
 
-bench-full: .venv/installed ## Run the whole graph on an archive of ml-latest's size (some 45 minutes).
+bench-full: .venv/installed ## Run the whole graph on an archive of ml-latest's size (some 25 minutes).
 	$(BIN)/python benchmarks/bench_full.py
 
 bench-training: .venv/installed-torch .venv-neuralforecast/installed ## Compare training with PyTorch and neuralforecast.
