@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from popularity.forecasters.network import inference, training
 from popularity.forecasters.network.checkpoints import Checkpoint, Lists
-from popularity.forecasters.network.framings import Arrays, Framing
+from popularity.forecasters.network.framings import Arrays, Framing, LastRows
 from popularity.forecasters.network.saved import Asked
 from popularity.samples import RowBatches, Windows
 from popularity.settings.fields import json_argument
@@ -58,6 +58,12 @@ class Held:
     def inputs(self, windows: Windows) -> Arrays:
         """Look the rows up."""
         return {name: values[windows.movie[:, 0]] for name, values in self._arrays.items()}
+
+    def last_rows(self, windows: Windows) -> LastRows:
+        """Look up what their last step is computed from."""
+        inputs = self.inputs(windows)
+        static, offset = inputs["static"][:, -1:], inputs["offset"][:, -1:]
+        return LastRows(inputs["steps"], np.arange(len(windows)), static, offset)
 
 
 def main() -> None:
