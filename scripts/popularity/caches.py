@@ -1,6 +1,7 @@
 """Caches replayed over a log: filled from a ranking at each slot's start, or reacting to each request."""
 
 import gc
+import itertools
 import logging
 import multiprocessing
 import os
@@ -34,6 +35,8 @@ _NONE = np.iinfo(np.uint32).max
 _TIME_TO_LIVE = 2**31 - 1
 #: Requests that are written or read at a time.
 _REQUESTS_AT_ONCE = 1 << 20
+#: Requests after which a trace is mapped anew: what was read of it counts as memory of the job.
+_REQUESTS_MAPPED = 1 << 23
 
 
 def _plain(kind: str, **options: Any) -> Callable[..., Any]:
@@ -143,16 +146,23 @@ def run_trace(cache: Any, trace: Path, bounds: Ints) -> npt.NDArray[np.int64]:
     hits = np.zeros((len(bounds) - 1, 2), np.int64)
     if bounds[-1] == bounds[0]:
         return hits
-    reader = libcachesim.TraceReader(
-        str(trace), libcachesim.TraceType.ORACLE_GENERAL_TRACE, libcachesim.ReaderInitParam()
-    )
-    for at, (start, count) in enumerate(zip(bounds[:-1].tolist(), np.diff(bounds).tolist(), strict=True)):
-        # A count of 0 would stand for all requests.
-        if count:
+    reader, read = _reader(trace), 0
+    for at, (begin, end) in enumerate(itertools.pairwise(bounds.tolist())):
+        for start in range(begin, end, _REQUESTS_MAPPED):
+            count = min(_REQUESTS_MAPPED, end - start)
+            if read + count > _REQUESTS_MAPPED:
+                del reader
+                reader, read = _reader(trace), 0
             miss_ratios = cache.process_trace(reader, start, count)
+            read += count
             whole = count, _volume(trace, start, count)
-            hits[at] = [round((1 - miss) * all_) for miss, all_ in zip(miss_ratios, whole, strict=True)]
+            hits[at] += [round((1 - miss) * all_) for miss, all_ in zip(miss_ratios, whole, strict=True)]
     return hits
+
+
+def _reader(trace: Path) -> Any:
+    kind = libcachesim.TraceType.ORACLE_GENERAL_TRACE
+    return libcachesim.TraceReader(str(trace), kind, libcachesim.ReaderInitParam())
 
 
 def _volume(trace: Path, start: int, count: int) -> int:

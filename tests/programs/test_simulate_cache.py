@@ -374,6 +374,16 @@ def test_without_libcachesim_filled_caches_alone_are_replayed(
     assert board["hit_ratio"].between(0, 1).all()
 
 
+@pytest.mark.parametrize("policy", ["LRU", "ARC", "W-TinyLFU", "Belady"])
+def test_a_trace_gives_the_same_hits_however_much_of_it_is_mapped(
+    policy: str, replay: replays.Replay, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = caches.Run.of(policy, 8, trace, replay).hits()
+    assert 0 < whole[:, 0].sum() < replay.requests.sum()
+    monkeypatch.setattr(caches, "_REQUESTS_MAPPED", 7)
+    assert caches.Run.of(policy, 8, trace, replay).hits().tolist() == whole.tolist()
+
+
 def test_a_policy_that_this_libcachesim_lacks_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ImportError("LRB is not installed")
