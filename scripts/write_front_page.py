@@ -25,6 +25,8 @@ from popularity.settings.slots import SLOTS_OF_A_DAY, FoldSplit
 from popularity.slots import HELP, Slot, length_of, slot_start, zone_of
 from popularity.wording import Wording, add_words
 
+#: So many users at least are put together at a time, to count them.
+LEAST_USERS = 1 << 22
 #: Movies of the forecast that are named.
 NAMED = 3
 #: What is read of leaderboard.csv, best.csv and forecast.csv.
@@ -235,10 +237,14 @@ def count_users(joined: Path, facts: Facts) -> int | None:
     """Count the users of a log; None if it tells none."""
     if not facts.has_users:
         return None
-    found = np.zeros(0, dtype=np.int32)
+    found, waiting, size = np.zeros(0, np.int32), [np.zeros(0, np.int32)], 0
     for batch in tables.batches(joined, tables.JOINED, ["userId"]):
-        found = np.union1d(found, tables.numbers(batch["userId"]))
-    return len(found) - bool(facts.guests)
+        waiting.append(np.unique(tables.numbers(batch["userId"])))
+        size += len(waiting[-1])
+        # As many new ones as known ones, so that these are seldom sorted again.
+        if size > max(len(found), LEAST_USERS):
+            found, waiting, size = np.unique(np.concatenate([found, *waiting])), [], 0
+    return len(np.unique(np.concatenate([found, *waiting]))) - bool(facts.guests)
 
 
 def fill(template: str, facts: dict[str, Any], wording: Wording) -> str:

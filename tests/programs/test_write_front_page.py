@@ -3,6 +3,8 @@
 import html
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from xml.etree import ElementTree
 
 import jinja2
@@ -16,6 +18,7 @@ import write_captions
 import write_front_page
 import write_table
 from pictures import board
+from popularity import tables
 from popularity.log.facts import Facts
 from popularity.markup import plain
 from popularity.program import Fault
@@ -219,3 +222,21 @@ def test_the_page_compares_the_best_of_each_kind_for_each_class() -> None:
     some = write_front_page.compared(best_table(("common", 1.0, 0.99, 1.01)))
     assert "is level with" in some
     assert "over the movies that both cover" in some
+
+
+@pytest.mark.parametrize("least", [0, 5, 1 << 22])
+def test_users_are_counted_once_however_many_parts_they_are_in(
+    least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_front_page, "LEAST_USERS", least)
+    users = np.random.default_rng(1).integers(0, 60, 400).astype(np.int32)
+    columns = {
+        field.name: users if field.name == "userId" else np.zeros(len(users), field.type.to_pandas_dtype())
+        for field in tables.JOINED
+    }
+    parts = pa.table(columns, tables.JOINED).to_batches(max_chunksize=40)
+    tables.write_batches(tmp_path / "joined.parquet", tables.JOINED, parts, group=40)
+    for guests in (0, 3):
+        facts = cast(Facts, SimpleNamespace(has_users=True, guests=guests))
+        counted = write_front_page.count_users(tmp_path / "joined.parquet", facts)
+        assert counted == len(np.unique(users)) - bool(guests)
