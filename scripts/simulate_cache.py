@@ -224,12 +224,6 @@ def simulate(
     # What a piece of work gives is hits and their sizes: [test slots, sizes, 2], or of one size.
     meanings: dict[str, tuple[str, str, list[int]]] = {}
     places = list(range(len(sizes.shares)))
-    chosen = settings.forecasts
-    for name, (kind, walk) in forecasts.items():
-        if chosen is not None and name not in (*chosen, "oracle"):
-            continue
-        meanings[name] = (name, kind, places)
-        pool.submit(name, lambda walk=walk: filled_caches(walk(), replay, sizes))
     parts = [
         (share, at, part)
         for share in mixture.reactive_shares
@@ -238,9 +232,17 @@ def simulate(
         <= (part := round(share * sizes.reactive[at]))
         < sizes.filled[:, at].min()
     ]
+    trace = folder / "requests.bin"
     if parts:
-        trace = folder / "requests.bin"
+        # Before the forecasts begin: both take much memory.
         caches.write_trace(trace, replay.movie, replay.sizes)
+    chosen = settings.forecasts
+    for name, (kind, walk) in forecasts.items():
+        if chosen is not None and name not in (*chosen, "oracle"):
+            continue
+        meanings[name] = (name, kind, places)
+        pool.submit(name, lambda walk=walk: filled_caches(walk(), replay, sizes))
+    if parts:
         filled = np.stack([sizes.filled[:, at] - part for _, at, part in parts], axis=1)
         served = served_by_filled(forecasts[mixed][1](), replay, filled)
         for (share, at, part), own in zip(parts, served, strict=True):
@@ -297,6 +299,8 @@ def main() -> None:
     scored = given.scores()
     kinds = dict(zip(scored["name"], scored["kind"], strict=True))
     series, replay = read_requests(args)
+    # Ordered by slot once, for the walks of all forecasts.
+    series.elements_in(range(0))
 
     def of_seeds(seeds: Sequence[Evaluated]) -> Callable[[], Iterator[Forecast]]:
         paths = [seed.predictions_file for seed in seeds]
