@@ -84,16 +84,10 @@ def make_table(
     labelled: pa.Table, slot: str, source: str, genre_names: dict[int, str] | None = None
 ) -> LabelledTable:
     """Select what is drawn of a table of :data:`tables.LABELLED`."""
-    columns = {}
+    columns = {name: labelled[name].to_numpy() for name in COLUMNS}
     genres = labelled["genres"]
     if genres.null_count < len(genres):
         columns["genres"] = genres.fill_null(-1).to_numpy()
-    del genres
-    labelled = labelled.select(list(COLUMNS))
-    for name in COLUMNS:
-        columns[name] = labelled[name].to_numpy()
-        # Freed column by column, if nobody else holds the table.
-        labelled = labelled.drop_columns([name])
     known = {name: values for name, values in columns.items() if not pd.isna(values).all()}
     # Side by side, as they are: to_pandas would copy them twice.
     return LabelledTable(pd.DataFrame(known, copy=False), slot, source, genre_names or {})
@@ -447,12 +441,12 @@ def main() -> None:
     args = parser.parse_args()
     style.speak(args.words)
 
+    labelled = tables.read(args.labelled, tables.LABELLED, [*COLUMNS, "genres"])
     movies = tables.read(args.movies, tables.MOVIES)
     names = dict(zip(*(movies[key].to_pylist() for key in ("genres", "genre_names")), strict=True))
-    rows = tables.count(args.labelled, tables.LABELLED)
-    source = f"{args.labelled.name} of {own(args.dataset)}, {rows:,} rows"
-    read = [*COLUMNS, "genres"]
-    table = make_table(tables.read(args.labelled, tables.LABELLED, read), args.slot, source, names)
+    source = f"{args.labelled.name} of {own(args.dataset)}, {len(labelled):,} rows"
+    table = make_table(labelled, args.slot, source, names)
+    del labelled
     style.save(plot_histograms(table), args.folder, "eda_histograms")
     style.save(plot_densities(table), args.folder, "eda_densities")
     style.save(plot_correlations(table, args.seed), args.folder, "eda_correlations")
